@@ -1,0 +1,2 @@
+//! The `rustwren` command.
+fn main() {}

@@ -1,0 +1,21 @@
+//! The core of RustWren: executor, scheduler, protocol, program image, storage and invoker traits.
+//!
+//! Users depend on the `rustwren` crate, which re-exports what they need from here. This crate knows no
+//! backend; see `docs/architecture.md`.
+
+pub mod clock;
+pub mod config;
+pub mod entry;
+pub mod env;
+pub mod error;
+pub mod executor;
+pub mod failure;
+pub mod image;
+pub mod invoker;
+pub mod protocol;
+#[allow(unsafe_code, reason = "the one module that needs it; see the safety argument of each file")]
+mod raw;
+pub mod scheduler;
+pub mod storage;
+pub mod task;
+pub mod worker;

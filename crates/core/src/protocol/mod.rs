@@ -1,0 +1,4 @@
+//! What crosses a process border: records of inputs and results, and the frames between a supervisor and its
+//! function processes. See `docs/protocol.md`.
+
+pub mod records;

@@ -1,0 +1,1 @@
+//! The only module of RustWren with `unsafe` code. Each file holds one use of it and its safety argument.
