@@ -1,1 +1,3 @@
 //! The only module of RustWren with `unsafe` code. Each file holds one use of it and its safety argument.
+
+pub(crate) mod entry;

@@ -1,1 +1,31 @@
-//! Being built.
+//! The scheduler: one future per job that turns encoded inputs into delivered results.
+//!
+//! It is written against the [`Invoker`](crate::invoker::Invoker) and [`Clock`](crate::clock::Clock) traits and
+//! knows neither processes nor types, so it runs just as well under a simulated provider with simulated time.
+//!
+//! - [`input`]: where encoded inputs come from, and how chunks are cut out of them.
+//! - [`chunker`]: how many elements the next chunk takes.
+//! - [`slots`] and [`pace`]: how many invocations may be under way, shared by the jobs of one executor.
+//! - [`retry`]: what a failure costs and whether it is tried again.
+//! - [`outbox`]: results on their way to whoever holds the job.
+//! - [`run`]: the future that drives all of it.
+
+pub mod chunker;
+mod commands;
+mod events;
+mod flight;
+pub mod input;
+pub mod options;
+pub mod outbox;
+pub mod pace;
+mod received;
+pub mod retry;
+pub mod run;
+mod settle;
+pub mod slots;
+pub mod stats;
+mod travel;
+
+pub use commands::Commands;
+pub use options::{JobOptions, OnError};
+pub use run::{JobRun, Resources};

@@ -1,0 +1,227 @@
+//! Where encoded inputs come from, and how chunks are cut out of them.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::protocol::records::{Malformed, split_input};
+
+/// Some consecutive elements, encoded.
+#[derive(Debug, Clone)]
+pub struct Block {
+    /// How many.
+    pub count: u32,
+    /// As many input records.
+    pub bytes: Bytes,
+}
+
+/// Encoded inputs of a job, in order.
+pub trait InputSource: Send {
+    /// The next elements; `None` at the end. Never an empty block. Registers the waker when there is nothing yet.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Block, Error>>>;
+
+    /// How many elements are still to come from `poll_next`, where that is known.
+    fn remaining(&self) -> Option<u64>;
+}
+
+/// A source whose blocks are all there.
+#[derive(Debug)]
+pub struct Ready {
+    blocks: VecDeque<Block>,
+}
+
+impl Ready {
+    /// A source of these blocks.
+    pub fn new(blocks: impl IntoIterator<Item = Block>) -> Self {
+        Self { blocks: blocks.into_iter().filter(|block| block.count > 0).collect() }
+    }
+}
+
+impl InputSource for Ready {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Block, Error>>> {
+        Poll::Ready(self.blocks.pop_front().map(Ok))
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        Some(self.blocks.iter().map(|block| u64::from(block.count)).sum())
+    }
+}
+
+/// Blocks that were taken from the source and wait to be cut into chunks.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    blocks: VecDeque<Block>,
+    elements: u64,
+    bytes: usize,
+    next_index: u64,
+}
+
+/// Consecutive elements cut out of the backlog.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) first: u64,
+    pub(super) count: u32,
+    pub(super) inputs: Vec<Bytes>,
+}
+
+impl Backlog {
+    pub(super) fn push(&mut self, block: Block) {
+        self.elements += u64::from(block.count);
+        self.bytes += block.bytes.len();
+        self.blocks.push_back(block);
+    }
+
+    /// Elements waiting.
+    pub(super) fn elements(&self) -> u64 {
+        self.elements
+    }
+
+    /// Bytes waiting.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The index that the next element cut will have.
+    pub(super) fn next_index(&self) -> u64 {
+        self.next_index
+    }
+
+    /// Cuts up to `most` elements of together up to `most_bytes` off the front, but at least one if there is
+    /// any.
+    pub(super) fn cut(&mut self, most: u32, most_bytes: usize) -> Result<Option<Cut>, Malformed> {
+        let mut cut = Cut { first: self.next_index, count: 0, inputs: Vec::new() };
+        let mut room = most_bytes;
+        while cut.count < most {
+            let Some(block) = self.blocks.front_mut() else { break };
+            let wanted = most - cut.count;
+            let (count, len) = if block.count <= wanted && block.bytes.len() <= room {
+                (block.count, block.bytes.len())
+            } else {
+                measure(&block.bytes, wanted.min(block.count), room, cut.count == 0)?
+            };
+            if count == 0 {
+                break;
+            }
+            room -= len.min(room);
+            cut.count += count;
+            self.bytes -= len;
+            if count == block.count {
+                cut.inputs.extend(self.blocks.pop_front().map(|block| block.bytes));
+            } else {
+                block.count -= count;
+                cut.inputs.push(block.bytes.split_to(len));
+            }
+        }
+        self.elements -= u64::from(cut.count);
+        self.next_index += u64::from(cut.count);
+        Ok((cut.count > 0).then_some(cut))
+    }
+}
+
+/// How many records at the front of `bytes`, up to `most`, fit `room` bytes, and how many bytes they are. With
+/// `at_least_one` the first counts even if it does not fit.
+fn measure(bytes: &[u8], most: u32, room: usize, at_least_one: bool) -> Result<(u32, usize), Malformed> {
+    let (mut count, mut len) = (0, 0);
+    while count < most {
+        let (_, record) = split_input(&bytes[len..])?;
+        if len + record > room && !(at_least_one && count == 0) {
+            break;
+        }
+        count += 1;
+        len += record;
+    }
+    Ok((count, len))
+}
+
+/// Cuts `count` records from record number `from` on out of a rope of records.
+pub(super) fn slice(rope: &[Bytes], from: u32, count: u32) -> Result<Vec<Bytes>, Malformed> {
+    let (mut skip, mut take) = (from, count);
+    let mut out = Vec::new();
+    for part in rope {
+        let mut at = 0;
+        while skip > 0 && at < part.len() {
+            at += split_input(&part[at..])?.1;
+            skip -= 1;
+        }
+        let start = at;
+        while take > 0 && at < part.len() {
+            at += split_input(&part[at..])?.1;
+            take -= 1;
+        }
+        if at > start {
+            out.push(part.slice(start..at));
+        }
+        if take == 0 {
+            return Ok(out);
+        }
+    }
+    Err(Malformed("fewer inputs than counted"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::protocol::records::append_input;
+
+    fn block(bodies: &[Vec<u8>]) -> Block {
+        let mut bytes = Vec::new();
+        for body in bodies {
+            append_input(&mut bytes, |out| {
+                out.extend_from_slice(body);
+                Ok::<_, ()>(())
+            })
+            .unwrap();
+        }
+        Block { count: bodies.len() as u32, bytes: bytes.into() }
+    }
+
+    fn bodies(rope: &[Bytes]) -> Vec<Vec<u8>> {
+        let flat = rope.concat();
+        let (mut at, mut out) = (0, Vec::new());
+        while at < flat.len() {
+            let (body, n) = split_input(&flat[at..]).unwrap();
+            out.push(body.to_vec());
+            at += n;
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn cuts_lose_nothing_and_keep_order(
+            blocks in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..20), 0..8),
+            cuts in prop::collection::vec((1_u32..30, 1_usize..200), 1..20),
+        ) {
+            let all: Vec<Vec<u8>> = blocks.iter().flatten().cloned().collect();
+            let mut backlog = Backlog::default();
+            blocks.iter().for_each(|b| backlog.push(block(b)));
+            let mut got = Vec::new();
+            let mut sizes = cuts.iter().cycle();
+            while let Some(cut) = { let (n, b) = sizes.next().unwrap(); backlog.cut(*n, *b).unwrap() } {
+                prop_assert_eq!(cut.first as usize, got.len());
+                let part = bodies(&cut.inputs);
+                prop_assert_eq!(part.len(), cut.count as usize);
+                for from in 0..cut.count {
+                    let rest = slice(&cut.inputs, from, cut.count - from).unwrap();
+                    prop_assert_eq!(&bodies(&rest)[..], &part[from as usize..]);
+                }
+                got.extend(part);
+            }
+            prop_assert_eq!(got, all);
+            prop_assert_eq!((backlog.elements(), backlog.bytes()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_cut_respects_its_byte_limit_but_takes_at_least_one() {
+        let mut backlog = Backlog::default();
+        backlog.push(block(&[vec![0; 10], vec![0; 10], vec![0; 100]]));
+        assert_eq!(backlog.cut(9, 22).unwrap().unwrap().count, 2);
+        assert_eq!(backlog.cut(9, 22).unwrap().unwrap().count, 1);
+        assert!(backlog.cut(9, 22).unwrap().is_none());
+    }
+}

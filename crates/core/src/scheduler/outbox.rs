@@ -1,0 +1,226 @@
+//! Results on their way from the scheduler to whoever holds the job.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::commands::Commands;
+use super::stats::{JobStats, Progress};
+use crate::error::Error;
+use crate::failure::TaskError;
+use crate::invoker::LogLine;
+
+/// Something that became of one or more elements.
+#[derive(Debug, Clone)]
+pub enum Delivery {
+    /// Results of consecutive elements: `count` result records without failures among them.
+    Results {
+        /// Index of the first element.
+        first: u64,
+        /// How many.
+        count: u32,
+        /// Their result records.
+        records: Bytes,
+    },
+    /// An element that failed for good. Only delivered by jobs that collect errors, and for cancelled elements.
+    Failed(TaskError),
+}
+
+impl Delivery {
+    /// The index of its first element.
+    pub fn first(&self) -> u64 {
+        match self {
+            Self::Results { first, .. } => *first,
+            Self::Failed(error) => error.index,
+        }
+    }
+
+    /// How many elements it is about.
+    pub fn count(&self) -> u32 {
+        match self {
+            Self::Results { count, .. } => *count,
+            Self::Failed(_) => 1,
+        }
+    }
+
+    /// What it weighs against the result buffer: its bytes and what holds them.
+    pub fn weight(&self) -> usize {
+        const HOLDER: usize = 96;
+        match self {
+            Self::Results { records, .. } => records.len() + HOLDER,
+            Self::Failed(_) => HOLDER,
+        }
+    }
+}
+
+/// Told about elements' comings and goings, besides their results. Methods are cheap and never block.
+pub trait Observer: Send + Sync {
+    /// These elements are with a worker now.
+    fn running(&self, first: u64, count: u32);
+    /// These elements wait again.
+    fn waiting(&self, first: u64, count: u32);
+    /// An element wrote something.
+    fn log(&self, first: u64, line: &LogLine);
+}
+
+/// How a job ended: all its results were delivered, or why not.
+pub type End = Result<(), Arc<Error>>;
+
+/// The way from a job's scheduler to its handle.
+#[derive(Clone)]
+pub struct Outbox {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    commands: Commands,
+    observer: OnceLock<Arc<dyn Observer>>,
+    buffer: usize,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Delivery>,
+    /// Weight of what was delivered and not yet released.
+    weight: usize,
+    unbounded: bool,
+    end: Option<End>,
+    progress: Progress,
+    stats: JobStats,
+    consumer: Option<Waker>,
+    watchers: Vec<Waker>,
+}
+
+impl fmt::Debug for Outbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").field("progress", &self.progress()).finish_non_exhaustive()
+    }
+}
+
+impl Outbox {
+    /// An empty outbox that asks for a pause when more than `buffer` bytes wait in it.
+    pub fn new(commands: Commands, buffer: usize) -> Self {
+        let inner =
+            Inner { state: Mutex::new(State::default()), commands, observer: OnceLock::new(), buffer };
+        Self { inner: Arc::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has `observer` told what happens from now on. Only the first one is heard.
+    pub fn observe(&self, observer: Arc<dyn Observer>) {
+        self.inner.observer.get_or_init(|| observer);
+    }
+
+    /// The job's orders.
+    pub fn commands(&self) -> &Commands {
+        &self.inner.commands
+    }
+
+    /// How far the job has come.
+    pub fn progress(&self) -> Progress {
+        self.lock().progress
+    }
+
+    /// What the job has cost.
+    pub fn stats(&self) -> JobStats {
+        self.lock().stats
+    }
+
+    /// Takes the next delivery; `None` once the job has ended and all was taken.
+    pub fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Result<Delivery, Arc<Error>>>> {
+        let mut state = self.lock();
+        if let Some(delivery) = state.queue.pop_front() {
+            return Poll::Ready(Some(Ok(delivery)));
+        }
+        match &state.end {
+            Some(Ok(())) => Poll::Ready(None),
+            Some(Err(error)) => Poll::Ready(Some(Err(Arc::clone(error)))),
+            None => {
+                state.consumer = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Says that a delivery of this weight is no longer held, so that others may follow.
+    pub fn release(&self, weight: usize) {
+        let mut state = self.lock();
+        let over = state.weight > self.inner.buffer;
+        state.weight = state.weight.saturating_sub(weight);
+        let resumed = over && state.weight <= self.inner.buffer;
+        drop(state);
+        if resumed {
+            self.inner.commands.nudge();
+        }
+    }
+
+    /// Lifts the limit: whoever calls this holds all results until the job's end.
+    pub fn hold_all(&self) {
+        self.lock().unbounded = true;
+        self.inner.commands.nudge();
+    }
+
+    /// Completes when `ready` says so; asked again after every change. Says whether the job has ended.
+    pub fn poll_watch(&self, cx: &Context<'_>, ready: impl FnOnce(&Progress, bool) -> bool) -> Poll<bool> {
+        let mut state = self.lock();
+        let ended = state.end.is_some();
+        if ended || ready(&state.progress, ended) {
+            return Poll::Ready(ended);
+        }
+        if !state.watchers.iter().any(|known| known.will_wake(cx.waker())) {
+            state.watchers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// How the job ended, if it has.
+    pub fn end(&self) -> Option<End> {
+        self.lock().end.clone()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        let state = self.lock();
+        !state.unbounded && state.weight > self.inner.buffer
+    }
+
+    /// Delivers; `update` brings the numbers up to date in the same step.
+    pub(super) fn deliver(
+        &self,
+        deliveries: &mut Vec<Delivery>,
+        update: impl FnOnce(&mut Progress, &mut JobStats),
+    ) {
+        let mut state = self.lock();
+        update(&mut state.progress, &mut state.stats);
+        let any = !deliveries.is_empty();
+        for delivery in deliveries.drain(..) {
+            state.weight += delivery.weight();
+            state.queue.push_back(delivery);
+        }
+        let consumer = if any { state.consumer.take() } else { None };
+        let watchers = std::mem::take(&mut state.watchers);
+        drop(state);
+        consumer.into_iter().chain(watchers).for_each(Waker::wake);
+    }
+
+    /// Ends the job. Only the first end counts.
+    pub fn finish(&self, end: Result<(), Error>) {
+        let mut state = self.lock();
+        if state.end.is_none() {
+            state.end = Some(end.map_err(Arc::new));
+        }
+        let wakers: Vec<Waker> = state.consumer.take().into_iter().chain(state.watchers.drain(..)).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn observer(&self) -> Option<&Arc<dyn Observer>> {
+        self.inner.observer.get()
+    }
+}

@@ -1,0 +1,72 @@
+//! What a job has done so far, in numbers.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::invoker::Usage;
+
+/// How far a job has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// All inputs, where that is known.
+    pub total: Option<u64>,
+    /// Elements with a result.
+    pub done: u64,
+    /// Elements that have failed for good.
+    pub failed: u64,
+    /// Elements that are with a worker now.
+    pub running: u64,
+    /// Attempts beyond the first.
+    pub retried: u64,
+}
+
+impl Progress {
+    /// Elements that need no more work.
+    pub fn finished(&self) -> u64 {
+        self.done + self.failed
+    }
+}
+
+/// What a job has cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JobStats {
+    /// Invocations dispatched.
+    pub invocations: u64,
+    /// Failed attempts at elements, retried or final.
+    pub failures: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// Invocations that the provider refused for now.
+    pub throttled: u64,
+    /// Invocations that ended in passing trouble and were tried again.
+    pub transient: u64,
+    /// Elements that came back undone and were dispatched again, at no attempt's cost.
+    pub handed_back: u64,
+    /// Results that arrived a second time and were dropped.
+    pub duplicates: u64,
+    /// Processes or environments started for this job.
+    pub cold_starts: u64,
+    /// The largest chunk.
+    pub largest_chunk: u32,
+    /// Input bytes dispatched.
+    pub input_bytes: u64,
+    /// Result bytes received.
+    pub output_bytes: u64,
+    /// The workers' times, added up.
+    pub usage: Usage,
+    /// From spawn until now, or until the job's end.
+    pub elapsed: Duration,
+}
+
+impl JobStats {
+    pub(super) fn add_usage(&mut self, usage: &Usage) {
+        self.cold_starts += u64::from(usage.cold);
+        self.usage.queued += usage.queued;
+        self.usage.start += usage.start;
+        self.usage.fetch += usage.fetch;
+        self.usage.compute += usage.compute;
+        self.usage.store += usage.store;
+        self.usage.cold |= usage.cold;
+    }
+}
