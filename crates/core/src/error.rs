@@ -5,6 +5,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::failure::TaskError;
@@ -124,17 +125,19 @@ pub enum ErrorKind {
     Internal,
 }
 
-/// The error of the public interface.
+/// The error of the public interface. Cheap to clone: all futures of a job may have to report one end.
+#[derive(Clone)]
 pub struct Error {
     inner: Box<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     hint: Option<String>,
     tasks: Vec<TaskError>,
-    source: Option<Source>,
+    source: Option<Arc<dyn StdError + Send + Sync + 'static>>,
 }
 
 impl Error {
@@ -160,7 +163,7 @@ impl Error {
 
     /// Adds the underlying error.
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
-        self.inner.source = Some(source.into());
+        self.inner.source = Some(Arc::from(source.into()));
         self
     }
 
@@ -220,7 +223,7 @@ impl From<BackendError> for Error {
         };
         let mut out = Error::new(kind, error.message);
         out.inner.hint = error.hint;
-        out.inner.source = error.source;
+        out.inner.source = error.source.map(Arc::from);
         out
     }
 }

@@ -167,9 +167,10 @@ pub trait Events: Send + Sync {
 pub struct Stopped {
     /// Elements (counted from the invocation's first) that are to blame, each with what it did.
     pub failed: Vec<(u32, TaskFailure)>,
-    /// Elements that were running when the process died, where it cannot be said which of them did it. They
-    /// are run again by themselves.
-    pub suspects: Vec<u32>,
+    /// Elements that were begun and not finished when the process died, where it cannot be said which of them
+    /// did it, each with what it would be blamed for. They are run again, one to a process; one that is the only
+    /// suspect is guilty.
+    pub suspects: Vec<(u32, TaskFailure)>,
 }
 
 /// What one invocation cost, as far as the worker's side can tell.

@@ -1,1 +1,24 @@
-//! Being built.
+//! What users call: [`Executor`], the builders it returns, [`Job`] and [`TaskFuture`].
+
+mod block_on;
+mod builder;
+mod decode;
+mod driver;
+mod feeder;
+mod futures;
+mod handle;
+mod job;
+mod ordered;
+mod program;
+mod reduce;
+mod watch;
+
+pub use block_on::block_on;
+pub use builder::MapBuilder;
+pub use futures::{TaskFuture, TaskState};
+pub use handle::{Defaults, Executor, ExecutorBuilder};
+pub use job::{Job, Wait};
+pub use ordered::Ordered;
+pub use program::{Program, ProgramSource};
+pub use reduce::MapReduceBuilder;
+pub use watch::{JobHandle, Watcher};

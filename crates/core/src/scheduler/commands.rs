@@ -12,6 +12,8 @@ pub(super) enum Command {
     Cancel,
     /// Give this element up.
     CancelElement(u64),
+    /// Tell the observer which elements run now.
+    Announce,
 }
 
 /// The way from a job's handle to its scheduler.
@@ -35,6 +37,11 @@ impl Commands {
     /// Gives one element up, whether it waits or runs. No effect on one that is finished.
     pub fn cancel_element(&self, index: u64) {
         self.send(Command::CancelElement(index));
+    }
+
+    /// Has the observer told which elements are running now; later changes it hears anyway.
+    pub fn announce(&self) {
+        self.send(Command::Announce);
     }
 
     /// Makes the scheduler look again, after its surroundings changed.

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -67,7 +68,7 @@ pub trait Observer: Send + Sync {
 }
 
 /// How a job ended: all its results were delivered, or why not.
-pub type End = Result<(), Arc<Error>>;
+pub type End = Result<(), Error>;
 
 /// The way from a job's scheduler to its handle.
 #[derive(Clone)]
@@ -80,6 +81,7 @@ struct Inner {
     commands: Commands,
     observer: OnceLock<Arc<dyn Observer>>,
     buffer: usize,
+    collect: AtomicBool,
 }
 
 #[derive(Default)]
@@ -105,7 +107,13 @@ impl Outbox {
     /// An empty outbox that asks for a pause when more than `buffer` bytes wait in it.
     pub fn new(commands: Commands, buffer: usize) -> Self {
         let inner =
-            Inner { state: Mutex::new(State::default()), commands, observer: OnceLock::new(), buffer };
+            Inner {
+            state: Mutex::new(State::default()),
+            commands,
+            observer: OnceLock::new(),
+            buffer,
+            collect: AtomicBool::new(false),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -134,14 +142,14 @@ impl Outbox {
     }
 
     /// Takes the next delivery; `None` once the job has ended and all was taken.
-    pub fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Result<Delivery, Arc<Error>>>> {
+    pub fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<Result<Delivery, Error>>> {
         let mut state = self.lock();
         if let Some(delivery) = state.queue.pop_front() {
             return Poll::Ready(Some(Ok(delivery)));
         }
         match &state.end {
             Some(Ok(())) => Poll::Ready(None),
-            Some(Err(error)) => Poll::Ready(Some(Err(Arc::clone(error)))),
+            Some(Err(error)) => Poll::Ready(Some(Err(error.clone()))),
             None => {
                 state.consumer = Some(cx.waker().clone());
                 Poll::Pending
@@ -159,6 +167,15 @@ impl Outbox {
         if resumed {
             self.inner.commands.nudge();
         }
+    }
+
+    /// Has elements' final failures delivered as their results, even if the job was to stop at the first.
+    pub fn collect_errors(&self) {
+        self.inner.collect.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn collects_errors(&self) -> bool {
+        self.inner.collect.load(Ordering::Relaxed)
     }
 
     /// Lifts the limit: whoever calls this holds all results until the job's end.
@@ -196,7 +213,8 @@ impl Outbox {
         deliveries: &mut Vec<Delivery>,
         update: impl FnOnce(&mut Progress, &mut JobStats),
     ) {
-        let mut state = self.lock();
+        let mut guard = self.lock();
+        let state = &mut *guard;
         update(&mut state.progress, &mut state.stats);
         let any = !deliveries.is_empty();
         for delivery in deliveries.drain(..) {
@@ -205,7 +223,7 @@ impl Outbox {
         }
         let consumer = if any { state.consumer.take() } else { None };
         let watchers = std::mem::take(&mut state.watchers);
-        drop(state);
+        drop(guard);
         consumer.into_iter().chain(watchers).for_each(Waker::wake);
     }
 
@@ -213,7 +231,7 @@ impl Outbox {
     pub fn finish(&self, end: Result<(), Error>) {
         let mut state = self.lock();
         if state.end.is_none() {
-            state.end = Some(end.map_err(Arc::new));
+            state.end = Some(end);
         }
         let wakers: Vec<Waker> = state.consumer.take().into_iter().chain(state.watchers.drain(..)).collect();
         drop(state);

@@ -169,6 +169,12 @@ impl JobRun {
                     return Err(Error::new(ErrorKind::Cancelled, message));
                 }
                 Command::CancelElement(index) => self.cancel_element(index),
+                Command::Announce => {
+                    let started = self.flights.values().filter(|flight| flight.started);
+                    if let Some(observer) = self.outbox.observer() {
+                        started.for_each(|flight| observer.running(flight.chunk.first, flight.chunk.count));
+                    }
+                }
             }
         }
         Ok(())

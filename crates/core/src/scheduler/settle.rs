@@ -186,12 +186,17 @@ impl JobRun {
                 self.on_failure(&flight.chunk, k, failure)?;
             }
         }
-        for k in stopped.suspects.into_iter().filter(|k| *k < in_chunk) {
-            // A lone suspect that cannot be convicted has been charged as failed by its supervisor.
-            if flight.received.gaps(k, k + 1).next().is_some() && !(flight.chunk.alone && in_chunk == 1) {
-                any = true;
-                flight.received.add(k, 1);
-                self.progress.running -= 1;
+        let suspects: Vec<_> = stopped.suspects.into_iter().filter(|(k, _)| *k < in_chunk).collect();
+        let convicted = suspects.len() == 1;
+        for (k, failure) in suspects {
+            if flight.received.add(k, 1).is_empty() {
+                continue;
+            }
+            any = true;
+            self.progress.running -= 1;
+            if convicted {
+                self.on_failure(&flight.chunk, k, failure)?;
+            } else {
                 self.stats.handed_back += 1;
                 let chunk = self.cut(&flight.chunk, k, k + 1, 0)?;
                 self.waiting.push(Chunk { alone: true, ..chunk });
@@ -233,11 +238,13 @@ impl JobRun {
         let error = TaskError { index, job: self.spec.label.clone(), input_bytes, attempts };
         self.progress.failed += 1;
         match self.options.on_error {
-            OnError::Collect => {
+            OnError::FailFast if !self.outbox.collects_errors() => {
+                Err(Error::from_tasks(error.to_string(), vec![error]))
+            }
+            OnError::FailFast | OnError::Collect => {
                 self.out.push(Delivery::Failed(error));
                 Ok(())
             }
-            OnError::FailFast => Err(Error::from_tasks(error.to_string(), vec![error])),
         }
     }
 

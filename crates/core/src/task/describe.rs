@@ -76,7 +76,7 @@ fn input<I: DeserializeOwned>(bytes: &[u8]) -> Result<I, TaskFailure> {
 }
 
 fn output<O: Serialize>(value: &O, out: &mut Vec<u8>) -> Result<(), TaskFailure> {
-    codec::encode_into(value, out).map_err(|error| {
+    codec::encode(value, out).map_err(|error| {
         TaskFailure::new(FailureKind::Output, format!("a {} cannot be encoded: {error}", type_name::<O>()))
     })
 }

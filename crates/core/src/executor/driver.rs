@@ -1,0 +1,76 @@
+//! The thread that runs an executor's jobs.
+//!
+//! Schedulers and invokers share one thread with a tokio runtime of its own: the user's runtime may be busy,
+//! blocked, or not there at all, and a hand-over between threads costs more than most invocations on this
+//! machine.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::invoker::Invoker;
+
+/// A running driver thread. Dropping it ends the invoker and the thread.
+#[derive(Debug)]
+pub(super) struct Driver {
+    handle: Handle,
+    stop: Option<oneshot::Sender<Option<Arc<dyn Invoker>>>>,
+    thread: Option<JoinHandle<()>>,
+    /// What is shut down at the end.
+    pub(super) invoker: Option<Arc<dyn Invoker>>,
+}
+
+impl Driver {
+    /// Starts the thread.
+    pub(super) fn start() -> Result<Self> {
+        let failed = |error: std::io::Error| {
+            Error::new(ErrorKind::Unavailable, "the executor's thread could not be started").with_source(error)
+        };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<Option<Arc<dyn Invoker>>>();
+        let thread = std::thread::Builder::new()
+            .name("rustwren".to_owned())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    if let Ok(Some(invoker)) = stopped.await {
+                        invoker.shutdown().await;
+                    }
+                });
+                // Tasks that block (a read from a hung disk) do not keep the program from ending.
+                runtime.shutdown_background();
+            })
+            .map_err(failed)?;
+        Ok(Self { handle, stop: Some(stop), thread: Some(thread), invoker: None })
+    }
+
+    /// Has the thread run a future.
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        // The task runs by itself; its outcome is told through channels of its own.
+        drop(self.handle.spawn(future));
+    }
+
+    /// Has the thread run a future and waits for what it gives.
+    pub(super) async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
+        self.handle.spawn(future).await.map_err(|error| {
+            Error::new(ErrorKind::Internal, "a step on the executor's thread did not end well").with_source(error)
+        })
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // A thread that is gone already has nothing left to stop.
+            drop(stop.send(self.invoker.take()));
+        }
+        if let Some(thread) = self.thread.take() {
+            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+                tracing::error!("the executor's thread panicked");
+            }
+        }
+    }
+}
