@@ -1,5 +1,13 @@
 //! The program as it is shipped to workers.
 
+mod elf;
+mod hash;
+mod layout;
+#[cfg(test)]
+mod testing;
+
+pub use elf::{ElfInfo, Format, Linkage};
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
