@@ -19,8 +19,16 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::read::{ReadCache, ReadRef};
 
 /// Sections that no running program looks for in its own file.
-const DROPPED: [&[u8]; 8] =
-    [b".debug_", b".zdebug_", b".gdb_", b".gnu_debug", b".gnu.debug", b".stab", b".comment", b".note"];
+const DROPPED: [&[u8]; 8] = [
+    b".debug_",
+    b".zdebug_",
+    b".gdb_",
+    b".gnu_debug",
+    b".gnu.debug",
+    b".stab",
+    b".comment",
+    b".note",
+];
 
 /// The part of an executable that is shipped: `header`, then the file from `header.len()` to `keep`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +67,10 @@ fn of<'data, R: ReadRef<'data>>(data: R) -> Layout {
         Ok([0x7f, b'E', b'L', b'F', 2]) => find::<FileHeader64<Endianness>, R>(data, len),
         _ => None,
     };
-    found.unwrap_or(Layout { header: Vec::new(), keep: len })
+    found.unwrap_or(Layout {
+        header: Vec::new(),
+        keep: len,
+    })
 }
 
 /// The shorter layout, where there is one that is certain to be safe.
@@ -75,7 +86,7 @@ where
         return None;
     }
     // A count of segments that overflows its field is kept in the section headers.
-    if header.e_phnum(endian) >= elf::PN_XNUM {
+    if header.e_phnum(endian) == elf::PN_XNUM {
         return None;
     }
     let segments = header.program_headers(endian, data).ok()?;
@@ -83,7 +94,9 @@ where
         return None;
     }
     let table: u64 = header.e_phoff(endian).into();
-    let mut keep = table.checked_add(size_of_val(segments) as u64)?.max(size_of::<H>() as u64);
+    let mut keep = table
+        .checked_add(size_of_val(segments) as u64)?
+        .max(size_of::<H>() as u64);
     for segment in segments {
         let (offset, size) = segment.file_range(endian);
         if size > 0 {
@@ -100,7 +113,9 @@ where
     let table: u64 = header.e_shoff(endian).into();
     let mut covered = table.checked_add(size_of::<H::SectionHeader>() as u64 * sections.len() as u64)?;
     for section in sections.iter() {
-        let Some((offset, size)) = section.file_range(endian) else { continue };
+        let Some((offset, size)) = section.file_range(endian) else {
+            continue;
+        };
         let end = offset.checked_add(size)?;
         if end <= keep || size == 0 {
             continue;
@@ -108,7 +123,8 @@ where
         covered = covered.max(end);
         let name = sections.section_name(endian, section).ok()?;
         if section.sh_flags(endian).0 & elf::SHF_ALLOC.0 != 0
-            || !(is_link_table(section.sh_type(endian)) || DROPPED.iter().any(|start| name.starts_with(start)))
+            || !(is_link_table(section.sh_type(endian))
+                || DROPPED.iter().any(|start| name.starts_with(start)))
         {
             return None;
         }
@@ -116,7 +132,10 @@ where
     if covered < len {
         return None;
     }
-    Some(Layout { header: header.without_sections(endian), keep })
+    Some(Layout {
+        header: header.without_sections(endian),
+        keep,
+    })
 }
 
 /// Tables for linkers and debuggers: symbols, their strings, relocations.
@@ -169,7 +188,10 @@ mod tests {
     }
 
     fn with_section(name: &'static str) -> Vec<u8> {
-        small_elf(&ElfSpec { unloaded: Some((name, vec![7; 500])), ..ElfSpec::default() })
+        small_elf(&ElfSpec {
+            unloaded: Some((name, vec![7; 500])),
+            ..ElfSpec::default()
+        })
     }
 
     #[test]
@@ -212,7 +234,10 @@ mod tests {
         let header = FileHeader64::<Endianness>::parse(whole).unwrap();
         let endian = header.endian().unwrap();
         let segments = header.program_headers(endian, whole).unwrap();
-        assert_eq!(bytes_of_slice(header.program_headers(endian, &*stripped).unwrap()), bytes_of_slice(segments));
+        assert_eq!(
+            bytes_of_slice(header.program_headers(endian, &*stripped).unwrap()),
+            bytes_of_slice(segments)
+        );
         // Of the first segment, which has the file header in it, all but the cleared fields.
         for segment in segments {
             let (offset, size) = segment.file_range(endian);
