@@ -92,8 +92,20 @@ pub struct KeyDoc {
 
 impl KeyDoc {
     /// A key with a default value, both written as in an environment variable.
-    pub const fn with_default(name: &'static str, kind: Kind, value: &'static str, doc: &'static str) -> Self {
-        Self { name, kind, default: KeyDefault::Value(value), example: value, doc, secret: false }
+    pub const fn with_default(
+        name: &'static str,
+        kind: Kind,
+        value: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            name,
+            kind,
+            default: KeyDefault::Value(value),
+            example: value,
+            doc,
+            secret: false,
+        }
     }
 
     /// A key that may stay unset; `meaning` says what then happens.
@@ -104,12 +116,26 @@ impl KeyDoc {
         example: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self { name, kind, default: KeyDefault::Unset { meaning }, example, doc, secret: false }
+        Self {
+            name,
+            kind,
+            default: KeyDefault::Unset { meaning },
+            example,
+            doc,
+            secret: false,
+        }
     }
 
     /// A key that must be set.
     pub const fn required(name: &'static str, kind: Kind, example: &'static str, doc: &'static str) -> Self {
-        Self { name, kind, default: KeyDefault::Required, example, doc, secret: false }
+        Self {
+            name,
+            kind,
+            default: KeyDefault::Required,
+            example,
+            doc,
+            secret: false,
+        }
     }
 
     /// Marks the value as one that is never shown.

@@ -98,7 +98,9 @@ impl LoadOptions {
     }
 
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
-        self.working_dir.as_deref().map_or_else(|| path.to_owned(), |dir| dir.join(path))
+        self.working_dir
+            .as_deref()
+            .map_or_else(|| path.to_owned(), |dir| dir.join(path))
     }
 }
 
@@ -109,7 +111,10 @@ impl std::fmt::Debug for LoadOptions {
             .field("file", &self.file)
             .field("working_dir", &self.working_dir)
             .field("environment", &self.environment)
-            .field("overrides", &self.overrides.iter().map(|(key, _)| key).collect::<Vec<_>>())
+            .field(
+                "overrides",
+                &self.overrides.iter().map(|(key, _)| key).collect::<Vec<_>>(),
+            )
             .finish_non_exhaustive()
     }
 }
@@ -230,7 +235,12 @@ impl Config {
 
 fn shown_choice(key: String, setting: Option<Setting>) -> ShownValue {
     match setting {
-        Some(Setting { value, origin }) => ShownValue { key, value: Some(value), meaning: None, origin },
+        Some(Setting { value, origin }) => ShownValue {
+            key,
+            value: Some(value),
+            meaning: None,
+            origin,
+        },
         None => ShownValue {
             key,
             value: None,

@@ -38,12 +38,23 @@ pub fn markdown(registry: &Registry) -> String {
     ));
     for (title, audience) in [
         ("For users", Audience::User),
-        ("Conventions of the system that RustWren follows", Audience::System),
-        ("Set by RustWren for function processes, not by hand", Audience::Internal),
+        (
+            "Conventions of the system that RustWren follows",
+            Audience::System,
+        ),
+        (
+            "Set by RustWren for function processes, not by hand",
+            Audience::Internal,
+        ),
     ] {
-        put(&format!("{title}:\n\n| variable | what it does | when not set |\n|---|---|---|\n"));
+        put(&format!(
+            "{title}:\n\n| variable | what it does | when not set |\n|---|---|---|\n"
+        ));
         for variable in env::ALL.iter().filter(|variable| variable.audience == audience) {
-            put(&format!("| `{}` | {} | {} |\n", variable.name, variable.doc, variable.default));
+            put(&format!(
+                "| `{}` | {} | {} |\n",
+                variable.name, variable.doc, variable.default
+            ));
         }
         put("\n");
     }
@@ -88,7 +99,12 @@ fn table(keys: &[KeyDoc]) -> String {
         };
         let secret = if key.secret { " Never shown." } else { "" };
         // Writing to a string cannot fail.
-        writeln!(text, "| `{}` | {} | {default} | {}{secret} |", key.name, key.kind, key.doc).unwrap_or_default();
+        writeln!(
+            text,
+            "| `{}` | {} | {default} | {}{secret} |",
+            key.name, key.kind, key.doc
+        )
+        .unwrap_or_default();
     }
     text.push('\n');
     text
@@ -96,7 +112,9 @@ fn table(keys: &[KeyDoc]) -> String {
 
 /// The default, or the example where there is none, as TOML.
 fn literal(key: &KeyDoc) -> String {
-    RawValue::from(key.example).resolve(key.kind).map_or_else(|_| key.example.to_owned(), |value| value.to_string())
+    RawValue::from(key.example)
+        .resolve(key.kind)
+        .map_or_else(|_| key.example.to_owned(), |value| value.to_string())
 }
 
 /// Checks an annotated configuration, in which every key stands commented out with its default (`#key = value`,
@@ -120,7 +138,12 @@ pub fn check_annotated(text: &str, backends: &[BackendKeys]) -> Vec<String> {
     let mut declared = vec![(PROVIDER.name.to_owned(), PROVIDER)];
     for backend in backends {
         let section = backend.section.name();
-        declared.extend([BACKEND].iter().chain(backend.keys).map(|key| (format!("{section}.{}", key.name), *key)));
+        declared.extend(
+            [BACKEND]
+                .iter()
+                .chain(backend.keys)
+                .map(|key| (format!("{section}.{}", key.name), *key)),
+        );
     }
     for (section, keys) in [("job", JOB), ("client", CLIENT)] {
         declared.extend(keys.iter().map(|key| (format!("{section}.{}", key.name), *key)));
@@ -132,13 +155,18 @@ pub fn check_annotated(text: &str, backends: &[BackendKeys]) -> Vec<String> {
         };
         // `backend` is right with any backend's name.
         let expected = RawValue::from(key.example).resolve(key.kind);
-        if key.name != BACKEND.name && key.name != PROVIDER.name && entry.value.resolve(key.kind) != expected {
+        if key.name != BACKEND.name && key.name != PROVIDER.name && entry.value.resolve(key.kind) != expected
+        {
             wrong.push(format!("`{dotted}` must be shown as {}", literal(key)));
         }
         if let KeyDefault::Unset { meaning } = key.default
-            && !prose_above(text, key.name).iter().any(|prose| prose.contains(meaning))
+            && !prose_above(text, key.name)
+                .iter()
+                .any(|prose| prose.contains(meaning))
         {
-            wrong.push(format!("the lines above `{dotted}` must say what holds when it is not set: {meaning}"));
+            wrong.push(format!(
+                "the lines above `{dotted}` must say what holds when it is not set: {meaning}"
+            ));
         }
     }
     for entry in &raw.entries {
@@ -154,7 +182,8 @@ fn prose_above(text: &str, key: &str) -> Vec<String> {
     let lines: Vec<_> = text.lines().collect();
     let sets = |line: &str| {
         let line = line.strip_prefix('#').unwrap_or(line);
-        line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+        line.strip_prefix(key)
+            .is_some_and(|rest| rest.trim_start().starts_with('='))
     };
     lines
         .iter()

@@ -34,7 +34,12 @@ pub trait InvokerFactory: Send + Sync + 'static {
 }
 
 /// Backends of ours, each with the cargo feature that compiles it in.
-const OPTIONAL: &[(&str, &str)] = &[("aws", "aws"), ("azure", "azure"), ("gcp", "gcp"), ("http", "http")];
+const OPTIONAL: &[(&str, &str)] = &[
+    ("aws", "aws"),
+    ("azure", "azure"),
+    ("gcp", "gcp"),
+    ("http", "http"),
+];
 
 /// `F` is an `Arc` of a factory; none for backends that are only declared.
 #[derive(Clone)]
@@ -70,14 +75,26 @@ impl Registry {
     /// Adds a storage backend.
     pub fn storage(mut self, factory: impl StorageFactory) -> Self {
         let keys = factory.keys();
-        self.storage.insert(keys.name, Entry { keys, factory: Some(Arc::new(factory)) });
+        self.storage.insert(
+            keys.name,
+            Entry {
+                keys,
+                factory: Some(Arc::new(factory)),
+            },
+        );
         self
     }
 
     /// Adds a compute backend.
     pub fn invoker(mut self, factory: impl InvokerFactory) -> Self {
         let keys = factory.keys();
-        self.compute.insert(keys.name, Entry { keys, factory: Some(Arc::new(factory)) });
+        self.compute.insert(
+            keys.name,
+            Entry {
+                keys,
+                factory: Some(Arc::new(factory)),
+            },
+        );
         self
     }
 
@@ -104,7 +121,11 @@ impl Registry {
     }
 
     /// Makes the invoker that `[compute]` chose; [`Config::compute`](super::Config::compute) has its settings.
-    pub async fn build_invoker(&self, settings: &Settings, storage: Arc<dyn Storage>) -> Result<Arc<dyn Invoker>> {
+    pub async fn build_invoker(
+        &self,
+        settings: &Settings,
+        storage: Arc<dyn Storage>,
+    ) -> Result<Arc<dyn Invoker>> {
         let name = settings.backend().unwrap_or_default();
         match self.compute.get(name).and_then(|entry| entry.factory.as_ref()) {
             Some(factory) => factory.build(settings, storage).await,
@@ -140,7 +161,11 @@ impl Registry {
             .collect();
         known.sort_unstable();
         known.dedup();
-        let missing = OPTIONAL.iter().map(|(name, _)| *name).filter(|name| !known.contains(name)).collect();
+        let missing = OPTIONAL
+            .iter()
+            .map(|(name, _)| *name)
+            .filter(|name| !known.contains(name))
+            .collect();
         (known, missing)
     }
 
@@ -154,13 +179,23 @@ impl Registry {
 
     /// Names of keys whose values must not be shown.
     pub(crate) fn secrets(&self) -> Vec<&'static str> {
-        let keys: Vec<&KeyDoc> = self.backends().flat_map(|keys| keys.keys).filter(|key| key.secret).collect();
+        let keys: Vec<&KeyDoc> = self
+            .backends()
+            .flat_map(|keys| keys.keys)
+            .filter(|key| key.secret)
+            .collect();
         keys.into_iter().map(|key| key.name).collect()
     }
 }
 
 fn no_factory(section: Section, name: &str) -> Error {
-    Error::new(ErrorKind::Internal, format!("{} backend `{name}` cannot be made by this program", section.name()))
+    Error::new(
+        ErrorKind::Internal,
+        format!(
+            "{} backend `{name}` cannot be made by this program",
+            section.name()
+        ),
+    )
 }
 
 /// Names only.

@@ -58,7 +58,9 @@ impl Settings {
             backend: Some(keys.name.to_owned()),
             keys: keys.keys,
             values: BTreeMap::new(),
-            context: Arc::new(Context { cache_dir: Some(cache_dir.into()) }),
+            context: Arc::new(Context {
+                cache_dir: Some(cache_dir.into()),
+            }),
         };
         for (name, raw) in pairs {
             let key = settings.key(name)?;
@@ -67,7 +69,13 @@ impl Settings {
                 let text = mismatch(&format!("{}.{name}", settings.section), key, &raw, why);
                 Error::new(ErrorKind::Config, text)
             })?;
-            settings.values.insert(key.name, Setting { value, origin: Origin::Program });
+            settings.values.insert(
+                key.name,
+                Setting {
+                    value,
+                    origin: Origin::Program,
+                },
+            );
         }
         settings.check_required()?;
         Ok(settings)
@@ -87,7 +95,14 @@ impl Settings {
     pub fn get_str(&self, key: &str) -> Result<Option<&str>> {
         let key = self.key(key)?;
         match (&key.kind, self.values.get(key.name), key.default) {
-            (Kind::Text | Kind::Choice(_), Some(Setting { value: Value::Text(text), .. }), _) => Ok(Some(text)),
+            (
+                Kind::Text | Kind::Choice(_),
+                Some(Setting {
+                    value: Value::Text(text),
+                    ..
+                }),
+                _,
+            ) => Ok(Some(text)),
             (Kind::Text | Kind::Choice(_), _, KeyDefault::Value(text)) => Ok(Some(text)),
             (Kind::Text | Kind::Choice(_), ..) => Ok(None),
             _ => Err(self.wrong_kind(key)),
@@ -96,38 +111,76 @@ impl Settings {
 
     /// The value of a key of [`Kind::Path`], absolute.
     pub fn get_path(&self, key: &str) -> Result<Option<PathBuf>> {
-        self.typed(key, |value| if let Value::Path(path) = value { Some(path) } else { None })
+        self.typed(key, |value| {
+            if let Value::Path(path) = value {
+                Some(path)
+            } else {
+                None
+            }
+        })
     }
 
     /// The value of a key of [`Kind::Bool`].
     pub fn get_bool(&self, key: &str) -> Result<Option<bool>> {
-        self.typed(key, |value| if let Value::Bool(value) = value { Some(value) } else { None })
+        self.typed(key, |value| {
+            if let Value::Bool(value) = value {
+                Some(value)
+            } else {
+                None
+            }
+        })
     }
 
     /// The value of a key of [`Kind::Integer`], within the limits that it declares.
     pub fn get_u64(&self, key: &str) -> Result<Option<u64>> {
-        self.typed(key, |value| if let Value::Integer(number) = value { Some(number) } else { None })
+        self.typed(key, |value| {
+            if let Value::Integer(number) = value {
+                Some(number)
+            } else {
+                None
+            }
+        })
     }
 
     /// The value of a key of [`Kind::Size`], in bytes.
     pub fn get_size(&self, key: &str) -> Result<Option<u64>> {
-        self.typed(key, |value| if let Value::Size(bytes) = value { Some(bytes) } else { None })
+        self.typed(key, |value| {
+            if let Value::Size(bytes) = value {
+                Some(bytes)
+            } else {
+                None
+            }
+        })
     }
 
     /// The value of a key of [`Kind::Duration`].
     pub fn get_duration(&self, key: &str) -> Result<Option<Duration>> {
-        self.typed(key, |value| if let Value::Duration(duration) = value { Some(duration) } else { None })
+        self.typed(key, |value| {
+            if let Value::Duration(duration) = value {
+                Some(duration)
+            } else {
+                None
+            }
+        })
     }
 
     /// The value of a key of [`Kind::List`]; empty where it is not set.
     pub fn get_list(&self, key: &str) -> Result<Vec<String>> {
-        let list = self.typed(key, |value| if let Value::List(items) = value { Some(items) } else { None })?;
+        let list = self.typed(key, |value| {
+            if let Value::List(items) = value {
+                Some(items)
+            } else {
+                None
+            }
+        })?;
         Ok(list.unwrap_or_default())
     }
 
     /// Where a key's value comes from.
     pub fn origin(&self, key: &str) -> Origin {
-        self.values.get(key).map_or(Origin::Default, |setting| setting.origin.clone())
+        self.values
+            .get(key)
+            .map_or(Origin::Default, |setting| setting.origin.clone())
     }
 
     /// An error of kind [`ErrorKind::Config`] about a key's value, which names the place where it was set:
@@ -137,7 +190,10 @@ impl Settings {
             Origin::Default => String::new(),
             origin => format!("{origin}: "),
         };
-        Error::new(ErrorKind::Config, format!("{place}`{}.{key}` {must}", self.section))
+        Error::new(
+            ErrorKind::Config,
+            format!("{place}`{}.{key}` {must}", self.section),
+        )
     }
 
     /// Every key of the section, in the order of its declaration, with secrets masked.
@@ -151,7 +207,12 @@ impl Settings {
                 (None, KeyDefault::Value(text)) => (RawValue::from(text).resolve(key.kind).ok(), None),
                 (None, KeyDefault::Required) => (None, Some("must be set")),
             };
-            ShownValue { key: format!("{}.{}", self.section, key.name), value, meaning, origin: self.origin(key.name) }
+            ShownValue {
+                key: format!("{}.{}", self.section, key.name),
+                value,
+                meaning,
+                origin: self.origin(key.name),
+            }
         })
     }
 
@@ -162,20 +223,39 @@ impl Settings {
             .find(|key| key.default == KeyDefault::Required && !self.values.contains_key(key.name));
         let Some(key) = missing else { return Ok(()) };
         let backend = self.backend.as_deref().unwrap_or_default();
-        let variable =
-            format!("{}{}__{}", crate::env::OVERRIDE_PREFIX, self.section.to_uppercase(), key.name.to_uppercase());
-        Err(Error::new(ErrorKind::Config, format!("`{}.{}` is not set, and backend `{backend}` needs it", self.section, key.name))
-            .with_hint(format!("set `{}` in [{}] of the configuration file, or {variable}", key.name, self.section)))
+        let variable = format!(
+            "{}{}__{}",
+            crate::env::OVERRIDE_PREFIX,
+            self.section.to_uppercase(),
+            key.name.to_uppercase()
+        );
+        Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "`{}.{}` is not set, and backend `{backend}` needs it",
+                self.section, key.name
+            ),
+        )
+        .with_hint(format!(
+            "set `{}` in [{}] of the configuration file, or {variable}",
+            key.name, self.section
+        )))
     }
 
     fn key(&self, name: &str) -> Result<&'static KeyDoc> {
         self.keys.iter().find(|key| key.name == name).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("`{}.{name}` is not among the declared keys", self.section))
+            Error::new(
+                ErrorKind::Internal,
+                format!("`{}.{name}` is not among the declared keys", self.section),
+            )
         })
     }
 
     fn wrong_kind(&self, key: &KeyDoc) -> Error {
-        let text = format!("`{}.{}` is declared as {}, and was asked for as something else", self.section, key.name, key.kind);
+        let text = format!(
+            "`{}.{}` is declared as {}, and was asked for as something else",
+            self.section, key.name, key.kind
+        );
         Error::new(ErrorKind::Internal, text)
     }
 
@@ -183,9 +263,9 @@ impl Settings {
         let key = self.key(key)?;
         let value = match (self.values.get(key.name), key.default) {
             (Some(setting), _) => setting.value.clone(),
-            (None, KeyDefault::Value(text)) => {
-                RawValue::from(text).resolve(key.kind).map_err(|_| self.wrong_kind(key))?
-            }
+            (None, KeyDefault::Value(text)) => RawValue::from(text)
+                .resolve(key.kind)
+                .map_err(|_| self.wrong_kind(key))?,
             (None, _) => return Ok(None),
         };
         cast(value).map(Some).ok_or_else(|| self.wrong_kind(key))
@@ -198,7 +278,14 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("section", &self.section)
             .field("backend", &self.backend)
-            .field("set", &self.values.iter().map(|(key, setting)| (key, &setting.origin)).collect::<Vec<_>>())
+            .field(
+                "set",
+                &self
+                    .values
+                    .iter()
+                    .map(|(key, setting)| (key, &setting.origin))
+                    .collect::<Vec<_>>(),
+            )
             .finish_non_exhaustive()
     }
 }

@@ -115,7 +115,11 @@ fn number_and_unit(text: &str) -> Result<(u128, &str, &str), String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
     if number.is_empty() {
-        let found: String = text.chars().take_while(|c| !c.is_ascii_digit()).take(12).collect();
+        let found: String = text
+            .chars()
+            .take_while(|c| !c.is_ascii_digit())
+            .take(12)
+            .collect();
         return Err(format!("a whole number is expected where it has {found:?}"));
     }
     if rest.starts_with('.') {
@@ -143,9 +147,14 @@ mod tests {
 
     #[test]
     fn durations_read() {
-        for (text, millis) in
-            [("90s", 90_000), ("1m30s", 90_000), ("250ms", 250), ("1h 5m", 3_900_000), ("0s", 0), (" 2d ", 172_800_000)]
-        {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("1m30s", 90_000),
+            ("250ms", 250),
+            ("1h 5m", 3_900_000),
+            ("0s", 0),
+            (" 2d ", 172_800_000),
+        ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
     }
