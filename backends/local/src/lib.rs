@@ -1,1 +1,3 @@
-//! Being built.
+//! RustWren on this machine: directory storage, and function processes beside the client.
+
+pub mod config;

@@ -4,6 +4,25 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::BackendError;
+use crate::storage::Key;
+
+mod cache;
+mod check;
+mod elf;
+mod hash;
+mod layout;
+mod pack;
+mod program;
+#[cfg(test)]
+mod testing;
+
+pub use cache::default_cache_dir;
+pub use check::check;
+pub use elf::{ElfInfo, Format, Linkage};
+pub use pack::{DEFAULT_LEVEL, Packed, UnpackError, hash_of, identity, pack, strip, unpack, unpack_into};
+pub use program::ProgramImage;
+
 /// The SHA-256 of a program's bytes as shipped (debug sections dropped, not yet compressed).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ImageId(pub [u8; 32]);
@@ -26,7 +45,9 @@ impl std::str::FromStr for ImageId {
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.as_bytes();
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(format!("{text:?} is not an image id: 64 hexadecimal digits expected"));
+            return Err(format!(
+                "{text:?} is not an image id: 64 hexadecimal digits expected"
+            ));
         }
         let nibble = |c: u8| (c as char).to_digit(16).unwrap_or(0) as u8;
         let mut id = [0; 32];
@@ -35,6 +56,11 @@ impl std::str::FromStr for ImageId {
         }
         Ok(Self(id))
     }
+}
+
+/// Where an image lies in storage, packed: `images/<id>.zst`.
+pub fn image_key(id: ImageId) -> Result<Key, BackendError> {
+    Key::new(format!("images/{id}.zst"))
 }
 
 /// What a worker runs on.
@@ -51,6 +77,10 @@ pub struct Platform {
 impl Platform {
     /// The machine this program runs on; everything that runs here runs there.
     pub fn this_machine() -> Self {
-        Self { name: "this machine".to_owned(), arch: std::env::consts::ARCH.to_owned(), glibc: None }
+        Self {
+            name: "this machine".to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            glibc: None,
+        }
     }
 }

@@ -22,7 +22,10 @@ impl Key {
             "is longer than 900 bytes"
         } else if name.chars().any(|c| c.is_control() || c == '\\') {
             "contains a control character or a backslash"
-        } else if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
+        } else if name
+            .split('/')
+            .any(|part| part.is_empty() || part == "." || part == "..")
+        {
             "has an empty, `.` or `..` part"
         } else {
             return Ok(Self(name));
@@ -31,7 +34,10 @@ impl Key {
         if shown.len() < name.len() {
             shown.push('…');
         }
-        Err(BackendError::new(ErrorClass::Invalid, format!("object key {shown:?} {fault}")))
+        Err(BackendError::new(
+            ErrorClass::Invalid,
+            format!("object key {shown:?} {fault}"),
+        ))
     }
 
     /// The name.

@@ -1,0 +1,169 @@
+//! The sections that do not depend on a backend: `[job]`, `[client]`, and the keys that choose backends.
+
+use std::time::Duration;
+
+use super::{KeyDoc, Kind, Settings};
+use crate::error::Result;
+
+/// The key outside all sections.
+pub(crate) const PROVIDER: KeyDoc = KeyDoc::optional(
+    "provider",
+    Kind::Text,
+    "as `backend` in each section says",
+    "local",
+    "Shorthand for `backend` in both [storage] and [compute]; a `backend` beside it goes before it.",
+);
+
+/// The key that [storage] and [compute] have with every backend.
+pub(crate) const BACKEND: KeyDoc = KeyDoc::with_default(
+    "backend",
+    Kind::Text,
+    "local",
+    "Name of the backend that serves this section.",
+);
+
+/// `[job]`: defaults of every job, which its builder can change.
+pub(crate) const JOB: &[KeyDoc] = &[
+    KeyDoc::with_default(
+        "retries",
+        Kind::Integer { min: 0, max: 1000 },
+        "2",
+        "How often an element is run again after its worker crashed, or it ran out of time, or it failed.",
+    ),
+    KeyDoc::optional(
+        "timeout",
+        Kind::Duration,
+        "no limit",
+        "30s",
+        "How long one element may run.",
+    ),
+    KeyDoc::optional(
+        "chunk_size",
+        Kind::Integer {
+            min: 1,
+            max: 1_000_000_000,
+        },
+        "adapted to the measured time of the tasks",
+        "100",
+        "How many elements travel in one invocation.",
+    ),
+    KeyDoc::optional(
+        "workers",
+        Kind::Integer {
+            min: 1,
+            max: 1_000_000,
+        },
+        "as many as the provider allows",
+        "100",
+        "How many workers one job may use at once.",
+    ),
+    KeyDoc::with_default(
+        "concurrency",
+        Kind::Integer { min: 1, max: 65_536 },
+        "1",
+        "How many elements one worker works on at once: threads for plain functions, futures for async ones.",
+    ),
+];
+
+/// `[client]`: what the program that starts jobs shows.
+pub(crate) const CLIENT: &[KeyDoc] = &[
+    KeyDoc::with_default(
+        "progress",
+        Kind::Choice(&["auto", "always", "never"]),
+        "auto",
+        "When to show a progress bar on stderr: `auto` is on a terminal.",
+    ),
+    KeyDoc::with_default(
+        "logs",
+        Kind::Choice(&["all", "failed", "none"]),
+        "all",
+        "Whose output to show on stderr: of all tasks, of failed ones only (with their error), or of none.",
+    ),
+];
+
+/// `[job]`: what holds for a job unless its builder says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct JobDefaults {
+    /// How often an element is run again after a failed attempt.
+    pub retries: Option<u32>,
+    /// How long one element may run; none for no limit.
+    pub timeout: Option<Duration>,
+    /// Elements per invocation; none to adapt.
+    pub chunk_size: Option<u64>,
+    /// Workers that one job may use at once; none for as many as the provider allows.
+    pub workers: Option<u32>,
+    /// Elements that one worker works on at once.
+    pub concurrency: Option<u32>,
+}
+
+impl JobDefaults {
+    pub(crate) fn resolve(settings: &Settings) -> Result<Self> {
+        // The limits of each key keep the numbers within 32 bits.
+        let small = |key| Ok::<_, crate::error::Error>(settings.get_u64(key)?.map(|number| number as u32));
+        let timeout = settings.get_duration("timeout")?;
+        if timeout == Some(Duration::ZERO) {
+            return Err(settings
+                .error("timeout", "must be more than zero")
+                .with_hint("leave it out to let elements run without limit"));
+        }
+        Ok(Self {
+            retries: small("retries")?,
+            timeout,
+            chunk_size: settings.get_u64("chunk_size")?,
+            workers: small("workers")?,
+            concurrency: small("concurrency")?,
+        })
+    }
+}
+
+/// When to show a progress bar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Progress {
+    /// Where stderr is a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Whose output to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Logs {
+    /// What every task writes, as it writes it.
+    #[default]
+    All,
+    /// What failed tasks wrote, with their error.
+    Failed,
+    /// None.
+    None,
+}
+
+/// `[client]`: what the program that starts jobs shows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// When to show a progress bar.
+    pub progress: Progress,
+    /// Whose output to show.
+    pub logs: Logs,
+}
+
+impl ClientConfig {
+    pub(crate) fn resolve(settings: &Settings) -> Result<Self> {
+        Ok(Self {
+            progress: match settings.get_str("progress")? {
+                Some("always") => Progress::Always,
+                Some("never") => Progress::Never,
+                _ => Progress::Auto,
+            },
+            logs: match settings.get_str("logs")? {
+                Some("failed") => Logs::Failed,
+                Some("none") => Logs::None,
+                _ => Logs::All,
+            },
+        })
+    }
+}

@@ -1,0 +1,742 @@
+//! Configurations as users write them, right and wrong, over two made-up backends.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::env::Environment;
+use crate::error::{Error, ErrorKind};
+
+const DISK: BackendKeys = BackendKeys {
+    name: "local",
+    section: Section::Storage,
+    keys: &[KeyDoc::optional(
+        "root",
+        Kind::Path,
+        "the cache",
+        "/data",
+        "Where.",
+    )],
+};
+const RAM: BackendKeys = BackendKeys {
+    name: "memory",
+    section: Section::Storage,
+    keys: &[],
+};
+const BUCKET: BackendKeys = BackendKeys {
+    name: "cloud",
+    section: Section::Storage,
+    keys: &[
+        KeyDoc::required("bucket", Kind::Text, "mine", "Which."),
+        KeyDoc::optional("token", Kind::Text, "none", "t0", "Key.").secret(),
+        KeyDoc::optional("pin", Kind::Integer { min: 0, max: 9 }, "none", "1", "Key.").secret(),
+    ],
+};
+const CORES: BackendKeys = BackendKeys {
+    name: "local",
+    section: Section::Compute,
+    keys: &[
+        KeyDoc::optional(
+            "workers",
+            Kind::Integer { min: 1, max: 64 },
+            "one per core",
+            "4",
+            "How many.",
+        ),
+        KeyDoc::with_default("start_timeout", Kind::Duration, "10s", "How long."),
+        KeyDoc::optional("memory_limit", Kind::Size, "no limit", "512MB", "How much."),
+        KeyDoc::with_default("image", Kind::Choice(&["direct", "packed"]), "direct", "How."),
+        KeyDoc::with_default("pass_env", Kind::List, "", "What."),
+        KeyDoc::with_default("pin_cores", Kind::Bool, "false", "Whether."),
+    ],
+};
+const FLEET: BackendKeys = BackendKeys {
+    name: "cloud",
+    section: Section::Compute,
+    keys: &[KeyDoc::optional("region", Kind::Text, "nearest", "eu", "Where.")],
+};
+
+fn registry() -> Registry {
+    Registry::new()
+        .declare(DISK)
+        .declare(RAM)
+        .declare(BUCKET)
+        .declare(CORES)
+        .declare(FLEET)
+}
+
+struct Case {
+    dir: TempDir,
+    options: LoadOptions,
+}
+
+impl Case {
+    fn new(toml: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(FILE_NAME), toml).unwrap();
+        let options = LoadOptions::empty()
+            .search(true)
+            .working_dir(dir.path())
+            .user_cache_dir("/cache");
+        Self { dir, options }
+    }
+
+    fn env(mut self, variables: &[(&str, &str)]) -> Self {
+        self.options = self.options.environment(variables.iter().copied().collect());
+        self
+    }
+
+    fn load(&self) -> Result<Config, Error> {
+        Config::load(&registry(), &self.options)
+    }
+
+    /// The error's text, with the temporary folder taken out.
+    fn error(&self) -> String {
+        let error = self.load().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        error
+            .to_string()
+            .replace(&format!("{}/", self.dir.path().display()), "")
+    }
+}
+
+fn shown(config: &Config, key: &str) -> (Option<String>, String) {
+    let value = config.show().into_iter().find(|shown| shown.key == key).unwrap();
+    let dir = config
+        .file()
+        .and_then(Path::parent)
+        .map(|dir| format!("{}/", dir.display()))
+        .unwrap_or_default();
+    (
+        value.value.map(|value| value.to_string()),
+        value.origin.to_string().replace(&dir, ""),
+    )
+}
+
+#[test]
+fn nothing_means_defaults() {
+    let config = Config::load(&registry(), &LoadOptions::empty()).unwrap();
+    assert_eq!(config.file(), None);
+    assert_eq!(config.storage().backend(), Some("local"));
+    assert_eq!(config.compute().backend(), Some("local"));
+    assert_eq!(config.compute().get_u64("workers").unwrap(), None);
+    assert_eq!(
+        config.compute().get_duration("start_timeout").unwrap(),
+        Some(Duration::from_secs(10))
+    );
+    assert_eq!(config.job().retries, Some(2));
+    assert_eq!(config.job().timeout, None);
+    assert_eq!(
+        config.client(),
+        &ClientConfig {
+            progress: Progress::Auto,
+            logs: Logs::All
+        }
+    );
+    assert_eq!(config.cache_dir().unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[test]
+fn layers_go_on_top_of_each_other() {
+    let mut case = Case::new("[compute]\nworkers = 2\nimage = 'packed'\nstart_timeout = '1s'\n").env(&[
+        ("RUSTWREN__COMPUTE__WORKERS", "3"),
+        ("RUSTWREN__COMPUTE__START_TIMEOUT", "2s"),
+        ("RUSTWREN__COMPUTE__PASS_ENV", "AWS_*, FOO"),
+        ("RUSTWREN__JOB__RETRIES", "7"),
+        ("RUSTWREN__CLIENT__LOGS", ""),
+    ]);
+    case.options = case
+        .options
+        .set("compute.start_timeout", Duration::from_secs(3))
+        .set("job.chunk_size", 5u64);
+    let config = case.load().unwrap();
+    let key = |key| shown(&config, key);
+    assert_eq!(
+        key("compute.image"),
+        (Some("\"packed\"".to_owned()), "rustwren.toml:3:1".to_owned())
+    );
+    assert_eq!(
+        key("compute.workers"),
+        (
+            Some("3".to_owned()),
+            "environment variable RUSTWREN__COMPUTE__WORKERS".to_owned()
+        )
+    );
+    assert_eq!(
+        key("compute.start_timeout"),
+        (Some("\"3s\"".to_owned()), "set by the program".to_owned())
+    );
+    assert_eq!(key("compute.memory_limit"), (None, "default".to_owned()));
+    assert_eq!(key("client.logs").1, "default");
+    assert_eq!(config.compute().get_list("pass_env").unwrap(), ["AWS_*", "FOO"]);
+    assert_eq!(config.job().retries, Some(7));
+    assert_eq!(config.job().chunk_size, Some(5));
+}
+
+#[test]
+fn provider_is_shorthand_for_both_backends() {
+    let config = Case::new("provider = 'cloud'\n[storage]\nbucket = 'b'\n")
+        .load()
+        .unwrap();
+    assert_eq!(config.storage().backend(), Some("cloud"));
+    assert_eq!(config.compute().backend(), Some("cloud"));
+    assert_eq!(config.storage().get_str("bucket").unwrap(), Some("b"));
+
+    let config = Case::new("provider = 'local'\n[storage]\nbackend = 'memory'\n")
+        .load()
+        .unwrap();
+    assert_eq!(config.storage().backend(), Some("memory"));
+    assert_eq!(config.compute().backend(), Some("local"));
+
+    // A provider with only one half leaves the other alone.
+    let config = Case::new("provider = 'memory'\n").load().unwrap();
+    assert_eq!(config.storage().backend(), Some("memory"));
+    assert_eq!(config.compute().backend(), Some("local"));
+}
+
+#[test]
+fn a_layer_that_changes_the_backend_drops_the_old_ones_keys() {
+    let file = "provider = 'cloud'\n[storage]\nbucket = 'b'\n[compute]\nregion = 'eu'\n[job]\nretries = 1\n";
+    let case = Case::new(file).env(&[
+        ("RUSTWREN__PROVIDER", "local"),
+        ("RUSTWREN__COMPUTE__WORKERS", "2"),
+    ]);
+    let config = case.load().unwrap();
+    assert_eq!(config.compute().get_u64("workers").unwrap(), Some(2));
+    assert_eq!(config.job().retries, Some(1));
+    assert!(config.show().iter().all(|shown| shown.key != "compute.region"));
+
+    // The same backend again keeps them.
+    let config = Case::new(file)
+        .env(&[("RUSTWREN__PROVIDER", "cloud")])
+        .load()
+        .unwrap();
+    assert_eq!(config.compute().get_str("region").unwrap(), Some("eu"));
+}
+
+#[test]
+fn mistakes_in_files_name_place_and_mend() {
+    for (toml, expected) in [
+        (
+            "[compute]\nwokers = 4\n",
+            "rustwren.toml:2:1: unknown key `wokers` in [compute] of backend `local`\n  |\n2 | wokers\n  | ^^^^^^\nhint: did you mean `workers`?",
+        ),
+        (
+            "[compute]\n  workers = \"many\"\n",
+            "rustwren.toml:2:13: `compute.workers` must be a whole number from 1 to 64, not \"many\"\n  |\n2 |   workers = \"many\"\n  |             ^^^^^^",
+        ),
+        (
+            "[compute]\nworkers = \"4\"\n",
+            "not \"4\": write it without the quotes",
+        ),
+        ("[compute]\nworkers = 65\n", "from 1 to 64, not 65"),
+        ("[compute]\nworkers = -1\n", "from 1 to 64, not -1"),
+        ("[compute]\nworkers = 1.5\n", "not a number with a fraction"),
+        ("[compute]\nworkers = {}\n", "not a table"),
+        (
+            "[compute.workers]\nx = 1\n",
+            "rustwren.toml:1:1: `compute.workers` must be",
+        ),
+        (
+            "[compute]\npin_cores = \"yes\"\n",
+            "must be true or false, not \"yes\"",
+        ),
+        (
+            "[compute]\nstart_timeout = 10\n",
+            "must be a duration such as \"90s\", \"1m30s\" or \"250ms\", not 10: write a string with a unit",
+        ),
+        ("[compute]\nstart_timeout = \"10\"\n", "10 has no unit"),
+        (
+            "[compute]\nmemory_limit = \"1 lot\"\n",
+            "must be a size such as \"512MB\" or \"1GiB\", not \"1 lot\": \"lot\" is no unit",
+        ),
+        ("[compute]\npass_env = 'AWS_*'\n", "write it in square brackets"),
+        (
+            "[compute]\npass_env = ['a', 1]\n",
+            "must be a list of strings, not an array: it holds an integer",
+        ),
+        (
+            "[compute]\nimage = 'pcked'\n",
+            "must be \"direct\" or \"packed\", not \"pcked\": did you mean \"packed\"?",
+        ),
+        (
+            "[compute]\nregion = 'eu'\n",
+            "hint: `region` is a key of backend `cloud`",
+        ),
+        ("[compute]\nretries = 1\n", "hint: `retries` belongs in [job]"),
+        (
+            "[compute]\nxyzzy = 1\n",
+            "hint: [compute] takes `workers`, `start_timeout`",
+        ),
+        (
+            "workers = 1\n",
+            "rustwren.toml:1:1: unknown key `workers`\n  |\n1 | workers\n  | ^^^^^^^\nhint: `workers` belongs in [compute]",
+        ),
+        ("provder = 'local'\n", "hint: did you mean `provider`?"),
+        (
+            "[strage]\n",
+            "rustwren.toml:1:2: unknown section [strage]\n  |\n1 | [strage\n  |  ^^^^^^\nhint: did you mean `storage`?",
+        ),
+        (
+            "[zzz]\n",
+            "hint: sections are `storage`, `compute`, `job` and `client`",
+        ),
+        ("storage = 1\n", "`storage` is a section"),
+        ("provider = 1\n", "`provider` must be a string, not 1"),
+        ("[provider]\n", "`provider` must be a string, not a table"),
+        (
+            "provider = 'loacl'\n",
+            "rustwren.toml:1:12: there is no provider \"loacl\"\n  |\n1 | provider = 'loacl'\n  |            ^^^^^^^\nhint: did you mean `local`? Known: `cloud`, `local` and `memory`; with a cargo feature of `rustwren`: `aws`, `azure`, `gcp` and `http`",
+        ),
+        (
+            "[storage]\nbackend = 'disk'\n",
+            "there is no storage backend \"disk\"",
+        ),
+        (
+            "provider = 'aws'\n",
+            "rustwren.toml:1:12: backend `aws` is not compiled into this program\n  |\n1 | provider = 'aws'\n  |            ^^^^^\nhint: enable it in Cargo.toml: `rustwren = { version = \"…\", features = [\"aws\"] }`",
+        ),
+        (
+            "provider = 'cloud'\n",
+            "`storage.bucket` is not set, and backend `cloud` needs it\nhint: set `bucket` in [storage] of the configuration file, or RUSTWREN__STORAGE__BUCKET",
+        ),
+        (
+            "[job]\ntimeout = '0s'\n",
+            "rustwren.toml:2:1: `job.timeout` must be more than zero",
+        ),
+        (
+            "[job]\nretries = 2\nretries = 3\n",
+            "rustwren.toml:3:1: not valid TOML: duplicate key",
+        ),
+        (
+            "a = 1\n[job\nretries = 2\n",
+            "rustwren.toml:2:5: not valid TOML: unclosed table, expected `]`\n  |\n2 | [job\n  |     ^",
+        ),
+        ("x = \"é\" y\n", "rustwren.toml:1:9: not valid TOML"),
+    ] {
+        let error = Case::new(toml).error();
+        assert!(
+            error.contains(expected),
+            "{toml}\n--- expected\n{expected}\n--- got\n{error}"
+        );
+    }
+}
+
+#[test]
+fn mistakes_in_variables_name_the_variable() {
+    for (name, value, expected) in [
+        (
+            "RUSTWREN__COMPUTE__WOKERS",
+            "4",
+            "environment variable RUSTWREN__COMPUTE__WOKERS: unknown key `wokers` in [compute] of backend `local`\nhint: did you mean `workers`?",
+        ),
+        (
+            "RUSTWREN__COMPUTE__WORKERS",
+            "many",
+            "environment variable RUSTWREN__COMPUTE__WORKERS: `compute.workers` must be a whole number from 1 to 64, not \"many\"",
+        ),
+        (
+            "RUSTWREN__COMPUT__WORKERS",
+            "4",
+            "unknown section [comput]\nhint: did you mean `compute`?",
+        ),
+        ("RUSTWREN__COMPUTE", "4", "`compute` is a section"),
+        (
+            "RUSTWREN__A__B__C",
+            "4",
+            "unknown key `a.b.c`\nhint: a key is `section.key`; as an environment variable: RUSTWREN__SECTION__KEY",
+        ),
+        ("RUSTWREN__PROVIDER", "gcp", "features = [\"gcp\"]"),
+        (
+            "RUSTWREN__JOB__TIMEOUT",
+            "0s",
+            "environment variable RUSTWREN__JOB__TIMEOUT: `job.timeout` must be more than zero",
+        ),
+        (
+            "RUSTWREN_PROGRESS",
+            "on",
+            "environment variable RUSTWREN_PROGRESS: `client.progress` must be \"auto\", \"always\" or \"never\", not \"on\"",
+        ),
+    ] {
+        let error = Case::new("").env(&[(name, value)]).error();
+        assert!(
+            error.contains(expected),
+            "{name}={value}\n--- expected\n{expected}\n--- got\n{error}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf8_is_named() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let mut case = Case::new("");
+    let environment: Environment = [("RUSTWREN__JOB__RETRIES", OsStr::from_bytes(&[0xff]))]
+        .into_iter()
+        .collect();
+    case.options = case.options.environment(environment);
+    assert_eq!(
+        case.error(),
+        "environment variable RUSTWREN__JOB__RETRIES: not valid UTF-8"
+    );
+}
+
+#[test]
+fn mistakes_of_the_program_are_said_to_be() {
+    let mut case = Case::new("");
+    case.options = case.options.set("compute.wokers", 4u64);
+    assert!(
+        case.error()
+            .starts_with("set by the program: unknown key `wokers`")
+    );
+}
+
+#[test]
+fn shorthand_for_progress() {
+    let progress = |variables| {
+        Case::new("[client]\nprogress = 'always'\n")
+            .env(variables)
+            .load()
+            .unwrap()
+            .client()
+            .progress
+    };
+    assert_eq!(progress(&[]), Progress::Always);
+    assert_eq!(progress(&[("RUSTWREN_PROGRESS", "never")]), Progress::Never);
+    assert_eq!(
+        progress(&[
+            ("RUSTWREN_PROGRESS", "never"),
+            ("RUSTWREN__CLIENT__PROGRESS", "auto")
+        ]),
+        Progress::Auto
+    );
+}
+
+#[test]
+fn variables_with_one_underscore_are_warned_of() {
+    let case = Case::new("").env(&[("RUSTWREN_COMPUTE_WORKERS", "4"), ("RUSTWREN_LOG", "info")]);
+    let config = case.load().unwrap();
+    let [warning] = config.warnings() else {
+        panic!("{:?}", config.warnings())
+    };
+    assert!(warning.contains("RUSTWREN_COMPUTE_WORKERS"), "{warning}");
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let secret = "hunter2";
+    let file = format!("provider = 'cloud'\n[storage]\nbucket = 'b'\ntoken = '{secret}'\n");
+    let case = Case::new(&file).env(&[("RUSTWREN__STORAGE__PIN", "3")]);
+    let config = case.load().unwrap();
+    assert_eq!(config.storage().get_str("token").unwrap(), Some(secret));
+    assert_eq!(shown(&config, "storage.token").0.as_deref(), Some("\"***\""));
+    assert_eq!(shown(&config, "storage.pin").0.as_deref(), Some("\"***\""));
+    let dump = format!(
+        "{config:?} {:#?} {:?} {:?}",
+        config.show(),
+        case.options,
+        config.storage()
+    );
+    assert!(!dump.contains(secret), "{dump}");
+
+    for wrong in [
+        "[storage]\nbackend = 'cloud'\npin = 'hunter2'",
+        "[storage]\nbackend = 'cloud'\ntoken = ['hunter2']",
+        "[storage]\nbackend = 'cloud'\ntokn = 'hunter2'",
+        "storage = { backend = 'cloud', token = 'hunter2', bcket = 1 }",
+        "storage = { backend = 'cloud', tokn = 'hunter2', bcket = 1 }",
+        "[storage]\nbackend = 'cloud'\ntoken = 'hunter2",
+        "[storage]\nbackend = 'cloud'\ntoken = '''\nhunter2",
+    ] {
+        let error = Case::new(wrong).error();
+        assert!(!error.contains(secret), "{wrong}\n{error}");
+    }
+    let error = Case::new("provider = 'cloud'")
+        .env(&[("RUSTWREN__STORAGE__PIN", secret)])
+        .error();
+    assert!(error.contains("must be a whole number from 0 to 9, not this text") && !error.contains(secret));
+}
+
+#[test]
+fn relative_paths_count_from_the_file() {
+    let root = |case: Case| {
+        let path = case.load().unwrap().storage().get_path("root").unwrap().unwrap();
+        path.strip_prefix(case.dir.path())
+            .map_or(path.clone(), Path::to_owned)
+    };
+    assert_eq!(
+        root(Case::new("[storage]\nroot = 'data'\n")),
+        PathBuf::from("data")
+    );
+    assert_eq!(
+        root(Case::new("[storage]\nroot = '/data'\n")),
+        PathBuf::from("/data")
+    );
+    assert_eq!(
+        root(Case::new("").env(&[("RUSTWREN__STORAGE__ROOT", "x")])),
+        PathBuf::from("x")
+    );
+    let mut case = Case::new("[storage]\nroot = '~/data'\n");
+    case.options = case.options.home_dir("/home/me");
+    assert_eq!(root(case), PathBuf::from("/home/me/data"));
+    assert!(
+        Case::new("[storage]\nroot = ''\n")
+            .error()
+            .contains("a path is neither empty")
+    );
+}
+
+#[test]
+fn cache_dir() {
+    assert_eq!(
+        Case::new("").load().unwrap().cache_dir().unwrap(),
+        Path::new("/cache/rustwren")
+    );
+    let config = Case::new("")
+        .env(&[("RUSTWREN_CACHE_DIR", "/fast")])
+        .load()
+        .unwrap();
+    assert_eq!(config.cache_dir().unwrap(), Path::new("/fast"));
+    assert_eq!(config.compute().cache_dir().unwrap(), Path::new("/fast"));
+}
+
+#[test]
+fn discovery_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |path: &str| dir.path().join(path);
+    let deep = at("work/a/b");
+    fs::create_dir_all(&deep).unwrap();
+    fs::create_dir_all(at("user/rustwren")).unwrap();
+    let options = |variables: &[(&str, &str)]| {
+        LoadOptions::empty()
+            .search(true)
+            .working_dir(&deep)
+            .user_config_dir(at("user"))
+            .environment(variables.iter().copied().collect())
+    };
+    let file = |options: &LoadOptions| {
+        let config = Config::load(&registry(), options).unwrap();
+        config
+            .file()
+            .map(|path| path.strip_prefix(dir.path()).unwrap().to_owned())
+    };
+
+    let config = Config::load(&registry(), &options(&[])).unwrap();
+    assert_eq!(config.file(), None);
+    assert_eq!(config.searched().first(), Some(&deep.join(FILE_NAME)));
+    assert_eq!(config.searched().last(), Some(&at("user/rustwren/rustwren.toml")));
+
+    fs::write(at("user/rustwren/rustwren.toml"), "").unwrap();
+    assert_eq!(file(&options(&[])), Some("user/rustwren/rustwren.toml".into()));
+    fs::write(at("work/rustwren.toml"), "").unwrap();
+    assert_eq!(file(&options(&[])), Some("work/rustwren.toml".into()));
+    // A folder of that name is none.
+    fs::create_dir(deep.join(FILE_NAME)).unwrap();
+    assert_eq!(file(&options(&[])), Some("work/rustwren.toml".into()));
+    assert_eq!(file(&options(&[]).search(false)), None);
+
+    fs::write(deep.join("env.toml"), "").unwrap();
+    fs::write(deep.join("mine.toml"), "").unwrap();
+    let variables = options(&[("RUSTWREN_CONFIG", "env.toml")]);
+    assert_eq!(file(&variables), Some("work/a/b/env.toml".into()));
+    assert_eq!(
+        file(&variables.file("mine.toml")),
+        Some("work/a/b/mine.toml".into())
+    );
+}
+
+#[test]
+fn a_named_file_must_exist() {
+    let case = Case::new("").env(&[("RUSTWREN_CONFIG", "none.toml")]);
+    assert_eq!(
+        case.error(),
+        "the configuration file that RUSTWREN_CONFIG names does not exist: none.toml\nhint: `rustwren init PATH` writes one"
+    );
+    let mut case = Case::new("");
+    case.options = case.options.file("none.toml");
+    assert!(
+        case.error()
+            .starts_with("the configuration file that was asked for does not exist: none.toml")
+    );
+    case.options = case.options.file(".");
+    assert!(
+        case.error()
+            .starts_with("the configuration file that was asked for is a directory")
+    );
+}
+
+#[test]
+fn files_that_are_no_text() {
+    let case = Case::new("");
+    fs::write(case.dir.path().join(FILE_NAME), b"a = 1\nb = \"\xff\"\n").unwrap();
+    assert_eq!(
+        case.error(),
+        "rustwren.toml:2: not valid UTF-8\nhint: save the file as UTF-8"
+    );
+    fs::write(case.dir.path().join(FILE_NAME), vec![b'#'; (1 << 20) + 1]).unwrap();
+    assert_eq!(
+        case.error(),
+        "rustwren.toml is larger than any configuration: over 1 MiB"
+    );
+}
+
+#[test]
+fn what_editors_do() {
+    let config = Case::new("\u{feff}[job]\r\nretries = 1_0\r\n").load().unwrap();
+    assert_eq!(config.job().retries, Some(10));
+    let error = Case::new("\u{feff}[job]\r\n\tretrys = 1\r\n").error();
+    assert!(
+        error.starts_with("rustwren.toml:2:2: unknown key `retrys`"),
+        "{error}"
+    );
+}
+
+#[test]
+fn getters_refuse_what_is_not_declared() {
+    let config = Config::load(&registry(), &LoadOptions::empty()).unwrap();
+    assert_eq!(
+        config.compute().get_u64("nope").unwrap_err().kind(),
+        ErrorKind::Internal
+    );
+    assert_eq!(
+        config.compute().get_u64("image").unwrap_err().kind(),
+        ErrorKind::Internal
+    );
+    assert_eq!(
+        config.compute().get_str("start_timeout").unwrap_err().kind(),
+        ErrorKind::Internal
+    );
+    assert_eq!(config.compute().get_bool("pin_cores").unwrap(), Some(false));
+}
+
+#[test]
+fn declared_defaults_and_examples_are_of_their_kind() {
+    let plain = [sections::JOB, sections::CLIENT].concat();
+    for key in registry()
+        .backends()
+        .flat_map(|backend| backend.keys)
+        .chain(&plain)
+    {
+        assert!(
+            RawValue::from(key.example).resolve(key.kind).is_ok(),
+            "{}",
+            key.name
+        );
+    }
+}
+
+#[test]
+fn the_check_of_annotated_files_finds_what_is_wrong() {
+    const KEYS: BackendKeys = BackendKeys {
+        name: "b",
+        section: Section::Compute,
+        keys: &[
+            KeyDoc::with_default("limit", Kind::Size, "1MB", "Doc."),
+            KeyDoc::optional("root", Kind::Text, "nowhere", "x", "Doc."),
+        ],
+    };
+    let plain = "#[job]\n#retries = 2\n# no limit\n#timeout = '30s'\n# adapted to the measured time of the tasks\n#chunk_size = 100\n# as many as the provider allows\n#workers = 100\n#concurrency = 1\n#[client]\n#progress = 'auto'\n#logs = 'all'\n";
+    let head = "# as `backend` in each section says\nprovider = 'b'\n[compute]\n#backend = 'b'\n";
+    let check = |body: &str| reference::check_annotated(&format!("{head}{body}{plain}"), &[KEYS]);
+    assert_eq!(
+        check("#limit = '1MB'\n# When not set: nowhere.\n#root = 'x'\n"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        check("# When not set: nowhere.\n#root = 'x'\n"),
+        ["`compute.limit` is missing"]
+    );
+    assert_eq!(
+        check("#limit = '2MB'\n# When not set: nowhere.\n#root = 'x'\n"),
+        ["`compute.limit` must be shown as \"1MB\""]
+    );
+    assert_eq!(
+        check("#limit = '1MB'\n#root = 'x'\n"),
+        ["the lines above `compute.root` must say what holds when it is not set: nowhere"]
+    );
+    assert_eq!(
+        check("#limit = '1MB'\n# nowhere\n#root = 'x'\n#more = 1\n"),
+        ["`compute.more` is not declared"]
+    );
+}
+
+/// TOML that is nearly right reaches deeper than random text.
+fn nearly_toml() -> impl Strategy<Value = String> {
+    let word = prop_oneof![
+        Just("compute"),
+        Just("storage"),
+        Just("job"),
+        Just("client"),
+        Just("provider"),
+        Just("backend"),
+        Just("workers"),
+        Just("timeout"),
+        Just("root"),
+        Just("token"),
+        Just("["),
+        Just("]"),
+        Just("="),
+        Just("."),
+        Just("\n"),
+        Just("\""),
+        Just("'''"),
+        Just("{"),
+        Just("}"),
+        Just(","),
+        Just("4"),
+        Just("-1"),
+        Just("1e9"),
+        Just("\"30s\""),
+        Just("'cloud'"),
+        Just("'aws'"),
+        Just("é"),
+        Just("\t"),
+        Just("\r\n"),
+        Just("# x"),
+        Just("1979-05-27"),
+    ];
+    proptest::collection::vec(word, 0..40).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_file_is_read_or_refused(text in any::<String>()) {
+        check_any(&text)?;
+    }
+
+    #[test]
+    fn any_nearly_right_file_is_read_or_refused(text in nearly_toml()) {
+        check_any(&text)?;
+    }
+
+    #[test]
+    fn any_variables_are_read_or_refused(section in "[A-Z_]{0,10}", key in "[A-Z_]{0,10}", value in any::<String>()) {
+        let environment = [(format!("RUSTWREN__{section}__{key}"), value)].into_iter().collect();
+        if let Err(error) = Config::load(&registry(), &LoadOptions::empty().environment(environment)) {
+            prop_assert_eq!(error.kind(), ErrorKind::Config);
+        }
+    }
+}
+
+fn check_any(text: &str) -> Result<(), TestCaseError> {
+    let options = LoadOptions::empty();
+    let (registry, mut merge_options) = (registry(), options);
+    merge_options = merge_options.working_dir("/w");
+    let mut merge = merge::Merge::new(&registry, &merge_options);
+    match RawConfig::parse(Path::new("/w/rustwren.toml"), text.to_owned(), &["token"]) {
+        Ok(raw) => {
+            if let Err(error) = merge.apply(&raw) {
+                let error = Error::from(error);
+                prop_assert_eq!(error.kind(), ErrorKind::Config);
+                prop_assert!(error.to_string().starts_with("/w/rustwren.toml:"), "{}", error);
+            }
+        }
+        Err(error) => prop_assert!(Error::from(error).to_string().starts_with("/w/rustwren.toml:")),
+    }
+    Ok(())
+}
