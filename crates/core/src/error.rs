@@ -181,6 +181,12 @@ impl Error {
         self
     }
 
+    /// Says what was attempted, in front of what stood in the way.
+    pub fn context(mut self, attempted: &str) -> Self {
+        self.inner.message = format!("{attempted}: {}", self.inner.message);
+        self
+    }
+
     /// What the caller can do about it.
     pub fn kind(&self) -> ErrorKind {
         self.inner.kind

@@ -12,6 +12,7 @@ pub mod error;
 pub mod executor;
 pub mod failure;
 pub mod image;
+pub mod init;
 pub mod invoker;
 pub mod protocol;
 #[allow(

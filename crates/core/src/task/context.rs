@@ -1,1 +1,69 @@
 //! What a task can ask about itself.
+
+use std::time::{Duration, Instant};
+
+use crate::worker::{self, TaskInfo};
+
+/// The task that is running on this thread, if any. Made by [`task()`](fn@task).
+#[derive(Debug, Clone)]
+pub struct Task {
+    info: Option<TaskInfo>,
+}
+
+/// The task that is running on the calling thread.
+///
+/// Outside of a task, a function that asks finds itself at index 0 of no job on its first attempt, without
+/// deadline: so it can be called and tested as the ordinary function it is. Threads that a task starts itself
+/// are outside of it.
+pub fn task() -> Task {
+    Task { info: worker::current() }
+}
+
+impl Task {
+    /// Whether this is a task at all.
+    pub fn is_remote(&self) -> bool {
+        self.info.is_some()
+    }
+
+    /// The position of its input among the job's inputs, from 0.
+    pub fn index(&self) -> u64 {
+        self.info.as_ref().map_or(0, |info| info.index)
+    }
+
+    /// Which attempt this is, from 1.
+    pub fn attempt(&self) -> u32 {
+        self.info.as_ref().map_or(1, |info| info.attempt)
+    }
+
+    /// When its time is up, where it is limited.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.info.as_ref().and_then(|info| info.deadline)
+    }
+
+    /// How much time it has left, where it is limited.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The unique name of its job; empty outside of a task.
+    pub fn job(&self) -> &str {
+        self.info.as_ref().map_or("", |info| &info.job)
+    }
+
+    /// The label of its job; empty outside of a task.
+    pub fn label(&self) -> &str {
+        self.info.as_ref().map_or("", |info| &info.label)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outside_of_a_task_there_is_a_harmless_answer() {
+        let task = task();
+        assert!(!task.is_remote());
+        assert_eq!((task.index(), task.attempt(), task.deadline(), task.job()), (0, 1, None, ""));
+    }
+}
