@@ -147,7 +147,7 @@ mod tests {
 
     fn path(name: &str) -> String {
         let path = ObjectPath::of(&Key::new(name).unwrap());
-        path.dirs.iter().map(|dir| format!("{dir}/")).collect::<String>() + &path.file
+        [&path.dirs[..], &[path.file]].concat().join("/")
     }
 
     #[test]
@@ -188,19 +188,11 @@ mod tests {
 
     /// Reads a path back the way a listing does.
     fn key_of(path: &ObjectPath) -> Option<String> {
-        let (mut key, mut part, mut on_disk) = (String::new(), String::new(), Vec::new());
+        let mut key = String::new();
         for name in path.dirs.iter().chain([&path.file]) {
-            on_disk.push(name.trim_end_matches('+').trim_end_matches('%').to_owned());
             match read(name)? {
-                Name::Continued(piece) => part += &piece,
-                Name::Directory(piece) | Name::Object(piece) => {
-                    part += &piece;
-                    let continued = name.ends_with("%+");
-                    if !continued && name != &path.file {
-                        part.push('/');
-                    }
-                    key += &std::mem::take(&mut part);
-                }
+                Name::Continued(piece) | Name::Object(piece) => key += &piece,
+                Name::Directory(piece) => key += &(piece + "/"),
             }
         }
         Some(key)
