@@ -157,7 +157,7 @@ async fn a_linked_folder_of_temporary_files_is_refused() {
     symlink(outside.path(), dir.path().join(".rustwren-tmp")).unwrap();
     let error = storage.put(&key("k"), Bytes::new()).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Denied);
-    assert_eq!(tree(outside.path()), [Path::new(""); 0]);
+    assert!(tree(outside.path()).is_empty());
 }
 
 #[tokio::test]
@@ -403,7 +403,7 @@ fn a_failed_write_leaves_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn sets_of_keys_come_back_in_order(
@@ -419,7 +419,7 @@ proptest! {
             prop_assert_eq!(&list(&storage).await, &names);
             for name in &names {
                 prop_assert_eq!(storage.get(&key(name)).await.unwrap(), name.as_bytes());
-                for end in (0..=name.len()).filter(|&end| name.is_char_boundary(end)).step_by(7) {
+                for end in (0..=name.len()).filter(|&end| name.is_char_boundary(end)).step_by(11) {
                     let listed = storage.list_all(&name[..end]).await.unwrap();
                     let expected = names.iter().filter(|other| other.starts_with(&name[..end]));
                     prop_assert!(listed.iter().map(|object| object.key.as_str()).eq(expected));

@@ -98,7 +98,9 @@ fn of_racing_processes_one_creates() {
     let storage = DirectoryStorage::open(dir.path()).unwrap();
     let mut racers: Vec<_> = (0..PROCESSES).map(|_| Racer::start(dir.path())).collect();
     for round in 0..ROUNDS {
-        racers.iter_mut().for_each(|racer| racer.say(round));
+        for racer in &mut racers {
+            racer.say(round);
+        }
         let winners: Vec<_> = racers.iter_mut().flat_map(Racer::winners).collect();
         assert_eq!(
             winners.len(),

@@ -136,10 +136,8 @@ impl Level {
 
     /// Looks up objects until the batch is full or a directory comes next.
     fn visit(&mut self, root: &OwnedFd, found: &mut Vec<ObjectMeta>) -> Result<Visited, Errno> {
-        // Whoever removed the directory had removed everything in it.
-        let Some(dir) = walk(root, &self.dirs)? else {
-            return Ok(Visited::Done);
-        };
+        // Opened for the first file: in a deep tree most directories hold only directories.
+        let mut opened = None;
         while found.len() < BATCH {
             let Some(entry) = self.entries.next() else {
                 return Ok(Visited::Done);
@@ -151,10 +149,19 @@ impl Level {
                 dirs.push(entry.name);
                 return Ok(Visited::Directory(dirs, key));
             }
+            let dir = match opened.take() {
+                Some(dir) => dir,
+                None => match walk(root, &self.dirs)? {
+                    Some(dir) => dir,
+                    // Whoever removed the directory had removed everything in it.
+                    None => continue,
+                },
+            };
             let stat = match walk(&dir, &entry.dirs)? {
                 Some(dir) => stat_object(&dir, entry.name.as_str())?,
                 None => None,
             };
+            opened = Some(dir);
             // A name can be ours in form and yet too long, below other names, to be of a key.
             if let (Some(stat), Ok(key)) = (stat, Key::new(key)) {
                 let size = u64::try_from(stat.st_size).unwrap_or(0);

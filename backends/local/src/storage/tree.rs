@@ -152,7 +152,7 @@ impl Tree {
             }
         }
         let message = format!(
-            "cannot write object {key} in {}: others keep removing its directory",
+            "cannot write object {key} in {}: its directory or its temporary file keeps being removed",
             self.root.display()
         );
         Err(BackendError::new(ErrorClass::Transient, message))
