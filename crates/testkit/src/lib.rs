@@ -1,1 +1,5 @@
-//! Being built.
+//! Tools for testing `RustWren` and its backends: conformance suites that every backend must pass.
+//!
+//! These are meant for tests: they panic when what they test is at fault.
+
+pub mod storage_suite;

@@ -24,9 +24,17 @@ use futures_util::stream::BoxStream;
 
 use crate::error::BackendError;
 
+mod ext;
 mod key;
+mod memory;
+mod prefixed;
+mod range;
 
-pub use key::Key;
+pub use ext::StorageExt;
+pub use key::{Key, MAX_KEY_BYTES};
+pub use memory::MemoryStorage;
+pub use prefixed::PrefixedStorage;
+pub use range::cut_range;
 
 /// The result of a storage operation.
 pub type StorageResult<T> = Result<T, BackendError>;
@@ -67,16 +75,18 @@ pub trait Storage: Send + Sync + std::fmt::Debug + 'static {
     async fn get(&self, key: &Key) -> StorageResult<Bytes>;
 
     /// Reads bytes `range.start..range.end` of an object. A range that ends after the object is cut at its
-    /// end; one that starts after it is [`Invalid`](crate::error::ErrorClass::Invalid). An empty range of an
-    /// existing object is empty.
+    /// end, so one that starts at its end is empty; one that starts after it is
+    /// [`Invalid`](crate::error::ErrorClass::Invalid). An empty range (`start >= end`) of an existing object is
+    /// empty wherever it lies. [`cut_range`] holds these rules.
     async fn get_range(&self, key: &Key, range: Range<u64>) -> StorageResult<Bytes>;
 
     /// What is known of an object.
     async fn head(&self, key: &Key) -> StorageResult<ObjectMeta>;
 
     /// Every object whose key starts with `prefix` (a plain string prefix; empty for all), in ascending byte
-    /// order of keys. Objects written or deleted while the stream runs may or may not be seen.
-    fn list<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, StorageResult<ObjectMeta>>;
+    /// order of keys. A prefix that no valid key can start with lists nothing. Objects written or deleted while
+    /// the stream runs may or may not be seen. After an error the stream ends.
+    fn list(&self, prefix: &str) -> BoxStream<'_, StorageResult<ObjectMeta>>;
 
     /// Removes an object. Removing one that is not there is no error.
     async fn delete(&self, key: &Key) -> StorageResult<()>;
