@@ -176,9 +176,10 @@ fn returns_result(output: &ReturnType) -> bool {
         return false;
     };
     let Type::Path(path) = &**output else { return false };
-    path.path.segments.last().is_some_and(|last| {
-        last.ident == "Result" && matches!(last.arguments, PathArguments::AngleBracketed(_))
-    })
+    path.path
+        .segments
+        .last()
+        .is_some_and(|last| last.ident == "Result")
 }
 
 #[cfg(test)]
