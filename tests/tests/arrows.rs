@@ -1,0 +1,122 @@
+//! The dependency arrows of `docs/architecture.md`, held against `cargo metadata`.
+
+#![expect(clippy::expect_used, reason = "a test says what went wrong by failing")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
+
+/// What each of our crates may depend on among our crates. What is not listed here is a finding: a layer keeps its
+/// promise by what it cannot reach.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("rustwren-macros", &[]),
+    ("rustwren-core", &[]),
+    ("rustwren-testkit", &["rustwren-core"]),
+    ("rustwren-runtime", &["rustwren-core"]),
+    ("rustwren-local", &["rustwren-core", "rustwren-runtime"]),
+    (
+        "rustwren",
+        &["rustwren-core", "rustwren-macros", "rustwren-local"],
+    ),
+    ("rustwren-cli", &["rustwren"]),
+    ("rustwren-examples", &["rustwren"]),
+    ("rustwren-tests", &["rustwren", "rustwren-core"]),
+];
+
+/// For tests only: every crate may have it as a dev-dependency, none but `TESTS` as anything else.
+const TESTKIT: &str = "rustwren-testkit";
+
+/// The one crate that is all tests.
+const TESTS: &str = "rustwren-tests";
+
+type Arrows = BTreeMap<&'static str, &'static [&'static str]>;
+
+fn metadata() -> Metadata {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../Cargo.toml");
+    MetadataCommand::new()
+        .manifest_path(manifest)
+        .no_deps()
+        .exec()
+        .expect("cargo metadata reads our own workspace")
+}
+
+/// The findings for one crate: each says where, what and how to mend it.
+fn findings(package: &Package, members: &[&str], arrows: &Arrows) -> Vec<String> {
+    let name = package.name.as_str();
+    let manifest = &package.manifest_path;
+    let Some(allowed) = arrows.get(name) else {
+        return vec![format!(
+            "{manifest}: the crate {name} has no arrows: add a row to ARROWS in tests/tests/arrows.rs and to the \
+             code map in docs/architecture.md"
+        )];
+    };
+    let mut out = Vec::new();
+    for dependency in package
+        .dependencies
+        .iter()
+        .filter(|d| members.contains(&d.name.as_str()))
+    {
+        let to = dependency.name.as_str();
+        if to == TESTKIT {
+            if dependency.kind != DependencyKind::Development && name != TESTS {
+                out.push(format!(
+                    "{manifest}: {TESTKIT} is for tests only: move it to [dev-dependencies]"
+                ));
+            }
+        } else if !allowed.contains(&to) {
+            let allowed = if allowed.is_empty() {
+                "none of ours".to_owned()
+            } else {
+                allowed.join(", ")
+            };
+            out.push(format!(
+                "{manifest}: {name} must not depend on {to} (allowed: {allowed}): move the code to where both can \
+                 reach it, or put a trait in rustwren-core between them"
+            ));
+        }
+    }
+    out
+}
+
+#[test]
+fn dependencies_follow_the_arrows() {
+    let metadata = metadata();
+    let packages = metadata.workspace_packages();
+    let members: Vec<&str> = packages.iter().map(|p| p.name.as_str()).collect();
+    let arrows: Arrows = ARROWS.iter().copied().collect();
+
+    let mut found: Vec<String> = packages
+        .iter()
+        .flat_map(|p| findings(p, &members, &arrows))
+        .collect();
+    for name in arrows.keys().filter(|name| !members.contains(name)) {
+        found.push(format!(
+            "tests/tests/arrows.rs: no crate is called {name} any more: remove its row from ARROWS"
+        ));
+    }
+    assert!(found.is_empty(), "\n{}\n", found.join("\n"));
+}
+
+/// The check itself finds what it is there to find.
+#[test]
+fn wrong_arrows_are_found() {
+    let metadata = metadata();
+    let packages = metadata.workspace_packages();
+    let members: Vec<&str> = packages.iter().map(|p| p.name.as_str()).collect();
+    let local = packages
+        .iter()
+        .find(|p| p.name.as_str() == "rustwren-local")
+        .unwrap();
+
+    let strict: Arrows = [("rustwren-local", &["rustwren-core"][..])].into();
+    let found = findings(local, &members, &strict);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("rustwren-local must not depend on rustwren-runtime"),
+        "{found:?}"
+    );
+
+    let found = findings(local, &members, &Arrows::new());
+    assert!(found[0].contains("has no arrows"), "{found:?}");
+}
