@@ -25,10 +25,10 @@ They are stable.
 ";
 
 fn cli_page() -> String {
-    let mut page = String::from(CLI_HEAD);
-    for (exit, meaning) in exit::ALL {
-        page.push_str(&format!("| {} | {meaning} |\n", *exit as u8));
-    }
+    let codes = exit::ALL
+        .iter()
+        .map(|(exit, meaning)| format!("| {} | {meaning} |\n", *exit as u8));
+    let mut page = CLI_HEAD.to_owned() + &codes.collect::<String>();
     let mut command = Cli::command().term_width(100);
     command.build();
     add_help(&mut page, &mut command);
@@ -40,8 +40,14 @@ fn add_help(page: &mut String, command: &mut clap::Command) {
         .get_bin_name()
         .unwrap_or_else(|| command.get_name())
         .to_owned();
-    let help = command.render_help().to_string();
-    page.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", help.trim_end()));
+    // What `--help` prints: clap's long form where there is one, which its short form then mentions.
+    let short = command.render_help().to_string();
+    let help = if short.contains("see more with") {
+        command.render_long_help().to_string()
+    } else {
+        short
+    };
+    *page += &["\n## ", &name, "\n\n```text\n", help.trim_end(), "\n```\n"].concat();
     for inner in command
         .get_subcommands_mut()
         .filter(|inner| inner.get_name() != "help")
