@@ -63,7 +63,7 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             Kind::List,
             "",
             "Variables with credentials that function processes may see (`*` stands for any characters). Variables \
-             that look like credentials (such as AWS_*, *_TOKEN, *_PASSWORD) are removed unless listed here; all \
+             that look like credentials (such as `AWS_*`, `*_TOKEN`, `*_PASSWORD`) are removed unless listed here; all \
              others are passed.",
         ),
     ],

@@ -1,2 +1,68 @@
 //! The `rustwren` command.
-fn main() {}
+//!
+//! Data goes to stdout, everything else to stderr; see `exit.rs` for the exit codes and `docs/cli.md` for users.
+
+mod args;
+mod commands;
+#[cfg(test)]
+mod docs;
+mod exit;
+mod failure;
+mod log;
+mod output;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::args::{Cli, Command, ConfigCommand};
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+fn main() -> ExitCode {
+    // The panic hook has printed what happened; what is left is to end with the code for a bug of ours.
+    let exit = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        output::error(
+            "this is a bug in RustWren",
+            Some("please report it with the lines above"),
+        );
+        Exit::Internal
+    });
+    exit.into()
+}
+
+fn run() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return match error.print() {
+                Ok(()) => exit,
+                Err(error) => Failure::Output(error).report(),
+            };
+        }
+    };
+    match dispatch(&cli) {
+        Ok(()) => Exit::Ok,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(cli: &Cli) -> Result<(), Failure> {
+    log::start(cli.verbose)?;
+    match &cli.command {
+        Command::Config {
+            command: ConfigCommand::Show { json },
+        } => commands::config::show(cli, *json),
+        Command::Config {
+            command: ConfigCommand::Path,
+        } => commands::config::path(cli),
+        Command::Init {
+            provider,
+            force,
+            path,
+        } => commands::init::run(*provider, *force, path),
+        Command::Completions { shell } => commands::completions::run(*shell),
+    }
+}

@@ -107,7 +107,7 @@ pub(crate) fn read(path: &Path) -> Result<String, ConfigError> {
     }
     String::from_utf8(bytes).map_err(|error| {
         let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = good.split(|byte| *byte == b'\n').count();
         ConfigError::new(format!("{}:{line}: not valid UTF-8", path.display()))
             .with_hint("save the file as UTF-8")
     })

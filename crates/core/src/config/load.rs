@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use etcetera::base_strategy::{BaseStrategy as _, choose_base_strategy};
+use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
 
 use super::merge::Merge;
 use super::sections::{BACKEND, PROVIDER};
@@ -36,8 +36,8 @@ impl LoadOptions {
             // Without a working directory (it was deleted) or a home there is nothing to find there.
             working_dir: std::env::current_dir().ok(),
             home_dir: user.as_ref().map(|user| user.home_dir().to_owned()),
-            user_config_dir: user.as_ref().map(|user| user.config_dir()),
-            user_cache_dir: user.as_ref().map(|user| user.cache_dir()),
+            user_config_dir: user.as_ref().map(BaseStrategy::config_dir),
+            user_cache_dir: user.as_ref().map(BaseStrategy::cache_dir),
             environment: Environment::of_process(),
             ..Self::default()
         }

@@ -338,17 +338,18 @@ fn unknown_backend(registry: &Registry, section: Option<Section>, name: &str) ->
         Some(Section::Storage) => "storage backend",
         Some(Section::Compute) => "compute backend",
     };
-    let mut hint = match nearest(name, known.iter().chain(&missing).copied()) {
-        Some(near) => format!("did you mean `{near}`? "),
-        None => String::new(),
-    };
-    hint.push_str(&format!("Known: {}", list_names(known)));
-    if !missing.is_empty() {
-        hint.push_str(&format!(
+    let near = nearest(name, known.iter().chain(&missing).copied());
+    let near = near
+        .map(|near| format!("did you mean `{near}`? "))
+        .unwrap_or_default();
+    let optional = match missing.as_slice() {
+        [] => String::new(),
+        names => format!(
             "; with a cargo feature of `rustwren`: {}",
-            list_names(missing)
-        ));
-    }
+            list_names(names.iter().copied())
+        ),
+    };
+    let hint = format!("{near}Known: {}{optional}", list_names(known));
     ConfigError::new(format!("there is no {what} {name:?}")).with_hint(hint)
 }
 

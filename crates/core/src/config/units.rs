@@ -68,14 +68,14 @@ pub fn format_duration(duration: Duration) -> String {
     if rest == 0 {
         return "0s".to_owned();
     }
-    let mut text = String::new();
+    let mut parts = Vec::new();
     for (unit, scale) in DURATION_UNITS {
         if rest >= *scale {
-            text.push_str(&format!("{}{unit}", rest / scale));
+            parts.push(format!("{}{unit}", rest / scale));
             rest %= scale;
         }
     }
-    text
+    parts.concat()
 }
 
 /// Reads a size: a whole number with a unit (`B`, `kB`, `KiB`, `MB`, `MiB`, `GB`, `GiB`, `TB`, `TiB`; in either

@@ -1,0 +1,69 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::exit;
+
+/// Maps ordinary Rust functions over this machine or thousands of serverless workers.
+#[derive(Debug, Parser)]
+#[command(name = "rustwren", version, propagate_version = true, after_help = exit::help())]
+pub(crate) struct Cli {
+    /// Use this configuration file, which must exist, instead of searching for one
+    #[arg(long, global = true, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Log more to stderr; -vv and -vvv for still more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Write a configuration file in which every key is explained
+    Init {
+        /// The provider that it is for
+        #[arg(long, value_enum, default_value_t = Provider::Local)]
+        provider: Provider,
+        /// Replace a file that is there
+        #[arg(long)]
+        force: bool,
+        /// The file to write, or the folder to write it in
+        #[arg(default_value = rustwren::__cli::config::FILE_NAME)]
+        path: PathBuf,
+    },
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Print every value that holds and where it comes from, as TOML, with secrets masked
+    Show {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the path of the configuration file; nothing where there is none
+    Path,
+}
+
+/// Providers with an annotated configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Provider {
+    /// This machine
+    Local,
+}

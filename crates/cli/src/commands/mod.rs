@@ -1,0 +1,5 @@
+//! What each subcommand does.
+
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod init;
