@@ -92,6 +92,12 @@ pub fn is_worker() -> bool {
     WORKER_FD.get().is_some()
 }
 
+/// How many jobs are nested above this process: 0 outside of function processes.
+pub fn worker_depth() -> u32 {
+    let depth = WORKER_DEPTH.get().and_then(|depth| depth.to_str()?.parse().ok());
+    depth.unwrap_or(u32::from(is_worker()))
+}
+
 impl EnvVar {
     /// Its value in this process, unless not set or empty.
     pub fn get(&self) -> Option<OsString> {

@@ -2,6 +2,7 @@
 
 mod block_on;
 mod builder;
+mod connect;
 mod decode;
 mod driver;
 mod feeder;

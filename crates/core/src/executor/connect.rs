@@ -1,0 +1,58 @@
+//! `Executor::connect`: from configuration to an executor.
+
+use std::sync::Arc;
+
+use super::handle::{Defaults, Executor};
+use crate::config::{Config, LoadOptions};
+use crate::env;
+use crate::error::{Error, ErrorKind, Result};
+use crate::init;
+
+/// How deep jobs may be nested: each level has workers of its own.
+const MOST_NESTED: u32 = 4;
+
+impl Executor {
+    /// An executor as the configuration says: `rustwren.toml` where one is found, the environment, and defaults.
+    /// Without any configuration it runs on this machine.
+    ///
+    /// Inside a task it makes an executor for nested jobs, with workers of its own.
+    pub async fn connect() -> Result<Self> {
+        Self::connect_with(&LoadOptions::of_process()).await
+    }
+
+    /// The same with a configuration found and overridden as `options` say.
+    pub async fn connect_with(options: &LoadOptions) -> Result<Self> {
+        let registry = init::registry()?;
+        let config = Config::load(registry, options)?;
+        for warning in config.warnings() {
+            tracing::warn!("{warning}");
+        }
+        let depth = env::worker_depth();
+        if depth >= MOST_NESTED {
+            let message = format!("jobs are nested {depth} deep; at most {MOST_NESTED} levels are allowed");
+            return Err(Error::new(ErrorKind::Config, message)
+                .with_hint("does the mapped function call itself through the executor?"));
+        }
+        let job = config.job();
+        let defaults = Defaults {
+            retries: job.retries,
+            timeout: job.timeout,
+            chunk_size: job.chunk_size.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
+            workers: job.workers.map(|n| n as usize),
+            concurrency: job.concurrency,
+        };
+        let watcher = init::watcher(config.client());
+        let cache_dir = config.cache_dir().ok().map(ToOwned::to_owned);
+        let config = Arc::new(config);
+        Self::builder()
+            .defaults(defaults)
+            .watcher(watcher)
+            .cache_dir(cache_dir)
+            .build(move || async move {
+                let storage = registry.build_storage(config.storage()).await?;
+                let invoker = registry.build_invoker(config.compute(), Arc::clone(&storage)).await?;
+                Ok((invoker, storage))
+            })
+            .await
+    }
+}
