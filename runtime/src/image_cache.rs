@@ -275,10 +275,7 @@ impl Shared {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             if name.starts_with(TEMPORARY) {
-                if SystemTime::now()
-                    .duration_since(used)
-                    .is_ok_and(|age| age > LEFT_BEHIND)
-                {
+                if now().duration_since(used).is_ok_and(|age| age > LEFT_BEHIND) {
                     remove(&entry.path())?;
                 }
             } else if name.parse::<ImageId>().is_ok() {
@@ -330,6 +327,12 @@ pub async fn retry_busy<T>(mut start: impl FnMut() -> io::Result<T>) -> io::Resu
     }
 }
 
+/// What file times are compared with and set to.
+#[expect(clippy::disallowed_methods, reason = "times of files are wall times")]
+fn now() -> SystemTime {
+    SystemTime::now()
+}
+
 /// Opens a file to read, but not what a symbolic link leads to, and without waiting for the other end of a pipe.
 fn open(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
@@ -346,7 +349,7 @@ fn is_ours(meta: &Metadata) -> bool {
 
 /// Notes that an image was used now.
 fn touch(file: &File, path: &Path) {
-    if let Err(error) = file.set_modified(SystemTime::now()) {
+    if let Err(error) = file.set_modified(now()) {
         tracing::debug!(path = %path.display(), %error, "the time of an image's use cannot be noted");
     }
 }

@@ -64,7 +64,7 @@ impl Storage for Programs {
     async fn head(&self, _: &Key) -> StorageResult<ObjectMeta> {
         refused()
     }
-    fn list<'a>(&'a self, _: &'a str) -> BoxStream<'a, StorageResult<ObjectMeta>> {
+    fn list(&self, _: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
         futures_util::stream::empty().boxed()
     }
     async fn delete(&self, _: &Key) -> StorageResult<()> {
