@@ -162,7 +162,7 @@ impl Cache {
             return None;
         }
         // Used lately means worth keeping.
-        let touched = File::open(&path).and_then(|file| file.set_modified(SystemTime::now()));
+        let touched = File::open(&path).and_then(|file| file.set_modified(now()));
         log("the time of a packed image", touched);
         bytes.truncate(body);
         Some(bytes.into())
@@ -184,6 +184,12 @@ impl Cache {
     fn image_path(&self, id: ImageId) -> PathBuf {
         self.images.join(format!("{id}.zst"))
     }
+}
+
+/// What file times are compared with and set to.
+#[expect(clippy::disallowed_methods, reason = "times of files are wall times")]
+pub(super) fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 fn log(what: &str, result: io::Result<()>) {
@@ -273,7 +279,7 @@ mod tests {
     use super::*;
 
     fn later() -> SystemTime {
-        SystemTime::now() + Duration::from_secs(10)
+        now() + Duration::from_secs(10)
     }
 
     fn cache() -> (tempfile::TempDir, Cache) {

@@ -20,7 +20,9 @@ mod testing;
 pub use cache::default_cache_dir;
 pub use check::check;
 pub use elf::{ElfInfo, Format, Linkage};
-pub use pack::{DEFAULT_LEVEL, Packed, UnpackError, hash_of, identity, pack, strip, unpack, unpack_into};
+pub use pack::{
+    DEFAULT_LEVEL, Packed, UnpackError, hash_of, identity, pack, strip, unpack, unpack_into, unpacked_size,
+};
 pub use program::ProgramImage;
 
 /// The SHA-256 of a program's bytes as shipped (debug sections dropped, not yet compressed).

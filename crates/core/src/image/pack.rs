@@ -98,6 +98,11 @@ pub fn unpack(compressed: &[u8], expected: ImageId, max_size: u64) -> Result<Vec
     Ok(out)
 }
 
+/// How many bytes packed bytes say they unpack to, to make room for them. [`unpack`] is what makes sure.
+pub fn unpacked_size(compressed: &[u8]) -> Option<u64> {
+    zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten()
+}
+
 /// Like [`unpack`], to a writer, in pieces. On an error `out` may have got bytes that must not be used. Returns
 /// how many bytes were written.
 pub fn unpack_into(
@@ -213,6 +218,7 @@ mod tests {
         let packed = pack(&whole, 1).unwrap();
         let bytes = unpack(&packed.compressed, packed.id, packed.size).unwrap();
         assert_eq!(bytes, *strip(this_executable()));
+        assert_eq!(unpacked_size(&packed.compressed), Some(packed.size));
         let path = dir.path().join("stripped");
         // Written by another process, so that no thread of this one can pass the writing end to a child
         // between `fork` and `exec`, which would make the start fail with "text file busy".

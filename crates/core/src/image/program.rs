@@ -4,11 +4,10 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use super::cache::{Cache, Stamp};
+use super::cache::{Cache, Stamp, now};
 use super::pack::{self, DEFAULT_LEVEL};
 use super::{ElfInfo, ImageId};
 use crate::error::{Error, ErrorKind, Result};
@@ -76,7 +75,7 @@ impl ProgramImage {
                 return Err(changed(&path));
             }
             if let Some(cache) = &cache {
-                cache.put_id(&stamp, id, SystemTime::now());
+                cache.put_id(&stamp, id, now());
             }
             id
         };
@@ -122,7 +121,7 @@ impl ProgramImage {
                 return Err(changed(&self.path));
             }
             if let Some(cache) = &self.cache {
-                cache.put_packed(self.id, &packed.compressed, SystemTime::now());
+                cache.put_packed(self.id, &packed.compressed, now());
             }
             packed.compressed
         };
@@ -178,7 +177,7 @@ mod tests {
         let mark = zstd::bulk::compress(b"mark", 1).unwrap();
         Cache::open(dir.path())
             .unwrap()
-            .put_packed(first.id(), &mark, SystemTime::now());
+            .put_packed(first.id(), &mark, now());
         let second = ProgramImage::of_this_program(Some(dir.path())).unwrap();
         assert_eq!((second.id(), second.packed().unwrap()), (first.id(), mark.into()));
         assert_eq!(second.elf(), first.elf());
@@ -196,7 +195,7 @@ mod tests {
         let real = id();
         // A false record shows whether records are read.
         let stamp = Stamp::of(&File::open(&path).unwrap()).unwrap();
-        let later = SystemTime::now() + std::time::Duration::from_mins(1);
+        let later = now() + std::time::Duration::from_mins(1);
         Cache::open(&cache_dir)
             .unwrap()
             .put_id(&stamp, ImageId([9; 32]), later);
