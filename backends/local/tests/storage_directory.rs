@@ -258,6 +258,7 @@ async fn a_cancelled_write_does_not_come_later() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the dates of files are wall time")]
 async fn leftovers_of_dead_writers_do_not_show_and_go_when_old() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());
