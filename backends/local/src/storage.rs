@@ -152,7 +152,9 @@ impl Storage for DirectoryStorage {
     fn list(&self, prefix: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
         stream::try_unfold(Walk::new(Arc::clone(&self.tree), prefix), |mut walk| async move {
             let (batch, walk) = blocking(move || Ok((walk.batch()?, walk))).await?;
-            Ok::<_, rustwren_core::error::BackendError>((!batch.is_empty()).then(|| (stream::iter(batch.into_iter().map(Ok)), walk)))
+            Ok::<_, BackendError>(
+                (!batch.is_empty()).then(|| (stream::iter(batch.into_iter().map(Ok)), walk)),
+            )
         })
         .try_flatten()
         .boxed()

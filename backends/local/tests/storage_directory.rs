@@ -1,5 +1,11 @@
 //! What directory storage promises beyond the contract of storages.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail as tests do"
+)]
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -258,6 +264,7 @@ async fn a_cancelled_write_does_not_come_later() {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "the dates of files are wall time")]
 async fn leftovers_of_dead_writers_do_not_show_and_go_when_old() {
     let dir = tempfile::tempdir().unwrap();
     let storage = open(dir.path());

@@ -1,5 +1,11 @@
 //! Many processes and many storages over one directory.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -90,6 +96,10 @@ impl Racer {
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a variable between this test and itself, not one of the project's"
+)]
 fn of_racing_processes_one_creates() {
     if let Some(root) = std::env::var_os(ROOT) {
         return race(Path::new(&root));

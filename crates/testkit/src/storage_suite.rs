@@ -7,6 +7,8 @@
 
 #![expect(
     clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::expect_used,
     reason = "checks panic when they fail, as the first paragraph says"
 )]
 

@@ -124,6 +124,7 @@ impl Storage for Faulty {
         Ok(meta)
     }
 
+    #[expect(clippy::expect_used, reason = "a test's storage")]
     fn list(&self, prefix: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
         let listed = self.inner.list(prefix);
         match self.fault {

@@ -193,6 +193,7 @@ impl Tree {
     }
 
     /// Removes temporary files that were last written more than `age` ago: their writers have died.
+    #[expect(clippy::disallowed_methods, reason = "the dates of files are wall time")]
     pub(super) fn clean(&self, age: Duration) -> StorageResult<()> {
         let root = self.open_root()?;
         let now = SystemTime::now();
