@@ -1,1 +1,58 @@
-//! Being built.
+//! End-to-end suites through real processes, over any backend.
+//!
+//! A test target with `harness = false` calls [`main`] with a backend. It is its own function process's program:
+//! the suites' functions are mapped as any user's would be.
+
+use std::pin::Pin;
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use rustwren::blocking::block_on;
+use rustwren::{Executor, Result};
+
+pub mod suite;
+
+/// A future that a suite runs on a plain thread.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// A place to run the suites.
+#[derive(Debug, Clone, Copy)]
+pub struct Backend {
+    /// Its name, in front of every test's.
+    pub name: &'static str,
+    /// Makes a new executor with two workers.
+    pub connect: fn() -> BoxFuture<Result<Executor>>,
+    /// Tests that cannot pass there, each with the reason.
+    pub gaps: &'static [(&'static str, &'static str)],
+}
+
+/// One test of a suite.
+pub type Test = (&'static str, fn(Executor) -> BoxFuture<()>);
+
+/// Runs all suites over these backends, as `cargo test` and `cargo nextest` expect it.
+pub fn main(backends: &[Backend]) -> ExitCode {
+    rustwren::init();
+    let arguments = Arguments::from_args();
+    let mut trials = Vec::new();
+    for backend in backends.iter().copied() {
+        for &(name, run) in suite::ALL.iter().flat_map(|tests| tests.iter()) {
+            let gap = backend.gaps.iter().find(|(gap, _)| *gap == name);
+            let trial = Trial::test(format!("{}::{name}", backend.name), move || {
+                let executor = block_on((backend.connect)()).map_err(|error| Failed::from(error.to_string()))?;
+                block_on(run(executor));
+                Ok(())
+            });
+            trials.push(trial.with_ignored_flag(gap.is_some()));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A list of tests from functions of one argument.
+#[macro_export]
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        /// The tests of this suite.
+        pub const TESTS: &[$crate::Test] = &[$((concat!(module_path!(), "::", stringify!($name)), |executor| Box::pin($name(executor)))),*];
+    };
+}

@@ -42,6 +42,12 @@ pub(crate) enum Command {
         #[arg(default_value = rustwren::__cli::config::FILE_NAME)]
         path: PathBuf,
     },
+    /// Run a closure through the configured provider and tell how long each leg of its way took
+    Doctor {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -21,6 +21,8 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
+    // `doctor` maps a closure of this program.
+    rustwren::init();
     // The panic hook has printed what happened; what is left is to end with the code for a bug of ours.
     let exit = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         output::error(
@@ -63,6 +65,7 @@ fn dispatch(cli: &Cli) -> Result<(), Failure> {
             force,
             path,
         } => commands::init::run(*provider, *force, path),
+        Command::Doctor { json } => commands::doctor::run(cli, *json),
         Command::Completions { shell } => commands::completions::run(*shell),
     }
 }

@@ -6,9 +6,12 @@ use anstyle::{AnsiColor, Style};
 
 use crate::failure::Failure;
 
-const ERROR: Style = AnsiColor::Red.on_default().bold();
+/// For failures.
+pub(crate) const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
+/// For successes.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// For what is beside the point.
 pub(crate) const DIM: Style = Style::new().dimmed();
 

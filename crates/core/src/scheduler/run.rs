@@ -261,7 +261,9 @@ impl JobRun {
                     break;
                 }
             }
-            match self.share.take(cx, now, workers, self.chunker.depth(pipelining)) {
+            // A job with fewer workers than there are must not find others for what waits behind them.
+            let depth = if workers < concurrency { 0 } else { self.chunker.depth(pipelining) };
+            match self.share.take(cx, now, workers, depth) {
                 Taken::Yes => {}
                 Taken::No => break,
                 Taken::NotBefore(time) => {

@@ -27,12 +27,14 @@ use crate::error::BackendError;
 mod ext;
 mod key;
 mod memory;
+mod memory_factory;
 mod prefixed;
 mod range;
 
 pub use ext::StorageExt;
 pub use key::{Key, MAX_KEY_BYTES};
 pub use memory::MemoryStorage;
+pub use memory_factory::MemoryStorageFactory;
 pub use prefixed::PrefixedStorage;
 pub use range::cut_range;
 

@@ -1,0 +1,149 @@
+//! `rustwren doctor`: every leg of a job's way, tried by itself, with its time.
+
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use rustwren::__cli::config::{Config, LoadOptions};
+use rustwren::__cli::registry;
+use rustwren::blocking::block_on;
+use rustwren::storage::{Key, StorageExt as _};
+use rustwren::{Error, ErrorKind, Executor, JobStats, Result};
+use serde::Serialize;
+
+use crate::args::Cli;
+use crate::failure::Failure;
+use crate::output::{self, DIM, GOOD};
+
+/// One leg and how it went.
+#[derive(Debug, Serialize)]
+struct Leg {
+    name: &'static str,
+    seconds: f64,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+/// What was found, leg by leg; the first failure is the last leg.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    legs: Vec<Leg>,
+}
+
+impl Report {
+    /// Tries a leg; its outcome is the report's next line.
+    fn leg<T>(&mut self, name: &'static str, attempt: impl FnOnce() -> Result<(T, String)>) -> Result<T> {
+        let started = Instant::now();
+        let result = attempt();
+        self.add(name, started.elapsed(), result)
+    }
+
+    fn add<T>(&mut self, name: &'static str, time: Duration, result: Result<(T, String)>) -> Result<T> {
+        let seconds = time.as_secs_f64();
+        match result {
+            Ok((value, detail)) => {
+                self.legs.push(Leg { name, seconds, detail, error: None, hint: None });
+                Ok(value)
+            }
+            Err(error) => {
+                let hint = error.hint().map(ToOwned::to_owned);
+                let text = error.to_string();
+                let message = text.split("\nhint: ").next().unwrap_or(&text).to_owned();
+                let leg = Leg { name, seconds, detail: String::new(), error: Some(message), hint };
+                self.legs.push(leg);
+                Err(error)
+            }
+        }
+    }
+
+    fn as_text(&self) -> String {
+        let mut text = String::new();
+        for leg in &self.legs {
+            let (style, mark) = if leg.error.is_none() { (GOOD, "ok") } else { (output::ERROR, "failed") };
+            let time = format!("{:.1} ms", leg.seconds * 1e3);
+            let detail = leg.error.as_deref().unwrap_or(&leg.detail);
+            // Writing to a string does not fail.
+            let _ok = writeln!(text, "{style}{mark:<6}{style:#} {:<10} {time:>10}  {DIM}{detail}{DIM:#}", leg.name);
+        }
+        text
+    }
+}
+
+/// Tries all legs and prints what was found. An error if one failed.
+pub(crate) fn run(cli: &Cli, json: bool) -> std::result::Result<(), Failure> {
+    let mut report = Report::default();
+    let outcome = try_all(cli, &mut report);
+    if json {
+        let mut text = serde_json::to_string_pretty(&report)
+            .map_err(|error| Error::new(ErrorKind::Internal, "cannot write the report as JSON").with_source(error))?;
+        text.push('\n');
+        output::data(text.as_bytes())?;
+    } else {
+        output::data(report.as_text().as_bytes())?;
+    }
+    Ok(outcome?)
+}
+
+fn try_all(cli: &Cli, report: &mut Report) -> Result<()> {
+    let mut options = LoadOptions::of_process().set("client.progress", "never");
+    if let Some(path) = &cli.config {
+        options = options.file(path);
+    }
+    report.leg("config", || {
+        let config = Config::load(&registry(), &options)?;
+        let file = config.file().map_or_else(|| "no file: defaults".to_owned(), |path| path.display().to_string());
+        let backend = |settings: &rustwren::config::Settings| settings.backend().unwrap_or("none").to_owned();
+        Ok(((), format!("{file}; storage {}, compute {}", backend(config.storage()), backend(config.compute()))))
+    })?;
+    let executor = report.leg("connect", || {
+        let executor = block_on(Executor::connect_with(&options))?;
+        let limits = executor.limits();
+        let detail = format!("{} workers on {}", limits.concurrency, limits.platform.name);
+        Ok((executor, detail))
+    })?;
+    report.leg("storage", || block_on(storage(&executor)).map(|location| ((), location)))?;
+    let started = Instant::now();
+    let cold = block_on(call(&executor));
+    let time = started.elapsed();
+    let stats = cold.as_ref().map_or_else(|_| JobStats::default(), |(_, stats)| *stats);
+    let cold = cold.map(|(pid, _)| {
+        let parts = [("start", stats.usage.start), ("fetch", stats.usage.fetch), ("compute", stats.usage.compute)];
+        let parts: Vec<String> = parts.iter().map(|(name, t)| format!("{name} {:.1} ms", t.as_secs_f64() * 1e3)).collect();
+        (pid, format!("first call: {}; answered by process {pid}", parts.join(", ")))
+    });
+    report.add("worker", time, cold)?;
+    report.leg("round trip", || {
+        let (pid, _) = block_on(call(&executor))?;
+        Ok(((), format!("second call, to the warm process {pid}")))
+    })
+}
+
+/// Writes, reads and removes an object.
+async fn storage(executor: &Executor) -> Result<String> {
+    let storage = executor.storage();
+    let key = Key::new(format!("doctor/{}", std::process::id()))?;
+    storage.put(&key, "well?".into()).await?;
+    let back = storage.get(&key).await;
+    storage.delete(&key).await?;
+    let location = storage.location();
+    if back? != "well?" {
+        return Err(Error::new(ErrorKind::Internal, format!("{location} gave back something else than was written")));
+    }
+    if storage.exists(&key).await? {
+        return Err(Error::new(ErrorKind::Internal, format!("{location} still has an object that was deleted")));
+    }
+    Ok(location)
+}
+
+/// Runs a closure on a worker.
+async fn call(executor: &Executor) -> Result<(u32, JobStats)> {
+    let job = executor.map(|x: u64| (x + 1, std::process::id()), [41]).label("doctor").spawn().await?;
+    let handle = job.handle();
+    match job.results().await?[..] {
+        [(42, pid)] if pid != std::process::id() => Ok((pid, handle.stats())),
+        [(42, _)] => Err(Error::new(ErrorKind::Internal, "the task ran in this process, not in a worker")),
+        _ => Err(Error::new(ErrorKind::Internal, "the task gave a wrong result")),
+    }
+}

@@ -1,0 +1,9 @@
+//! What every backend must do.
+
+pub mod failures;
+pub mod handles;
+pub mod jobs;
+pub mod mapping;
+
+/// All suites.
+pub const ALL: &[&[crate::Test]] = &[mapping::TESTS, handles::TESTS, jobs::TESTS, failures::TESTS];
