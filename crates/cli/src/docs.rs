@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::CommandFactory as _;
+use rustwren::__cli::env::Environment;
 
 use crate::args::Cli;
 use crate::exit;
@@ -60,8 +61,11 @@ fn assert_page(name: &str, expected: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../../docs")
         .join(name);
-    // Read directly and not through the registry: it is no variable that RustWren reads.
-    if std::env::vars_os().any(|(variable, value)| variable == "BLESS" && value == "1") {
+    // By name and not from the registry: it is a variable of this test, none that RustWren reads.
+    if Environment::of_process()
+        .get("BLESS")
+        .is_some_and(|value| value == "1")
+    {
         std::fs::write(&path, expected).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();

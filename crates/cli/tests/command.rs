@@ -1,5 +1,7 @@
 //! The built command, as users and scripts see it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails, fails the test")]
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -100,6 +100,10 @@ pub fn worker_depth() -> u32 {
 
 impl EnvVar {
     /// Its value in this process, unless not set or empty.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this registry is the one place that reads the environment"
+    )]
     pub fn get(&self) -> Option<OsString> {
         std::env::var_os(self.name).filter(|value| !value.is_empty())
     }
@@ -139,6 +143,10 @@ pub struct Environment {
 
 impl Environment {
     /// Those of this process now.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this registry is the one place that reads the environment"
+    )]
     pub fn of_process() -> Self {
         std::env::vars_os().collect()
     }

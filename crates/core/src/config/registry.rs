@@ -133,7 +133,7 @@ impl Registry {
         }
     }
 
-    /// The keys of every backend, [storage] first, by name.
+    /// The keys of every backend, those for `[storage]` first, by name.
     pub fn backends(&self) -> impl Iterator<Item = BackendKeys> {
         let storage = self.storage.values().map(|entry| entry.keys);
         storage.chain(self.compute.values().map(|entry| entry.keys))

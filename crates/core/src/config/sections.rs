@@ -24,11 +24,12 @@ pub(crate) const BACKEND: KeyDoc = KeyDoc::with_default(
 
 /// `[job]`: defaults of every job, which its builder can change.
 pub(crate) const JOB: &[KeyDoc] = &[
-    KeyDoc::with_default(
+    KeyDoc::optional(
         "retries",
         Kind::Integer { min: 0, max: 1000 },
+        "none after an error or a panic, up to three after a lost worker",
         "2",
-        "How often an element is run again after its worker crashed, or it ran out of time, or it failed.",
+        "How often an element is run again after a failed attempt, whatever the failure.",
     ),
     KeyDoc::optional(
         "timeout",
@@ -57,10 +58,11 @@ pub(crate) const JOB: &[KeyDoc] = &[
         "100",
         "How many workers one job may use at once.",
     ),
-    KeyDoc::with_default(
+    KeyDoc::optional(
         "concurrency",
         Kind::Integer { min: 1, max: 65_536 },
-        "1",
+        "one for plain functions, many for async ones",
+        "4",
         "How many elements one worker works on at once: threads for plain functions, futures for async ones.",
     ),
 ];
@@ -85,15 +87,15 @@ pub(crate) const CLIENT: &[KeyDoc] = &[
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct JobDefaults {
-    /// How often an element is run again after a failed attempt.
+    /// How often an element is run again after a failed attempt; none to let the failure decide.
     pub retries: Option<u32>,
     /// How long one element may run; none for no limit.
     pub timeout: Option<Duration>,
     /// Elements per invocation; none to adapt.
-    pub chunk_size: Option<u64>,
+    pub chunk_size: Option<u32>,
     /// Workers that one job may use at once; none for as many as the provider allows.
-    pub workers: Option<u32>,
-    /// Elements that one worker works on at once.
+    pub workers: Option<usize>,
+    /// Elements that one worker works on at once; none to let the kind of function decide.
     pub concurrency: Option<u32>,
 }
 
@@ -110,8 +112,8 @@ impl JobDefaults {
         Ok(Self {
             retries: small("retries")?,
             timeout,
-            chunk_size: settings.get_u64("chunk_size")?,
-            workers: small("workers")?,
+            chunk_size: small("chunk_size")?,
+            workers: small("workers")?.map(|workers| workers as usize),
             concurrency: small("concurrency")?,
         })
     }

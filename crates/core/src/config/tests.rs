@@ -1,12 +1,13 @@
 //! Configurations as users write them, right and wrong, over two made-up backends.
 
+mod any_input;
 mod mistakes;
+mod places;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -130,8 +131,7 @@ fn nothing_means_defaults() {
         config.compute().get_duration("start_timeout").unwrap(),
         Some(Duration::from_secs(10))
     );
-    assert_eq!(config.job().retries, Some(2));
-    assert_eq!(config.job().timeout, None);
+    assert_eq!(config.job(), &JobDefaults::default());
     assert_eq!(
         config.client(),
         &ClientConfig {
@@ -313,129 +313,6 @@ fn secrets_are_never_shown() {
 }
 
 #[test]
-fn relative_paths_count_from_the_file() {
-    let root = |case: Case| {
-        let path = case.load().unwrap().storage().get_path("root").unwrap().unwrap();
-        path.strip_prefix(case.dir.path())
-            .map_or(path.clone(), Path::to_owned)
-    };
-    assert_eq!(
-        root(Case::new("[storage]\nroot = 'data'\n")),
-        PathBuf::from("data")
-    );
-    assert_eq!(
-        root(Case::new("[storage]\nroot = '/data'\n")),
-        PathBuf::from("/data")
-    );
-    assert_eq!(
-        root(Case::new("").env(&[("RUSTWREN__STORAGE__ROOT", "x")])),
-        PathBuf::from("x")
-    );
-    let mut case = Case::new("[storage]\nroot = '~/data'\n");
-    case.options = case.options.home_dir("/home/me");
-    assert_eq!(root(case), PathBuf::from("/home/me/data"));
-    assert!(
-        Case::new("[storage]\nroot = ''\n")
-            .error()
-            .contains("a path is neither empty")
-    );
-}
-
-#[test]
-fn cache_dir() {
-    assert_eq!(
-        Case::new("").load().unwrap().cache_dir().unwrap(),
-        Path::new("/cache/rustwren")
-    );
-    let config = Case::new("")
-        .env(&[("RUSTWREN_CACHE_DIR", "/fast")])
-        .load()
-        .unwrap();
-    assert_eq!(config.cache_dir().unwrap(), Path::new("/fast"));
-    assert_eq!(config.compute().cache_dir().unwrap(), Path::new("/fast"));
-}
-
-#[test]
-fn discovery_order() {
-    let dir = tempfile::tempdir().unwrap();
-    let at = |path: &str| dir.path().join(path);
-    let deep = at("work/a/b");
-    fs::create_dir_all(&deep).unwrap();
-    fs::create_dir_all(at("user/rustwren")).unwrap();
-    let options = |variables: &[(&str, &str)]| {
-        LoadOptions::empty()
-            .search(true)
-            .working_dir(&deep)
-            .user_config_dir(at("user"))
-            .environment(variables.iter().copied().collect())
-    };
-    let file = |options: &LoadOptions| {
-        let config = Config::load(&registry(), options).unwrap();
-        config
-            .file()
-            .map(|path| path.strip_prefix(dir.path()).unwrap().to_owned())
-    };
-
-    let config = Config::load(&registry(), &options(&[])).unwrap();
-    assert_eq!(config.file(), None);
-    assert_eq!(config.searched().first(), Some(&deep.join(FILE_NAME)));
-    assert_eq!(config.searched().last(), Some(&at("user/rustwren/rustwren.toml")));
-
-    fs::write(at("user/rustwren/rustwren.toml"), "").unwrap();
-    assert_eq!(file(&options(&[])), Some("user/rustwren/rustwren.toml".into()));
-    fs::write(at("work/rustwren.toml"), "").unwrap();
-    assert_eq!(file(&options(&[])), Some("work/rustwren.toml".into()));
-    // A folder of that name is none.
-    fs::create_dir(deep.join(FILE_NAME)).unwrap();
-    assert_eq!(file(&options(&[])), Some("work/rustwren.toml".into()));
-    assert_eq!(file(&options(&[]).search(false)), None);
-
-    fs::write(deep.join("env.toml"), "").unwrap();
-    fs::write(deep.join("mine.toml"), "").unwrap();
-    let variables = options(&[("RUSTWREN_CONFIG", "env.toml")]);
-    assert_eq!(file(&variables), Some("work/a/b/env.toml".into()));
-    assert_eq!(
-        file(&variables.file("mine.toml")),
-        Some("work/a/b/mine.toml".into())
-    );
-}
-
-#[test]
-fn a_named_file_must_exist() {
-    let case = Case::new("").env(&[("RUSTWREN_CONFIG", "none.toml")]);
-    assert_eq!(
-        case.error(),
-        "the configuration file that RUSTWREN_CONFIG names does not exist: none.toml\nhint: `rustwren init PATH` writes one"
-    );
-    let mut case = Case::new("");
-    case.options = case.options.file("none.toml");
-    assert!(
-        case.error()
-            .starts_with("the configuration file that was asked for does not exist: none.toml")
-    );
-    case.options = case.options.file(".");
-    assert!(
-        case.error()
-            .starts_with("the configuration file that was asked for is a directory")
-    );
-}
-
-#[test]
-fn files_that_are_no_text() {
-    let case = Case::new("");
-    fs::write(case.dir.path().join(FILE_NAME), b"a = 1\nb = \"\xff\"\n").unwrap();
-    assert_eq!(
-        case.error(),
-        "rustwren.toml:2: not valid UTF-8\nhint: save the file as UTF-8"
-    );
-    fs::write(case.dir.path().join(FILE_NAME), vec![b'#'; (1 << 20) + 1]).unwrap();
-    assert_eq!(
-        case.error(),
-        "rustwren.toml is larger than any configuration: over 1 MiB"
-    );
-}
-
-#[test]
 fn what_editors_do() {
     let config = Case::new("\u{feff}[job]\r\nretries = 1_0\r\n").load().unwrap();
     assert_eq!(config.job().retries, Some(10));
@@ -490,7 +367,7 @@ fn the_check_of_annotated_files_finds_what_is_wrong() {
             KeyDoc::optional("root", Kind::Text, "nowhere", "x", "Doc."),
         ],
     };
-    let plain = "#[job]\n#retries = 2\n# no limit\n#timeout = '30s'\n# adapted to the measured time of the tasks\n#chunk_size = 100\n# as many as the provider allows\n#workers = 100\n#concurrency = 1\n#[client]\n#progress = 'auto'\n#logs = 'all'\n";
+    let plain = "#[job]\n# none after an error or a panic, up to three after a lost worker\n#retries = 2\n# no limit\n#timeout = '30s'\n# adapted to the measured time of the tasks\n#chunk_size = 100\n# as many as the provider allows\n#workers = 100\n# one for plain functions, many for async ones\n#concurrency = 4\n#[client]\n#progress = 'auto'\n#logs = 'all'\n";
     let head = "# as `backend` in each section says\nprovider = 'b'\n[compute]\n#backend = 'b'\n";
     let check = |body: &str| reference::check_annotated(&format!("{head}{body}{plain}"), &[KEYS]);
     assert_eq!(
@@ -513,80 +390,4 @@ fn the_check_of_annotated_files_finds_what_is_wrong() {
         check("#limit = '1MB'\n# nowhere\n#root = 'x'\n#more = 1\n"),
         ["`compute.more` is not declared"]
     );
-}
-
-/// TOML that is nearly right reaches deeper than random text.
-fn nearly_toml() -> impl Strategy<Value = String> {
-    let word = prop_oneof![
-        Just("compute"),
-        Just("storage"),
-        Just("job"),
-        Just("client"),
-        Just("provider"),
-        Just("backend"),
-        Just("workers"),
-        Just("timeout"),
-        Just("root"),
-        Just("token"),
-        Just("["),
-        Just("]"),
-        Just("="),
-        Just("."),
-        Just("\n"),
-        Just("\""),
-        Just("'''"),
-        Just("{"),
-        Just("}"),
-        Just(","),
-        Just("4"),
-        Just("-1"),
-        Just("1e9"),
-        Just("\"30s\""),
-        Just("'cloud'"),
-        Just("'aws'"),
-        Just("é"),
-        Just("\t"),
-        Just("\r\n"),
-        Just("# x"),
-        Just("1979-05-27"),
-    ];
-    proptest::collection::vec(word, 0..40).prop_map(|words| words.concat())
-}
-
-proptest! {
-    #[test]
-    fn any_file_is_read_or_refused(text in any::<String>()) {
-        check_any(&text)?;
-    }
-
-    #[test]
-    fn any_nearly_right_file_is_read_or_refused(text in nearly_toml()) {
-        check_any(&text)?;
-    }
-
-    #[test]
-    fn any_variables_are_read_or_refused(section in "[A-Z_]{0,10}", key in "[A-Z_]{0,10}", value in any::<String>()) {
-        let environment = [(format!("RUSTWREN__{section}__{key}"), value)].into_iter().collect();
-        if let Err(error) = Config::load(&registry(), &LoadOptions::empty().environment(environment)) {
-            prop_assert_eq!(error.kind(), ErrorKind::Config);
-        }
-    }
-}
-
-fn check_any(text: &str) -> Result<(), TestCaseError> {
-    let options = LoadOptions::empty();
-    let (registry, mut merge_options) = (registry(), options);
-    merge_options = merge_options.working_dir("/w");
-    let mut merge = merge::Merge::new(&registry, &merge_options);
-    match RawConfig::parse(Path::new("/w/rustwren.toml"), text.to_owned(), &["token"]) {
-        Ok(raw) => {
-            if let Err(error) = merge.apply(&raw) {
-                let error = Error::from(error);
-                prop_assert_eq!(error.kind(), ErrorKind::Config);
-                prop_assert!(error.to_string().starts_with("/w/rustwren.toml:"), "{}", error);
-            }
-        }
-        Err(error) => prop_assert!(Error::from(error).to_string().starts_with("/w/rustwren.toml:")),
-    }
-    Ok(())
 }
