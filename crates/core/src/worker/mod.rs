@@ -1,1 +1,28 @@
-//! Being built.
+//! The function process: the user's program, started again by a supervisor to run tasks.
+//!
+//! [`serve`] is called by `rustwren::init()` when it finds the worker environment. It speaks the frames of
+//! [`crate::protocol`] over a socket pair and keeps a shared page up to date, from which the supervisor reads
+//! which element is running. See `docs/protocol.md`.
+
+mod chunk;
+mod current;
+mod function;
+mod serve;
+
+pub use chunk::Chunk;
+pub use current::{TaskInfo, current};
+pub use function::{Function, Resolve, Shared};
+pub use serve::serve;
+
+/// Environment variable: the number of the socket's file descriptor. Its presence makes a program a function
+/// process.
+pub const ENV_FD: &str = "RUSTWREN_WORKER_FD";
+/// Environment variable: the number of the shared page's file descriptor.
+pub const ENV_PAGE_FD: &str = "RUSTWREN_WORKER_PAGE_FD";
+/// Environment variable: the program's image id, 64 hexadecimal digits.
+pub const ENV_IMAGE: &str = "RUSTWREN_WORKER_IMAGE";
+/// Environment variable: how many function processes this one is nested in, from 1.
+pub const ENV_DEPTH: &str = "RUSTWREN_WORKER_DEPTH";
+/// The only argument of a function process. A program whose `main` reads its arguments before it reaches
+/// `rustwren::init()` refuses to start with it instead of running the user's `main` a second time.
+pub const ARGUMENT: &str = "--rustwren-function-process";
