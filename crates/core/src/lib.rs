@@ -4,6 +4,7 @@
 //! backend; see `docs/architecture.md`.
 
 pub mod clock;
+pub mod codec;
 pub mod config;
 pub mod entry;
 pub mod env;
