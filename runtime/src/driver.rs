@@ -59,12 +59,15 @@ pub(crate) async fn drive(place: Place) {
                 "the function process speaks protocol {} as image {}, expected {PROTOCOL} and {}",
                 hello.protocol, hello.image, inner.options.image
             );
-            return not_started(&inner, index, &message);
+            return not_started(&inner, index, &message, false).await;
         }
-        Ok(Err(error)) => return not_started(&inner, index, &format!("its connection ended ({error})")),
+        Ok(Err(error)) => {
+            let message = format!("its connection ended ({error})");
+            return not_started(&inner, index, &message, true).await;
+        }
         Err(_) => {
             let message = format!("it did not within {:?}", inner.options.start_timeout);
-            return not_started(&inner, index, &message);
+            return not_started(&inner, index, &message, false).await;
         }
     }
     inner.with(|state| {
@@ -120,10 +123,10 @@ impl Drop for Place {
 }
 
 /// A process has not become a function process.
-fn not_started(inner: &Inner, index: usize, what: &str) {
+async fn not_started(inner: &Inner, index: usize, what: &str, leaving: bool) {
     let process = inner.with(|state| state.workers[index].process.take());
     let Some(mut process) = process else { return };
-    let ended = process.try_reap();
+    let ended = if leaving { wait(&mut process).await } else { process.try_reap() };
     process.end();
     let tail = process.tail();
     let mut message = format!("the program did not reach rustwren::init(): {what}");
