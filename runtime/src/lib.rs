@@ -1,3 +1,21 @@
-//! Being built.
+//! The worker side of RustWren: a [`Pool`] of function processes on one machine or in one container.
+//!
+//! The pool starts processes on demand, keeps each of them fed, enforces time limits, finds out which element
+//! killed a process, and replaces dead ones. The local backend puts an `Invoker` over it; the front ends of
+//! the cloud providers will use it the same way.
 
+mod balance;
+mod cancel;
+mod driver;
 pub mod image_cache;
+mod options;
+mod output;
+mod pool;
+mod process;
+mod receive;
+mod rope;
+mod settle;
+mod state;
+
+pub use options::{EnvironmentPolicy, PoolOptions, Program};
+pub use pool::Pool;

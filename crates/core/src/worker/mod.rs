@@ -4,15 +4,25 @@
 //! [`crate::protocol`] over a socket pair and keeps a shared page up to date, from which the supervisor reads
 //! which element is running. See `docs/protocol.md`.
 
+mod capture;
 mod chunk;
+mod chunk_async;
+mod control;
 mod current;
+mod flusher;
 mod function;
+mod host;
+mod outbox;
+mod panics;
 mod serve;
 
+pub use capture::{MAX_OUTPUT, MAX_TAIL, dropped_note, join_tails, read_tail};
 pub use chunk::Chunk;
 pub use current::{TaskInfo, current};
 pub use function::{Function, Resolve, Shared};
 pub use serve::serve;
+
+pub use crate::raw::page::{Busy, SharedPage};
 
 /// Environment variable: the number of the socket's file descriptor. Its presence makes a program a function
 /// process.

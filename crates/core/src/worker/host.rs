@@ -1,0 +1,86 @@
+//! What the threads of a function process share.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::capture::Capture;
+use super::control::Control;
+use super::flusher::Flusher;
+use super::outbox::{Outbox, lock};
+use crate::failure::TaskFailure;
+use crate::raw::page::SharedPage;
+
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) page: SharedPage,
+    pub(super) outbox: Outbox,
+    pub(super) control: Control,
+    pub(super) flusher: Flusher,
+    /// The stack of threads that run tasks, in bytes.
+    pub(super) stack: usize,
+    capture: Mutex<Capture>,
+    /// The first element of the running call whose output has not been told from that of others.
+    low: AtomicU32,
+}
+
+impl Host {
+    pub(super) fn new(page: SharedPage, outbox: Outbox, stack: usize) -> Self {
+        Self {
+            page,
+            outbox,
+            control: Control::default(),
+            flusher: Flusher::default(),
+            stack,
+            capture: Mutex::new(Capture::new()),
+            low: AtomicU32::new(0),
+        }
+    }
+
+    /// A call begins.
+    pub(super) fn begin(&self, call: u64) {
+        self.low.store(0, Ordering::Relaxed);
+        self.page.begin_call(call);
+        self.flusher.call_begins();
+    }
+
+    /// The elements that may have written what is found now, if it ends before `end`.
+    fn tag(&self, end: u32) -> (u32, u32) {
+        let low = self.low.load(Ordering::Relaxed).min(end.saturating_sub(1));
+        (low, (end - low).max(1))
+    }
+
+    /// Passes on what the elements up to `end` have written. Of those begun, `still` is the first still running.
+    pub(super) fn check_output(&self, call: u64, end: u32, still: u32) {
+        flush_stdout();
+        let mut capture = lock(&self.capture);
+        capture.check(&self.outbox, &self.page, call, self.tag(end), true);
+        self.low.store(still, Ordering::Relaxed);
+    }
+
+    /// Adds what its element wrote last to a failure.
+    pub(super) fn add_tail(&self, call: u64, end: u32, failure: &mut TaskFailure) {
+        flush_stdout();
+        let mut capture = lock(&self.capture);
+        failure.log_tail = capture.tail(&self.outbox, &self.page, call, self.tag(end));
+    }
+
+    /// Passes on what a long-running element has written so far.
+    pub(super) fn forward_output(&self) {
+        let mut capture = lock(&self.capture);
+        // With the capture locked, no element's end is being noted; a call that ends now is told from the next
+        // by its number, which is written before any of its elements begins.
+        let Some(call) = self.control.running() else { return };
+        let started = self.page.started();
+        if started > 0 && self.page.call() == call {
+            capture.check(&self.outbox, &self.page, call, self.tag(started), false);
+        }
+    }
+}
+
+/// Moves what `print!` has left in the program's buffer to where it can be seen.
+fn flush_stdout() {
+    use std::io::Write;
+    if std::io::stdout().flush().is_err() {
+        // The task has closed its stdout; then there is nothing to be seen.
+    }
+}

@@ -1,0 +1,183 @@
+//! One function process: starting it, ending it, and finding out how it ended.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use command_fds::{CommandFdExt, FdMapping};
+use rustix::fs::{MemfdFlags, OFlags};
+use rustix::process::{Pid, PidfdFlags, Signal};
+use rustwren_core::worker::{self, SharedPage, join_tails, read_tail};
+use tokio::io::unix::AsyncFd;
+
+use crate::options::{PoolOptions, Program};
+
+const SOCKET_FD: i32 = 3;
+const PAGE_FD: i32 = 4;
+/// How often an executable that is still open for writing somewhere is tried again, and how long apart.
+const BUSY_RETRIES: u32 = 50;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// A started process. Dropping it ends it and everything in its process group.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    pid: Pid,
+    reaped: Option<ExitStatus>,
+    pub(crate) page: Arc<SharedPage>,
+    /// stdout and stderr.
+    pub(crate) output: [OwnedFd; 2],
+}
+
+impl Process {
+    /// Starts a process. The socket is our end.
+    pub(crate) fn start(options: &PoolOptions) -> io::Result<(Self, UnixStream)> {
+        let mut tries = 0;
+        loop {
+            match Self::start_once(options) {
+                // Right after an image was written: another thread's fork may hold it open for a moment.
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_RETRIES => {
+                    tries += 1;
+                    std::thread::sleep(BUSY_PAUSE);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn start_once(options: &PoolOptions) -> io::Result<(Self, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let (page, page_file) = SharedPage::create()?;
+        page.set_limits(options.memory_limit.unwrap_or(0), options.stack_size);
+        let output = [output_file("rustwren-stdout")?, output_file("rustwren-stderr")?];
+
+        let (path, name) = match &options.program {
+            Program::ThisProgram => {
+                ("/proc/self/exe".into(), std::env::args_os().next().unwrap_or_else(|| "rustwren".into()))
+            }
+            Program::Path(path) => (path.clone(), path.clone().into_os_string()),
+        };
+        let mut command = Command::new(path);
+        command.arg0(name).arg(worker::ARGUMENT).process_group(0);
+        for (variable, _) in std::env::vars_os() {
+            if options.environment.removes(&variable) {
+                command.env_remove(variable);
+            }
+        }
+        command
+            .envs(options.set.iter().map(|(name, value)| (name, value)))
+            .env(worker::ENV_FD, SOCKET_FD.to_string())
+            .env(worker::ENV_PAGE_FD, PAGE_FD.to_string())
+            .env(worker::ENV_IMAGE, options.image.to_string())
+            .env(worker::ENV_DEPTH, (options.depth + 1).to_string())
+            .stdin(Stdio::null())
+            .stdout(output[0].try_clone()?)
+            .stderr(output[1].try_clone()?);
+        command
+            .fd_mappings(vec![
+                FdMapping { parent_fd: theirs.into(), child_fd: SOCKET_FD },
+                FdMapping { parent_fd: page_file, child_fd: PAGE_FD },
+            ])
+            .map_err(io::Error::other)?;
+        let child = command.spawn()?;
+        let pid = Pid::from_child(&child);
+        ours.set_nonblocking(true)?;
+        Ok((Self { child, pid, reaped: None, page: Arc::new(page), output }, ours))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends the process and its group at once. Harmless if it has ended already.
+    pub(crate) fn kill(&mut self) {
+        // Only as long as it is not reaped is its number sure to be its own.
+        if self.reaped.is_none()
+            && let Err(error) = rustix::process::kill_process_group(self.pid, Signal::KILL)
+            && error != rustix::io::Errno::SRCH
+        {
+            tracing::warn!("cannot end process group {}: {error}", self.pid.as_raw_nonzero());
+        }
+    }
+
+    /// A descriptor that becomes readable when the process has ended.
+    pub(crate) fn exit_watch(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        AsyncFd::with_interest(
+            rustix::process::pidfd_open(self.pid, PidfdFlags::empty())?,
+            tokio::io::Interest::READABLE,
+        )
+    }
+
+    /// How it ended, once it has; ends the rest of its group.
+    pub(crate) fn try_reap(&mut self) -> Option<ExitStatus> {
+        if self.reaped.is_none() {
+            // Seen before it is reaped, so that the group's number is still its own.
+            let ended = rustix::process::waitid(
+                rustix::process::WaitId::Pid(self.pid),
+                rustix::process::WaitIdOptions::EXITED
+                    | rustix::process::WaitIdOptions::NOHANG
+                    | rustix::process::WaitIdOptions::NOWAIT,
+            );
+            if matches!(ended, Ok(None)) {
+                return None;
+            }
+            self.kill();
+            self.reaped = self.child.wait().ok();
+        }
+        self.reaped
+    }
+
+    /// Ends it and waits until it is gone.
+    pub(crate) fn end(&mut self) -> Option<ExitStatus> {
+        if self.reaped.is_none() {
+            // Looked at first: the status of a process that has ended by itself stays its own.
+            if self.try_reap().is_none() {
+                self.kill();
+                self.reaped = self.child.wait().ok();
+            }
+        }
+        self.reaped
+    }
+
+    /// The last bytes it wrote since the output of its running element began.
+    pub(crate) fn tail(&self) -> String {
+        let [out, err] = [0, 1].map(|stream| {
+            let size = self.output_size(stream);
+            read_tail(&self.output[stream], self.page.output(stream).0.min(size), size)
+        });
+        join_tails(&out, &err)
+    }
+
+    pub(crate) fn output_size(&self, stream: usize) -> u64 {
+        rustix::fs::fstat(&self.output[stream]).map_or(0, |stat| stat.st_size as u64)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn output_file(name: &str) -> io::Result<OwnedFd> {
+    let file = rustix::fs::memfd_create(name, MemfdFlags::CLOEXEC)?;
+    let flags = rustix::fs::fcntl_getfl(&file)?;
+    rustix::fs::fcntl_setfl(&file, flags | OFlags::APPEND)?;
+    Ok(file)
+}
+
+/// For messages.
+pub(crate) fn describe(status: Option<ExitStatus>) -> String {
+    match status {
+        None => "its exit status is unknown".to_owned(),
+        Some(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("it ended with exit code {code}"),
+            (_, Some(signal)) => format!("it was killed by signal {signal}"),
+            _ => status.to_string(),
+        },
+    }
+}

@@ -1,0 +1,357 @@
+//! What a pool knows at any moment: the calls, the pieces they were cut into, the queue and the processes.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use rustwren_core::error::BackendError;
+use rustwren_core::failure::TaskFailure;
+use rustwren_core::invoker::{Events, JobSpec, LogLine, Reply, ResultBatch, Usage};
+use rustwren_core::worker::SharedPage;
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::process::Process;
+
+/// How much work should wait at a process, so that it does not run dry before the next batch comes.
+const AHEAD_NANOS: u64 = 200_000;
+/// The most calls at one process.
+pub(crate) const MAX_AHEAD: usize = 128;
+/// Calls longer than this are not sent ahead of time.
+const LONG_NANOS: u64 = 20_000_000;
+
+/// One invocation that somebody waits for.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) invocation: u64,
+    pub(crate) job: Arc<JobSpec>,
+    pub(crate) key: u32,
+    pub(crate) first: u64,
+    pub(crate) attempt: u32,
+    pub(crate) concurrency: u32,
+    pub(crate) events: EventSink,
+    /// The pieces that are not over: almost always one.
+    pub(crate) pieces: Pieces,
+    pub(crate) queued_at: Instant,
+    pub(crate) told_started: bool,
+    pub(crate) results: Vec<ResultBatch>,
+    pub(crate) failed: Vec<(u32, TaskFailure)>,
+    pub(crate) suspects: Vec<(u32, TaskFailure)>,
+    /// Some element has neither result nor failure.
+    pub(crate) incomplete: bool,
+    pub(crate) usage: Usage,
+    pub(crate) outcome: Option<Result<Reply, BackendError>>,
+    pub(crate) waker: Option<Waker>,
+}
+
+/// Keys of pieces, without memory of its own for the first.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    pub(crate) one: Option<usize>,
+    pub(crate) more: Vec<usize>,
+}
+
+impl Pieces {
+    pub(crate) fn add(&mut self, key: usize) {
+        if self.one.is_none() { self.one = Some(key) } else { self.more.push(key) }
+    }
+
+    pub(crate) fn remove(&mut self, key: usize) {
+        if self.one == Some(key) {
+            self.one = self.more.pop();
+        } else {
+            self.more.retain(|&k| k != key);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.one.is_none()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.one.into_iter().chain(self.more.iter().copied())
+    }
+}
+
+/// [`Events`] are foreign and need not be printable.
+#[derive(Clone)]
+pub(crate) struct EventSink(pub(crate) Arc<dyn Events>);
+
+impl std::fmt::Debug for EventSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Events")
+    }
+}
+
+/// Consecutive elements of a call, run by one process without interruption.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    /// Its name on the wire: a running number above its key.
+    pub(crate) id: u64,
+    /// `None` once the call is cancelled.
+    pub(crate) call: Option<usize>,
+    /// First element, from the call's first.
+    pub(crate) offset: u32,
+    pub(crate) count: u32,
+    pub(crate) inputs: Vec<Bytes>,
+    pub(crate) worker: Option<usize>,
+    /// Its process was asked to give back what it can.
+    pub(crate) asked_back: bool,
+    /// Elements with a result, from the piece's first, as runs in order of arrival.
+    pub(crate) seen: Vec<(u32, u32)>,
+}
+
+impl Piece {
+    pub(crate) fn note_results(&mut self, offset: u32, count: u32) {
+        match self.seen.last_mut() {
+            Some((_, end)) if *end == offset => *end += count,
+            _ => self.seen.push((offset, offset + count)),
+        }
+    }
+
+    pub(crate) fn has_result(&self, element: u32) -> bool {
+        self.seen.iter().any(|&(start, end)| (start..end).contains(&element))
+    }
+}
+
+/// Why a process is to be ended from our side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kill {
+    /// Nobody waits any more for what it is doing.
+    Cancelled,
+    /// An element has run for too long.
+    TimedOut { call: u64, element: u32, since: u64, limit: Duration },
+    /// It sent what it should not.
+    Garbage(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// No process.
+    Empty,
+    Starting,
+    Ready,
+    /// Being ended: gets no more work.
+    Ending,
+}
+
+/// A place for a process.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) status: Status,
+    /// Counts the processes that this place has had.
+    pub(crate) generation: u64,
+    pub(crate) notify: Arc<Notify>,
+    /// Pieces at the process, the one that runs first; those from `sent` on have yet to be sent.
+    pub(crate) pipeline: VecDeque<usize>,
+    pub(crate) sent: usize,
+    pub(crate) ask_back: Vec<u64>,
+    pub(crate) forget: Vec<u32>,
+    pub(crate) kill: Option<Kill>,
+    /// Jobs that the process knows.
+    pub(crate) known: Vec<u32>,
+    /// What one call takes, in nanoseconds, if one has been measured.
+    pub(crate) pace: Option<u64>,
+    pub(crate) head_since: Instant,
+    pub(crate) check_at: Option<Instant>,
+    /// How long the process took to start, until its first piece is told.
+    pub(crate) cold: Option<Duration>,
+    /// Pieces that it has finished.
+    pub(crate) finished: u64,
+    pub(crate) page: Option<Arc<SharedPage>>,
+    /// Here, so that whoever closes the pool can end it.
+    pub(crate) process: Option<Process>,
+}
+
+impl Worker {
+    pub(crate) fn new() -> Self {
+        Self {
+            status: Status::Empty,
+            generation: 0,
+            notify: Arc::new(Notify::new()),
+            pipeline: VecDeque::new(),
+            sent: 0,
+            ask_back: Vec::new(),
+            forget: Vec::new(),
+            kill: None,
+            known: Vec::new(),
+            pace: None,
+            head_since: Instant::now(),
+            check_at: None,
+            cold: None,
+            finished: 0,
+            page: None,
+            process: None,
+        }
+    }
+
+    /// How many calls it may have at once.
+    pub(crate) fn depth(&self) -> usize {
+        match self.pace {
+            None => 1,
+            Some(nanos) if nanos > LONG_NANOS => 1,
+            Some(nanos) => usize::try_from(AHEAD_NANOS / nanos.max(1)).unwrap_or(MAX_AHEAD).clamp(2, MAX_AHEAD),
+        }
+    }
+}
+
+/// A job that a call has named.
+#[derive(Debug)]
+pub(crate) struct KnownJob {
+    pub(crate) key: u32,
+    /// Tells when nobody needs the job any more, and keeps its address from being used again until then.
+    pub(crate) spec: Weak<JobSpec>,
+    pub(crate) shared: Vec<Bytes>,
+}
+
+/// What is to be told once the state is no longer locked.
+#[derive(Debug)]
+pub(crate) enum Told {
+    Started(EventSink, u64),
+    Results(EventSink, u64, ResultBatch),
+    Log(EventSink, u64, LogLine),
+}
+
+impl Told {
+    pub(crate) fn tell(self) {
+        match self {
+            Self::Started(events, id) => events.0.started(id),
+            Self::Results(events, id, batch) => events.0.results(id, batch),
+            Self::Log(events, id, line) => events.0.log(id, line),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) closed: bool,
+    pub(crate) calls: Slab<Call>,
+    pub(crate) pieces: Slab<Piece>,
+    pub(crate) queue: VecDeque<usize>,
+    pub(crate) workers: Vec<Worker>,
+    pub(crate) jobs: Vec<KnownJob>,
+    pub(crate) next_job: u32,
+    pub(crate) next_piece: u32,
+    /// Processes in a row that died without having finished anything.
+    pub(crate) barren: u32,
+    /// Places where a driver is to be started.
+    pub(crate) to_start: Vec<(usize, u64)>,
+    pub(crate) told: Vec<Told>,
+    /// Callers to wake after that.
+    pub(crate) woken: Vec<Waker>,
+}
+
+impl State {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self {
+            closed: false,
+            calls: Slab::new(),
+            pieces: Slab::new(),
+            queue: VecDeque::new(),
+            workers: (0..workers).map(|_| Worker::new()).collect(),
+            jobs: Vec::new(),
+            next_job: 0,
+            next_piece: 0,
+            barren: 0,
+            to_start: Vec::new(),
+            told: Vec::new(),
+            woken: Vec::new(),
+        }
+    }
+
+    /// Makes a piece of a call. It is not queued yet.
+    pub(crate) fn add_piece(&mut self, call: usize, offset: u32, count: u32, inputs: Vec<Bytes>) -> usize {
+        self.next_piece = self.next_piece.wrapping_add(1);
+        let entry = self.pieces.vacant_entry();
+        let key = entry.key();
+        entry.insert(Piece {
+            id: u64::from(self.next_piece) << 32 | key as u64,
+            call: Some(call),
+            offset,
+            count,
+            inputs,
+            worker: None,
+            asked_back: false,
+            seen: Vec::new(),
+        });
+        if let Some(call) = self.calls.get_mut(call) {
+            call.pieces.add(key);
+        }
+        key
+    }
+
+    /// The piece of this name, unless it is over.
+    pub(crate) fn piece_key(&self, id: u64) -> Option<usize> {
+        let key = (id & 0xffff_ffff) as usize;
+        self.pieces.get(key).filter(|piece| piece.id == id).map(|_| key)
+    }
+
+    /// Hands queued pieces to processes that have room, and asks for more processes if there is too little.
+    pub(crate) fn dispatch(&mut self, now: Instant) {
+        while let Some(&piece) = self.queue.front() {
+            if self.pieces.get(piece).is_none_or(|piece| piece.call.is_none()) {
+                self.pieces.try_remove(piece);
+                self.queue.pop_front();
+                continue;
+            }
+            let ready = self.workers.iter().enumerate().filter(|(_, w)| w.status == Status::Ready);
+            let best = ready.filter(|(_, w)| w.pipeline.len() < w.depth()).min_by_key(|(_, w)| w.pipeline.len());
+            let best = best.map(|(index, worker)| (index, worker.pipeline.len()));
+            if best.is_none_or(|(_, load)| load > 0) {
+                self.want_process();
+            }
+            let Some((index, _)) = best else { break };
+            self.queue.pop_front();
+            self.assign(index, piece, now);
+        }
+    }
+
+    fn want_process(&mut self) {
+        let starting = self.workers.iter().filter(|w| w.status == Status::Starting).count();
+        if self.closed || starting >= self.queue.len() {
+            return;
+        }
+        if let Some(index) = self.workers.iter().position(|w| w.status == Status::Empty) {
+            let worker = &mut self.workers[index];
+            worker.status = Status::Starting;
+            worker.generation += 1;
+            self.to_start.push((index, worker.generation));
+        }
+    }
+
+    fn assign(&mut self, index: usize, piece: usize, now: Instant) {
+        let worker = &mut self.workers[index];
+        worker.pipeline.push_back(piece);
+        worker.notify.notify_one();
+        let Some(piece) = self.pieces.get_mut(piece) else { return };
+        piece.worker = Some(index);
+        if let Some(call) = piece.call.and_then(|call| self.calls.get(call))
+            && let Some(limit) = call.job.task_timeout
+        {
+            let at = now.checked_add(limit);
+            worker.check_at = [worker.check_at, at].into_iter().flatten().min();
+        }
+        if worker.pipeline.len() == 1 {
+            self.new_head(index, now);
+        }
+    }
+
+    /// A process has turned to its next piece.
+    pub(crate) fn new_head(&mut self, index: usize, now: Instant) {
+        let worker = &mut self.workers[index];
+        worker.head_since = now;
+        let Some(piece) = worker.pipeline.front().and_then(|&key| self.pieces.get(key)) else { return };
+        let Some(call) = piece.call.and_then(|call| self.calls.get_mut(call)) else { return };
+        if let Some(took) = worker.cold.take() {
+            call.usage.cold = true;
+            call.usage.start += took;
+        }
+        if !call.told_started {
+            call.told_started = true;
+            call.usage.queued = now.saturating_duration_since(call.queued_at).saturating_sub(call.usage.start);
+            self.told.push(Told::Started(call.events.clone(), call.invocation));
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Processes come and go.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustwren_core::error::ErrorClass;
+use rustwren_core::invoker::Events;
+use rustwren_runtime::Program;
+
+use crate::harness::{Recorder, exists, invocation, job, pool, pool_with, run, try_run};
+
+crate::tests![
+    nothing_is_left_after_shutdown,
+    nothing_is_left_after_drop,
+    cancelled_loop_is_ended,
+    cancelled_calls_make_room,
+    init_not_reached,
+    silent_program,
+    program_not_there,
+    environment_is_cleaned,
+    a_pool_survives_its_runtime,
+];
+
+async fn pids(pool: &rustwren_runtime::Pool) -> Vec<u32> {
+    let job = Arc::new(job("pid"));
+    futures_util::future::join_all((0..10).map(|_| try_run(pool, invocation(&job, &["x"])))).await;
+    let pids = pool.pids();
+    assert!(!pids.is_empty() && pids.iter().all(|&pid| exists(pid)));
+    pids
+}
+
+async fn nothing_is_left_after_shutdown() {
+    let pool = pool(2);
+    let pids = pids(&pool).await;
+    let spinning = try_run(&pool, invocation(&Arc::new(job("fault")), &["loop"]));
+    let (ended, ()) = tokio::join!(spinning, async {
+        tokio::task::yield_now().await;
+        pool.shutdown();
+    });
+    assert_eq!(ended.err().unwrap().class(), ErrorClass::Cancelled);
+    assert!(!pids.into_iter().any(exists));
+    let refused = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"])).await;
+    assert_eq!(refused.err().unwrap().class(), ErrorClass::Cancelled);
+}
+
+async fn nothing_is_left_after_drop() {
+    let pool = pool(2);
+    let pids = pids(&pool).await;
+    drop(pool);
+    assert!(!pids.into_iter().any(exists));
+}
+
+async fn cancelled_loop_is_ended() {
+    let pool = pool(1);
+    let recorder: Arc<Recorder> = Arc::default();
+    let events: Arc<dyn Events> = recorder.clone();
+    let job = Arc::new(job("fault"));
+    {
+        let looping = pool.invoke(invocation(&job, &["loop"]), &events);
+        let started = recorder.until(|told| !told.started.lock().unwrap().is_empty());
+        tokio::select! {
+            _ = looping => panic!("it ended"),
+            () = started => {}
+        }
+    }
+    // The only process is free again.
+    assert_eq!(run(&pool, "echo", &["x"]).await.outputs(), [b"x"]);
+}
+
+async fn cancelled_calls_make_room() {
+    let pool = pool(1);
+    let events: Arc<dyn Events> = Arc::<Recorder>::default();
+    run(&pool, "echo", &["x"]).await;
+    let job = Arc::new(job("echo"));
+    for _ in 0..20 {
+        let mut calls: Vec<_> =
+            (0..50).map(|_| Box::pin(pool.invoke(invocation(&job, &["x"]), &events))).collect();
+        let first = calls.swap_remove(0);
+        // Polls all of them once, so that they are queued, waits for one and drops the others.
+        let others = futures_util::future::join_all(calls);
+        tokio::select! {
+            biased;
+            _ = others => {}
+            reply = first => assert!(reply.is_ok()),
+        }
+    }
+    assert_eq!(run(&pool, "echo", &["x"]).await.outputs(), [b"x"]);
+}
+
+async fn init_not_reached() {
+    let pool = pool_with(2, |options| options.program = Program::Path("/bin/cat".into()));
+    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"])).await.err().unwrap();
+    assert_eq!(error.class(), ErrorClass::Misconfigured);
+    let text = error.to_string();
+    assert!(text.contains("rustwren::init()") && text.contains("exit code 1"), "{text}");
+    assert!(text.contains("rustwren-function-process"), "its stderr is shown: {text}");
+    assert!(error.hint().unwrap().contains("#[rustwren::main]"));
+}
+
+async fn silent_program() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sleeper");
+    std::fs::write(&path, "#!/bin/sh\nsleep 1000\n").unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&path, executable).unwrap();
+    let pool = pool_with(1, |options| {
+        options.program = Program::Path(path);
+        options.start_timeout = Duration::from_millis(50);
+    });
+    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"])).await.err().unwrap();
+    assert!(error.to_string().contains("did not within 50ms"), "{error}");
+    assert!(pool.pids().is_empty());
+}
+
+async fn program_not_there() {
+    let pool = pool_with(1, |options| options.program = Program::Path("/nowhere/at/all".into()));
+    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"])).await.err().unwrap();
+    assert_eq!(error.class(), ErrorClass::Misconfigured);
+}
+
+async fn environment_is_cleaned() {
+    let pool = pool_with(1, |options| {
+        options.set = vec![("GIVEN".into(), "yes".into())];
+        options.depth = 2;
+    });
+    assert!(pool.options().environment.removes(OsStr::new("AWS_SECRET_ACCESS_KEY")));
+    let names = ["GIVEN", "RUSTWREN_WORKER_FD", "RUSTWREN_WORKER_DEPTH", "RUSTWREN_WORKER_IMAGE"];
+    let ran = run(&pool, "environment", &names).await;
+    assert_eq!(ran.outputs(), [&b"yes"[..], b"", b"3", b""]);
+}
+
+async fn a_pool_survives_its_runtime() {
+    let pool = Arc::new(pool(1));
+    let there = Arc::clone(&pool);
+    let run_there = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run(&there, "echo", &["x"])).outputs()
+    };
+    for _ in 0..2 {
+        let outputs = tokio::task::spawn_blocking(run_there.clone()).await.unwrap();
+        assert_eq!(outputs, [b"x"]);
+    }
+    assert!(pool.pids().is_empty(), "the runtime that looked after it is gone");
+}
