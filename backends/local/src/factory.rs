@@ -38,6 +38,6 @@ impl InvokerFactory for LocalInvokerFactory {
 
     async fn build(&self, settings: &Settings, storage: Arc<dyn Storage>) -> Result<Arc<dyn Invoker>> {
         let config = ComputeConfig::from_settings(settings)?;
-        Ok(Arc::new(LocalInvoker::new(LocalOptions::from_config(config, settings, storage)?)?))
+        Ok(Arc::new(LocalInvoker::new(LocalOptions::from_config(config, settings, storage)?)))
     }
 }
