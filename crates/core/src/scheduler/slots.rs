@@ -1,6 +1,6 @@
 //! How many invocations each job of one executor may have under way.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -20,7 +20,8 @@ struct State {
     pipelining: usize,
     pace: Pace,
     in_flight: usize,
-    jobs: HashMap<u64, Claim>,
+    /// In the order in which they joined, so that a run can be had again.
+    jobs: BTreeMap<u64, Claim>,
     next_job: u64,
 }
 
@@ -51,10 +52,21 @@ impl Slots {
                 pipelining: limits.pipelining,
                 pace: Pace::new(limits.concurrency),
                 in_flight: 0,
-                jobs: HashMap::new(),
+                jobs: BTreeMap::new(),
                 next_job: 0,
             }),
         })
+    }
+
+    /// How many slots are taken now, by all jobs together.
+    pub fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    /// How many invocations may run at once now, as far as the provider's answers have taught.
+    pub fn window(&self) -> usize {
+        let state = self.lock();
+        state.pace.window().min(state.concurrency)
     }
 
     /// Opens an account for one job.
