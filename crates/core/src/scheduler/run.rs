@@ -239,8 +239,9 @@ impl JobRun {
         let limits = self.resources.invoker.limits();
         let (concurrency, pipelining, inline) = (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
+        let mut now;
         loop {
-            let now = self.resources.clock.now();
+            now = self.resources.clock.now();
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
                 break;
             }
@@ -289,7 +290,8 @@ impl JobRun {
             }
             any = true;
         }
-        if let Some(time) = self.waiting.next_time() {
+        // What is due already waits for a slot and not for time: a timer for it would ring at once, again and again.
+        if let Some(time) = self.waiting.next_time().filter(|time| *time > now) {
             self.wake_at(time);
         }
         Ok(any)
