@@ -222,6 +222,9 @@ impl JobRun {
         for _ in 0..REPLIES {
             let Poll::Ready(Some((id, result))) = Pin::new(&mut self.running).poll_next(cx) else { break };
             any = true;
+            // An invocation may have reported and ended within one poll. Its reports come first, or the elements that
+            // they are about would be taken for undone.
+            self.read_events(cx)?;
             self.aborts.remove(&id);
             let Some(flight) = self.flights.remove(&id) else { continue };
             self.in_flight_bytes -= flight.bytes;
