@@ -143,6 +143,10 @@ impl JobRun {
             self.obey(cx)?;
             let mut busy = self.read_events(cx)?;
             busy |= self.read_replies(cx)?;
+            // Before more is dispatched: the results weigh against the buffer from now on.
+            if !self.out.is_empty() {
+                self.publish();
+            }
             busy |= self.dispatch(cx)?;
             if busy {
                 self.publish();
@@ -246,12 +250,14 @@ impl JobRun {
         loop {
             now = self.resources.clock.now();
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
+                self.share.rest();
                 break;
             }
             let again = self.waiting.is_ready(now);
             let mut size = 0;
             if !again {
                 if self.outbox.is_full() {
+                    self.share.rest();
                     break;
                 }
                 size = self.fill_backlog(cx, workers)?;
@@ -262,6 +268,7 @@ impl JobRun {
                 }
                 // More may come in a moment; meanwhile the workers have something to do.
                 if waiting < u64::from(size) && !self.source_ended && self.flights.len() >= workers {
+                    self.share.rest();
                     break;
                 }
             }
