@@ -1,6 +1,6 @@
 //! The future that drives one job from its inputs to its end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -78,6 +78,8 @@ pub struct JobRun {
     pub(super) chunker: Chunker,
     pub(super) failures: HashMap<u64, Vec<TaskFailure>>,
     pub(super) cancelled: HashSet<u64>,
+    /// Cancelled before they were read from a source that does not say how many it has.
+    cancelled_early: BTreeSet<u64>,
     pub(super) rng: fastrand::Rng,
     timer: Option<(Duration, Sleep)>,
     started: Duration,
@@ -127,6 +129,7 @@ impl JobRun {
             in_flight_bytes: 0,
             failures: HashMap::new(),
             cancelled: HashSet::new(),
+            cancelled_early: BTreeSet::new(),
             timer: None,
             out: Vec::new(),
             progress,
@@ -185,22 +188,23 @@ impl JobRun {
     }
 
     fn cancel_element(&mut self, index: u64) {
-        let flight = self.flights.iter().find(|(_, flight)| {
-            let chunk = &flight.chunk;
-            chunk.first <= index && index < chunk.first + u64::from(chunk.count)
-        });
+        if self.progress.total.is_some_and(|total| index >= total) {
+            return;
+        }
+        // An element whose failure was reported early can be in a second invocation before the first has ended.
+        let flight = self.flights.iter().find(|(_, flight)| flight.lacks(index));
         if let Some((id, flight)) = flight {
-            let offset = (index - flight.chunk.first) as u32;
-            if flight.received.gaps(offset, offset + 1).next().is_none() {
-                return;
-            }
             // Alone in its invocation it can be stopped; among others it runs on and is not listened to.
             if flight.chunk.count == 1 {
                 if let Some(abort) = self.aborts.get(id) {
                     abort.abort();
                 }
             }
-        } else if index < self.backlog.next_index() && !self.waiting.contains(index) {
+        } else if index >= self.backlog.end() && self.progress.total.is_none() {
+            // Whether there is such an element shows when it is read.
+            self.cancelled_early.insert(index);
+            return;
+        } else if index < self.backlog.next_index() && !self.waiting.bring_forward(index) {
             return;
         }
         if self.cancelled.insert(index) {
@@ -316,10 +320,17 @@ impl JobRun {
                 return Ok(size);
             }
             match self.source.poll_next(cx) {
-                Poll::Ready(Some(block)) => self.backlog.push(block?),
+                Poll::Ready(Some(block)) => {
+                    self.backlog.push(block?);
+                    while let Some(index) = self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end()) {
+                        self.cancelled_early.remove(&index);
+                        self.cancelled.insert(index);
+                        self.give_up(index);
+                    }
+                }
                 Poll::Ready(None) => {
                     self.source_ended = true;
-                    self.progress.total = Some(self.backlog.next_index() + self.backlog.elements());
+                    self.progress.total = Some(self.backlog.end());
                 }
                 Poll::Pending => return Ok(size),
             }

@@ -235,7 +235,7 @@ impl Visit {
             return;
         }
         self.end();
-        lock(&self.world.ledger).ended(&self.invocation);
+        lock(&self.world.ledger).ended(self.number, &self.invocation);
         let mut state = lock(&self.world.state);
         state.accepted -= usize::from(self.accepted);
         if let Some(Seat { worker, begins, ends }) = self.seat {

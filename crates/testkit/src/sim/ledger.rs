@@ -11,8 +11,8 @@ use rustwren_core::scheduler::JobOptions;
 /// What the book knows of one element.
 #[derive(Debug, Default, Clone)]
 pub struct Element {
-    /// Whether an invocation with it is under way.
-    pub under_way: bool,
+    /// The invocation that holds it and has not reported what became of it.
+    pub under_way: Option<u64>,
     /// Whether its result, or its final failure, has been reported.
     pub concluded: bool,
     /// The failed attempts that were reported, first to last.
@@ -177,7 +177,7 @@ impl Ledger {
             let element = account.elements.entry(index).or_default();
             fresh |= element.dispatched == 0;
             element.dispatched += 1;
-            if element.under_way {
+            if element.under_way.is_some() {
                 broken.push(format!("element {index} is under way twice"));
             }
             if element.concluded {
@@ -191,7 +191,7 @@ impl Ledger {
                     "element {index} is sent as attempt {attempt} after failures {charged:?}"
                 ));
             }
-            element.under_way = true;
+            element.under_way = Some(number);
         }
         if let Some(options) = &account.options {
             let workers = options.workers.unwrap_or(usize::MAX).max(1);
@@ -251,14 +251,15 @@ impl Ledger {
     }
 
     /// An invocation is over, one way or the other.
-    pub fn ended(&mut self, invocation: &Invocation) {
+    pub fn ended(&mut self, number: u64, invocation: &Invocation) {
         self.under_way -= 1;
         let bytes = invocation.inputs.len() as usize;
         let account = self.account(&invocation.job.id);
         account.under_way -= 1;
         account.under_way_bytes -= bytes;
         for index in invocation.first..invocation.first + u64::from(invocation.count) {
-            account.elements.entry(index).or_default().under_way = false;
+            let element = account.elements.entry(index).or_default();
+            element.under_way = element.under_way.filter(|holder| *holder != number);
         }
     }
 
@@ -266,6 +267,7 @@ impl Ledger {
     pub fn done(&mut self, job: &str, index: u64, bytes: usize, now: Duration) {
         let account = self.account(job);
         let element = account.elements.entry(index).or_default();
+        element.under_way = None;
         if !element.concluded {
             element.concluded = true;
             account.tick(now);
@@ -278,6 +280,7 @@ impl Ledger {
         let account = self.account(job);
         let retries = account.retries_after(&kind);
         let element = account.elements.entry(index).or_default();
+        element.under_way = None;
         element.charged.push(kind);
         element.concluded |= element.charged.len() as u64 > u64::from(retries);
     }
