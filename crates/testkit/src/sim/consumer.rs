@@ -54,7 +54,7 @@ impl Collector {
         match how {
             Consumer::Stream(_) | Consumer::Ordered => {}
             Consumer::HoldAll => {
-                lock(&self.ledger).account(&self.job).hold_all = true;
+                lock(&self.ledger).account(&self.job).unbounded = true;
                 self.outbox.hold_all();
                 poll_fn(|cx| self.outbox.poll_watch(cx, |_, ended| ended)).await;
             }

@@ -38,8 +38,8 @@ pub struct Account {
     running: Vec<Duration>,
     /// Most invocations that ran at once.
     pub most_running: usize,
-    /// Whether the holder of the job takes all results, however many.
-    pub hold_all: bool,
+    /// Whether results that are not taken are allowed to add up.
+    pub unbounded: bool,
     /// Whether it was told to stop.
     pub cancelled: bool,
     under_way_bytes: usize,
@@ -77,6 +77,9 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// What violations in a trace begin with.
+    pub(super) const MARK: &str = "!!!";
+
     /// An empty book of a provider with these limits; `trace` keeps a line for each event.
     pub fn new(limits: &Limits, trace: bool) -> Self {
         Self {
@@ -114,7 +117,7 @@ impl Ledger {
     pub fn violation(&mut self, what: impl Into<String>) {
         let what = what.into();
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("!!! {what}"));
+            trace.push(format!("{} {what}", Self::MARK));
         }
         if self.violations.len() < 20 {
             self.violations.push(what);
@@ -209,7 +212,7 @@ impl Ledger {
                 ));
             }
             let undelivered = account.before.saturating_sub(account.released);
-            if fresh && !account.hold_all && undelivered > options.result_buffer {
+            if fresh && !account.unbounded && undelivered > options.result_buffer {
                 let buffer = options.result_buffer;
                 broken.push(format!(
                     "new elements sent while {undelivered} result bytes of {buffer} were not taken"

@@ -52,12 +52,15 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const TAIL: usize = 400;
-        let skipped = self.trace.len().saturating_sub(TAIL);
+        // What led to the first violation, and a little of what followed.
+        const BEFORE: usize = 300;
+        const AFTER: usize = 20;
+        let first = self.trace.iter().position(|line| line.starts_with(Ledger::MARK)).unwrap_or(self.trace.len());
+        let skipped = first.saturating_sub(BEFORE);
         if skipped > 0 {
             writeln!(f, "... {skipped} events before")?;
         }
-        for line in self.trace.iter().skip(skipped) {
+        for line in self.trace.iter().skip(skipped).take(first - skipped + AFTER) {
             writeln!(f, "{line}")?;
         }
         writeln!(f, "{:?}", Scenario::draw(self.seed))?;
