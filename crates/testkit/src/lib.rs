@@ -2,4 +2,5 @@
 //!
 //! These are meant for tests: they panic when what they test is at fault.
 
+pub mod sim;
 pub mod storage_suite;

@@ -27,6 +27,10 @@ impl Chunk {
     pub(super) fn bytes(&self) -> usize {
         self.inputs.iter().map(Bytes::len).sum()
     }
+
+    pub(super) fn contains(&self, index: u64) -> bool {
+        self.first <= index && index < self.first + u64::from(self.count)
+    }
 }
 
 /// A chunk under way.
@@ -38,6 +42,17 @@ pub(super) struct Flight {
     pub(super) bytes: usize,
     /// Whether the worker has said that it began.
     pub(super) started: bool,
+}
+
+impl Flight {
+    /// Whether it holds this element and has brought nothing about it yet.
+    pub(super) fn lacks(&self, index: u64) -> bool {
+        let Some(offset) = index.checked_sub(self.chunk.first).filter(|k| *k < u64::from(self.chunk.count)) else {
+            return false;
+        };
+        let offset = offset as u32;
+        self.received.gaps(offset, offset + 1).next().is_some()
+    }
 }
 
 /// Chunks that wait to be dispatched again.
@@ -103,12 +118,21 @@ impl Waiting {
         self.now.is_empty() && self.later.is_empty()
     }
 
-    /// Whether this element waits.
-    pub(super) fn contains(&self, index: u64) -> bool {
-        let later = self.later.iter().map(|Reverse(later)| &later.chunk);
-        self.now
-            .iter()
-            .chain(later)
-            .any(|chunk| chunk.first <= index && index < chunk.first + u64::from(chunk.count))
+    /// Whether this element waits. If its chunk was put aside, it is no longer: a job need not wait for elements that
+    /// were cancelled.
+    pub(super) fn bring_forward(&mut self, index: u64) -> bool {
+        if self.now.iter().any(|chunk| chunk.contains(index)) {
+            return true;
+        }
+        let mut found = false;
+        for Reverse(later) in std::mem::take(&mut self.later) {
+            if later.chunk.contains(index) {
+                found = true;
+                self.now.push_back(later.chunk);
+            } else {
+                self.later.push(Reverse(later));
+            }
+        }
+        found
     }
 }

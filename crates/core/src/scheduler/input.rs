@@ -88,6 +88,11 @@ impl Backlog {
         self.next_index
     }
 
+    /// The index that the next element read from the source will have.
+    pub(super) fn end(&self) -> u64 {
+        self.next_index + self.elements
+    }
+
     /// Cuts up to `most` elements of together up to `most_bytes` off the front, but at least one if there is
     /// any.
     pub(super) fn cut(&mut self, most: u32, most_bytes: usize) -> Result<Option<Cut>, Malformed> {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::commands::Commands;
 use super::stats::{JobStats, Progress};
 use crate::error::Error;
-use crate::failure::TaskError;
+use crate::failure::{FailureKind, TaskError};
 use crate::invoker::LogLine;
 
 /// Something that became of one or more elements.
@@ -52,6 +52,9 @@ impl Delivery {
         const HOLDER: usize = 96;
         match self {
             Self::Results { records, .. } => records.len() + HOLDER,
+            // Whoever takes results in order may have to hold it, and others for which there is no room come before.
+            // There are no more of these than its holder asked for.
+            Self::Failed(error) if error.kind() == Some(&FailureKind::Cancelled) => 0,
             Self::Failed(_) => HOLDER,
         }
     }

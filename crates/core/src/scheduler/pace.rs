@@ -10,9 +10,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// The window of invocations under way.
+///
+/// Below `steady` it doubles with each round of successes (as TCP's slow start), above it grows by one per round.
 #[derive(Debug)]
 pub struct Pace {
     window: f64,
+    steady: f64,
     most: f64,
     /// Nothing is dispatched before this time.
     not_before: Duration,
@@ -26,7 +29,7 @@ impl Pace {
     /// Starts with all that the provider says it takes.
     pub fn new(concurrency: usize) -> Self {
         let most = concurrency.max(1) as f64;
-        Self { window: most, most, not_before: Duration::ZERO, last_cut: None, streak: 0 }
+        Self { window: most, steady: most, most, not_before: Duration::ZERO, last_cut: None, streak: 0 }
     }
 
     /// How many invocations may run at once.
@@ -43,7 +46,8 @@ impl Pace {
     pub fn success(&mut self) {
         self.streak = 0;
         if self.window < self.most {
-            self.window = (self.window + 1.0 / self.window).min(self.most);
+            let step = if self.window < self.steady { 1.0 } else { 1.0 / self.window };
+            self.window = (self.window + step).min(self.most);
         }
     }
 
@@ -56,13 +60,17 @@ impl Pace {
         retry_after: Option<Duration>,
     ) {
         if self.last_cut.is_none_or(|cut| dispatched >= cut) {
-            // What was under way and accepted is the better estimate of what the provider takes.
+            // What was under way and accepted is the better estimate of what the provider takes. But if that was little,
+            // at the end of a job, say, it says little about what it will take: so the way back is short.
+            self.steady = (self.window * DECREASE).max(1.0);
             self.window = (self.window.min(in_flight.max(1) as f64) * DECREASE).max(1.0);
             self.last_cut = Some(now);
             self.streak += 1;
         }
         let pause = PAUSE.saturating_mul(1 << self.streak.saturating_sub(1).min(10)).min(PAUSE_MAX);
-        self.not_before = self.not_before.max(now + retry_after.unwrap_or(pause));
+        // "Retry at once" after a refusal would mean to ask without end.
+        let pause = retry_after.filter(|asked| !asked.is_zero()).unwrap_or(pause);
+        self.not_before = self.not_before.max(now.saturating_add(pause));
     }
 }
 
@@ -92,6 +100,22 @@ mod tests {
         assert_eq!(pace.not_before(), s(31));
         pace.throttled(s(2), s(0), 10, Some(s(1)));
         assert_eq!(pace.not_before(), s(31));
+    }
+
+    #[test]
+    fn retry_at_once_is_not_taken_at_its_word() {
+        let mut pace = Pace::new(10);
+        pace.throttled(s(1), s(0), 10, Some(Duration::ZERO));
+        assert_eq!(pace.not_before(), s(1) + PAUSE);
+    }
+
+    #[test]
+    fn a_refusal_at_the_end_of_a_job_is_soon_forgotten() {
+        let mut pace = Pace::new(1000);
+        pace.throttled(s(1), s(0), 1, None);
+        assert_eq!(pace.window(), 1);
+        (0..700).for_each(|_| pace.success());
+        assert_eq!(pace.window(), 700);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The future that drives one job from its inputs to its end.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -78,6 +78,8 @@ pub struct JobRun {
     pub(super) chunker: Chunker,
     pub(super) failures: HashMap<u64, Vec<TaskFailure>>,
     pub(super) cancelled: HashSet<u64>,
+    /// Cancelled before they were read from a source that does not say how many it has.
+    cancelled_early: BTreeSet<u64>,
     pub(super) rng: fastrand::Rng,
     timer: Option<(Duration, Sleep)>,
     started: Duration,
@@ -127,6 +129,7 @@ impl JobRun {
             in_flight_bytes: 0,
             failures: HashMap::new(),
             cancelled: HashSet::new(),
+            cancelled_early: BTreeSet::new(),
             timer: None,
             out: Vec::new(),
             progress,
@@ -143,6 +146,10 @@ impl JobRun {
             self.obey(cx)?;
             let mut busy = self.read_events(cx)?;
             busy |= self.read_replies(cx)?;
+            // Before more is dispatched: the results weigh against the buffer from now on.
+            if !self.out.is_empty() {
+                self.publish();
+            }
             busy |= self.dispatch(cx)?;
             if busy {
                 self.publish();
@@ -181,22 +188,23 @@ impl JobRun {
     }
 
     fn cancel_element(&mut self, index: u64) {
-        let flight = self.flights.iter().find(|(_, flight)| {
-            let chunk = &flight.chunk;
-            chunk.first <= index && index < chunk.first + u64::from(chunk.count)
-        });
+        if self.progress.total.is_some_and(|total| index >= total) {
+            return;
+        }
+        // An element whose failure was reported early can be in a second invocation before the first has ended.
+        let flight = self.flights.iter().find(|(_, flight)| flight.lacks(index));
         if let Some((id, flight)) = flight {
-            let offset = (index - flight.chunk.first) as u32;
-            if flight.received.gaps(offset, offset + 1).next().is_none() {
-                return;
-            }
             // Alone in its invocation it can be stopped; among others it runs on and is not listened to.
             if flight.chunk.count == 1 {
                 if let Some(abort) = self.aborts.get(id) {
                     abort.abort();
                 }
             }
-        } else if index < self.backlog.next_index() && !self.waiting.contains(index) {
+        } else if index >= self.backlog.end() && self.progress.total.is_none() {
+            // Whether there is such an element shows when it is read.
+            self.cancelled_early.insert(index);
+            return;
+        } else if index < self.backlog.next_index() && !self.waiting.bring_forward(index) {
             return;
         }
         if self.cancelled.insert(index) {
@@ -222,6 +230,9 @@ impl JobRun {
         for _ in 0..REPLIES {
             let Poll::Ready(Some((id, result))) = Pin::new(&mut self.running).poll_next(cx) else { break };
             any = true;
+            // An invocation may have reported and ended within one poll. Its reports come first, or the elements that
+            // they are about would be taken for undone.
+            self.read_events(cx)?;
             self.aborts.remove(&id);
             let Some(flight) = self.flights.remove(&id) else { continue };
             self.in_flight_bytes -= flight.bytes;
@@ -239,15 +250,18 @@ impl JobRun {
         let limits = self.resources.invoker.limits();
         let (concurrency, pipelining, inline) = (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
+        let mut now;
         loop {
-            let now = self.resources.clock.now();
+            now = self.resources.clock.now();
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
+                self.share.rest();
                 break;
             }
             let again = self.waiting.is_ready(now);
             let mut size = 0;
             if !again {
                 if self.outbox.is_full() {
+                    self.share.rest();
                     break;
                 }
                 size = self.fill_backlog(cx, workers)?;
@@ -258,6 +272,7 @@ impl JobRun {
                 }
                 // More may come in a moment; meanwhile the workers have something to do.
                 if waiting < u64::from(size) && !self.source_ended && self.flights.len() >= workers {
+                    self.share.rest();
                     break;
                 }
             }
@@ -291,7 +306,8 @@ impl JobRun {
             }
             any = true;
         }
-        if let Some(time) = self.waiting.next_time() {
+        // What is due already waits for a slot and not for time: a timer for it would ring at once, again and again.
+        if let Some(time) = self.waiting.next_time().filter(|time| *time > now) {
             self.wake_at(time);
         }
         Ok(any)
@@ -306,10 +322,17 @@ impl JobRun {
                 return Ok(size);
             }
             match self.source.poll_next(cx) {
-                Poll::Ready(Some(block)) => self.backlog.push(block?),
+                Poll::Ready(Some(block)) => {
+                    self.backlog.push(block?);
+                    while let Some(index) = self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end()) {
+                        self.cancelled_early.remove(&index);
+                        self.cancelled.insert(index);
+                        self.give_up(index);
+                    }
+                }
                 Poll::Ready(None) => {
                     self.source_ended = true;
-                    self.progress.total = Some(self.backlog.next_index() + self.backlog.elements());
+                    self.progress.total = Some(self.backlog.end());
                 }
                 Poll::Pending => return Ok(size),
             }

@@ -1,6 +1,6 @@
 //! How many invocations each job of one executor may have under way.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -20,15 +20,23 @@ struct State {
     pipelining: usize,
     pace: Pace,
     in_flight: usize,
-    jobs: HashMap<u64, Claim>,
+    /// In the order in which they joined, so that a run can be had again.
+    jobs: BTreeMap<u64, Claim>,
     next_job: u64,
+    next_refusal: u64,
 }
 
 #[derive(Debug, Default)]
 struct Claim {
     in_flight: usize,
-    /// Set while the job has something to run and no slot for it.
-    waiting: Option<Waker>,
+    /// Whether the job has more to run, as far as it has said: it counts when shares are worked out.
+    wants: bool,
+    workers: usize,
+    depth: usize,
+    /// Since when it has been refused a slot, in order of first refusals.
+    refused: Option<u64>,
+    /// Called when a refusal may no longer hold.
+    waker: Option<Waker>,
 }
 
 /// What came of asking for a slot.
@@ -51,10 +59,21 @@ impl Slots {
                 pipelining: limits.pipelining,
                 pace: Pace::new(limits.concurrency),
                 in_flight: 0,
-                jobs: HashMap::new(),
+                jobs: BTreeMap::new(),
                 next_job: 0,
+                next_refusal: 0,
             }),
         })
+    }
+
+    /// How many slots are taken now, by all jobs together.
+    pub fn in_flight(&self) -> usize {
+        self.lock().in_flight
+    }
+
+    /// How many invocations may run at once now, as far as the provider's answers have taught.
+    pub fn window(&self) -> usize {
+        self.lock().running()
     }
 
     /// Opens an account for one job.
@@ -73,13 +92,42 @@ impl Slots {
 
 impl State {
     fn wake_others(&mut self, id: u64) {
-        if self.jobs.len() > 1 {
-            for (_, claim) in self.jobs.iter_mut().filter(|(other, _)| **other != id) {
-                if let Some(waker) = claim.waiting.take() {
-                    waker.wake();
-                }
+        for (_, claim) in self.jobs.iter_mut().filter(|(other, _)| **other != id) {
+            if let Some(waker) = claim.waker.take() {
+                waker.wake();
             }
         }
+    }
+
+    /// How many invocations may run at once.
+    fn running(&self) -> usize {
+        self.pace.window().min(self.concurrency)
+    }
+
+    /// Most invocations that a job may have under way: its share, if it is not to have fewer anyway.
+    fn most(&self, claim: &Claim, wanting: usize) -> usize {
+        let fair = self.running().div_ceil(wanting.max(1)).min(claim.workers).max(1);
+        let most = fair * (1 + claim.depth.min(self.pipelining));
+        // An invocation that waits could run beside the others where there are more workers than the job may use.
+        if claim.workers < self.concurrency { most.min(claim.workers.max(1)) } else { most }
+    }
+
+    /// Whether a slot is free for this job. Those that were refused before it go first.
+    fn is_free_for(&self, id: u64) -> bool {
+        let Some(mine) = self.jobs.get(&id) else { return false };
+        let wanting = self.jobs.values().filter(|claim| claim.wants).count();
+        let free = (self.running() * (1 + self.pipelining)).saturating_sub(self.in_flight);
+        if free == 0 || mine.in_flight >= self.most(mine, wanting) {
+            return false;
+        }
+        let turn = mine.refused.unwrap_or(u64::MAX);
+        let before = self.jobs.iter().filter(|(other, claim)| {
+            **other != id
+                && claim.wants
+                && claim.refused.is_some_and(|refused| refused < turn)
+                && claim.in_flight < self.most(claim, wanting)
+        });
+        free > before.count()
     }
 }
 
@@ -99,28 +147,32 @@ impl Share {
         if now < state.pace.not_before() {
             return Taken::NotBefore(state.pace.not_before());
         }
-        let running = state.pace.window().min(state.concurrency);
-        let wanting =
-            1 + state.jobs.iter().filter(|(id, c)| **id != self.id && c.waiting.is_some()).count();
-        let fair = running.div_ceil(wanting).min(workers).max(1);
-        let depth = depth.min(state.pipelining);
-        let total = running * (1 + state.pipelining);
         let Some(mine) = state.jobs.get_mut(&self.id) else { return Taken::No };
-        if mine.in_flight < fair * (1 + depth) && state.in_flight < total {
+        (mine.wants, mine.workers, mine.depth) = (true, workers, depth);
+        let free = state.is_free_for(self.id);
+        let Some(mine) = state.jobs.get_mut(&self.id) else { return Taken::No };
+        if free {
             mine.in_flight += 1;
-            mine.waiting = None;
+            (mine.refused, mine.waker) = (None, None);
             state.in_flight += 1;
             Taken::Yes
         } else {
-            mine.waiting = Some(cx.waker().clone());
+            mine.waker = Some(cx.waker().clone());
+            if mine.refused.is_none() {
+                mine.refused = Some(state.next_refusal);
+                state.next_refusal += 1;
+            }
             Taken::No
         }
     }
 
-    /// Says that the job has nothing to run for the moment, so that others need not share with it.
+    /// Says that the job takes no more for the moment, so that others need not share with it or wait for it.
     pub fn rest(&self) {
-        if let Some(mine) = self.slots.lock().jobs.get_mut(&self.id) {
-            mine.waiting = None;
+        let mut state = self.slots.lock();
+        let Some(mine) = state.jobs.get_mut(&self.id) else { return };
+        (mine.refused, mine.waker) = (None, None);
+        if std::mem::take(&mut mine.wants) {
+            state.wake_others(self.id);
         }
     }
 
@@ -155,9 +207,6 @@ impl Drop for Share {
         }
         // The others' shares have grown.
         state.wake_others(self.id);
-        let rest: Vec<Waker> = state.jobs.values_mut().filter_map(|claim| claim.waiting.take()).collect();
-        drop(state);
-        rest.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -183,15 +232,56 @@ mod tests {
         let (a, b) = (slots.join(), slots.join());
         assert_eq!(take_all(&a, usize::MAX, 0), 10);
         assert_eq!(take_all(&b, usize::MAX, 0), 0);
-        let cx = Context::from_waker(Waker::noop());
-        for _ in 0..10 {
+        let mut taken = (0, 0);
+        for _ in 0..5 {
             a.give(true);
             // Both ask after each release, the greedy one first.
-            a.take(&cx, Duration::ZERO, usize::MAX, 0);
-            b.take(&cx, Duration::ZERO, usize::MAX, 0);
+            taken.0 += take_all(&a, usize::MAX, 0);
+            taken.1 += take_all(&b, usize::MAX, 0);
         }
+        assert_eq!(taken, (0, 5));
         a.give(true);
-        assert_eq!(b.take(&cx, Duration::ZERO, usize::MAX, 0), Taken::Yes);
+        assert_eq!((take_all(&b, usize::MAX, 0), take_all(&a, usize::MAX, 0)), (0, 1));
+    }
+
+    #[test]
+    fn more_jobs_than_slots_take_turns() {
+        let slots = Slots::new(&Limits::unlimited(2));
+        let jobs: Vec<Share> = (0..5).map(|_| slots.join()).collect();
+        let mut holders = Vec::new();
+        for (i, job) in jobs.iter().enumerate() {
+            holders.extend(std::iter::repeat_n(i, take_all(job, usize::MAX, 0)));
+        }
+        let mut turns = [0; 5];
+        for _ in 0..50 {
+            let done = holders.remove(0);
+            jobs[done].give(true);
+            turns[done] += 1;
+            // The one that has just run asks first, every time.
+            for i in std::iter::once(done).chain(0..5) {
+                holders.extend(std::iter::repeat_n(i, take_all(&jobs[i], usize::MAX, 0)));
+            }
+        }
+        assert!(turns.iter().all(|n| (8..=12).contains(n)), "{turns:?}");
+    }
+
+    #[test]
+    fn a_job_at_rest_needs_no_share() {
+        let slots = Slots::new(&Limits::unlimited(4));
+        let (a, b) = (slots.join(), slots.join());
+        assert_eq!(take_all(&b, 1, 0), 1);
+        assert_eq!(take_all(&a, usize::MAX, 0), 2);
+        b.rest();
+        assert_eq!(take_all(&a, usize::MAX, 0), 1);
+    }
+
+    #[test]
+    fn fewer_workers_than_there_are_leave_no_room_to_queue() {
+        let mut limits = Limits::unlimited(4);
+        limits.pipelining = 10;
+        let slots = Slots::new(&limits);
+        assert_eq!(take_all(&slots.join(), 2, 10), 2);
+        assert_eq!(take_all(&slots.join(), 4, 1), 8);
     }
 
     #[test]

@@ -1,0 +1,73 @@
+//! Runs simulations of the scheduler, many more than the tests do:
+//! `rustwren-testkit simulate --seeds 20000 --from 0`.
+
+use std::process::ExitCode;
+
+use rustwren_testkit::sim;
+
+const USAGE: &str = "usage: rustwren-testkit simulate [--seeds COUNT] [--from SEED]";
+/// Failures shown in full; of more, only the seeds and what they broke.
+const SHOWN: usize = 1;
+
+struct Arguments {
+    from: u64,
+    seeds: u64,
+}
+
+fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
+    if words.next().as_deref() != Some("simulate") {
+        return Err(USAGE.to_owned());
+    }
+    let mut arguments = Arguments { from: 0, seeds: 1000 };
+    while let Some(word) = words.next() {
+        let place = match word.as_str() {
+            "--from" => &mut arguments.from,
+            "--seeds" => &mut arguments.seeds,
+            other => return Err(format!("unknown argument {other:?}\n{USAGE}")),
+        };
+        let value = words
+            .next()
+            .ok_or_else(|| format!("{word} needs a number\n{USAGE}"))?;
+        *place = value
+            .parse()
+            .map_err(|error| format!("{word} {value}: {error}\n{USAGE}"))?;
+    }
+    Ok(arguments)
+}
+
+fn main() -> ExitCode {
+    let arguments = match arguments(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(message) => {
+            eprintln!("{message}");
+            return ExitCode::from(2);
+        }
+    };
+    let (mut failures, mut jobs, mut ended, mut invocations) = (0, 0, 0, 0);
+    let end = arguments.from.saturating_add(arguments.seeds);
+    for seed in arguments.from..end {
+        match sim::run(seed) {
+            Ok(reports) => {
+                jobs += reports.len();
+                ended += reports.iter().filter(|report| report.end.is_ok()).count();
+                invocations += reports.iter().map(|report| report.stats.invocations).sum::<u64>();
+            }
+            Err(failure) => {
+                failures += 1;
+                if failures <= SHOWN {
+                    println!("{failure}\n");
+                } else {
+                    println!(
+                        "seed {seed}: {}",
+                        failure.violations.first().map_or("", String::as_str)
+                    );
+                }
+            }
+        }
+    }
+    println!(
+        "{} seeds: {jobs} jobs, {ended} with all results, {invocations} invocations, {failures} failures",
+        arguments.seeds
+    );
+    ExitCode::from(u8::from(failures > 0))
+}

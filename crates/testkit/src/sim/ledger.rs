@@ -1,0 +1,314 @@
+//! The provider's book: which elements are where, what they were charged with, and whether the scheduler keeps to
+//! its promises. What it breaks is noted and not panicked about, so that a run ends in order and can be replayed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use rustwren_core::failure::FailureKind;
+use rustwren_core::invoker::{Invocation, Limits};
+use rustwren_core::scheduler::JobOptions;
+
+/// What the book knows of one element.
+#[derive(Debug, Default, Clone)]
+pub struct Element {
+    /// The invocation that holds it and has not reported what became of it.
+    pub under_way: Option<u64>,
+    /// Whether its result, or its final failure, has been reported.
+    pub concluded: bool,
+    /// The failed attempts that were reported, first to last.
+    pub charged: Vec<FailureKind>,
+    /// Invocations in a row that brought nothing.
+    pub fruitless: u32,
+    /// How often it was sent.
+    pub dispatched: u32,
+    /// Whether the job's holder gave it up.
+    pub cancelled: bool,
+}
+
+/// What the book knows of one job.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// What the job was told; nothing is checked against options for jobs that were not announced.
+    pub options: Option<JobOptions>,
+    /// Its elements that have been sent at least once.
+    pub elements: HashMap<u64, Element>,
+    /// Invocations under way.
+    pub under_way: usize,
+    /// When the invocations that run will stop.
+    running: Vec<Duration>,
+    /// Most invocations that ran at once.
+    pub most_running: usize,
+    /// Whether results that are not taken are allowed to add up.
+    pub unbounded: bool,
+    /// Whether it was told to stop.
+    pub cancelled: bool,
+    under_way_bytes: usize,
+    /// Result bytes reported before the moment `at`, and in it.
+    before: usize,
+    now: usize,
+    at: Duration,
+    released: usize,
+}
+
+impl Account {
+    fn retries_after(&self, kind: &FailureKind) -> u32 {
+        self.options
+            .as_ref()
+            .map_or(u32::MAX, |options| options.retry.retries_after(kind))
+    }
+
+    /// Whether some element's bad luck is reason enough to end the job as unavailable.
+    pub fn out_of_patience(&self) -> bool {
+        let patience = self.options.as_ref().map_or(u32::MAX, |options| options.patience);
+        self.elements.values().any(|element| element.fruitless > patience)
+    }
+}
+
+/// The book.
+#[derive(Debug)]
+pub struct Ledger {
+    concurrency: usize,
+    most: usize,
+    under_way: usize,
+    accounts: BTreeMap<String, Account>,
+    violations: Vec<String>,
+    trace: Option<Vec<String>>,
+    invocations: u64,
+}
+
+impl Ledger {
+    /// What violations in a trace begin with.
+    pub(super) const MARK: &str = "!!!";
+
+    /// An empty book of a provider with these limits; `trace` keeps a line for each event.
+    pub fn new(limits: &Limits, trace: bool) -> Self {
+        Self {
+            concurrency: limits.concurrency,
+            most: limits.concurrency * (1 + limits.pipelining),
+            under_way: 0,
+            accounts: BTreeMap::new(),
+            violations: Vec::new(),
+            trace: trace.then(Vec::new),
+            invocations: 0,
+        }
+    }
+
+    /// Has a job's options held.
+    pub fn announce(&mut self, job: &str, options: &JobOptions) {
+        self.account(job).options = Some(options.clone());
+    }
+
+    /// A job's account, opened if need be.
+    pub fn account(&mut self, job: &str) -> &mut Account {
+        if !self.accounts.contains_key(job) {
+            self.accounts.insert(job.to_owned(), Account::default());
+        }
+        self.accounts
+            .get_mut(job)
+            .unwrap_or_else(|| unreachable!("it was just inserted"))
+    }
+
+    /// All promises broken so far.
+    pub fn violations(&self) -> &[String] {
+        &self.violations
+    }
+
+    /// Notes a broken promise.
+    pub fn violation(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{} {what}", Self::MARK));
+        }
+        if self.violations.len() < 20 {
+            self.violations.push(what);
+        }
+    }
+
+    /// Notes an event, if a trace is kept.
+    pub fn note(&mut self, now: Duration, what: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            trace.push(format!("{:>14.6} {}", now.as_secs_f64(), what()));
+        }
+    }
+
+    /// The trace so far, if it is kept.
+    pub fn trace(&self) -> &[String] {
+        self.trace.as_deref().unwrap_or_default()
+    }
+
+    /// Invocations that arrived.
+    pub fn invocations(&self) -> u64 {
+        self.invocations
+    }
+
+    /// Invocations under way.
+    pub fn under_way(&self) -> usize {
+        self.under_way
+    }
+
+    /// An invocation leaves the client. Its number, from 1: unlike its id the same in every run.
+    pub fn dispatched(&mut self, invocation: &Invocation, now: Duration) -> u64 {
+        self.invocations += 1;
+        self.under_way += 1;
+        let number = self.invocations;
+        let Invocation {
+            first,
+            count,
+            attempt,
+            ..
+        } = *invocation;
+        self.note(now, || {
+            format!(
+                "#{number} {} {first}+{count} attempt {attempt} sent",
+                invocation.job.id
+            )
+        });
+        let mut broken = Vec::new();
+        if self.under_way > self.most {
+            broken.push(format!(
+                "{} invocations under way, {} allowed",
+                self.under_way, self.most
+            ));
+        }
+        let concurrency = self.concurrency;
+        let bytes = invocation.inputs.len() as usize;
+        let account = self.account(&invocation.job.id);
+        account.under_way += 1;
+        account.tick(now);
+        let mut fresh = false;
+        for index in first..first + u64::from(count) {
+            let element = account.elements.entry(index).or_default();
+            fresh |= element.dispatched == 0;
+            element.dispatched += 1;
+            if element.under_way.is_some() {
+                broken.push(format!("element {index} is under way twice"));
+            }
+            if element.concluded {
+                broken.push(format!(
+                    "element {index} is sent again after its end was reported"
+                ));
+            }
+            if element.charged.len() + 1 != attempt as usize {
+                let charged = &element.charged;
+                broken.push(format!(
+                    "element {index} is sent as attempt {attempt} after failures {charged:?}"
+                ));
+            }
+            element.under_way = Some(number);
+        }
+        if let Some(options) = &account.options {
+            let workers = options.workers.unwrap_or(usize::MAX).max(1);
+            if workers < concurrency && account.under_way > workers {
+                broken.push(format!(
+                    "{} invocations under way with {workers} workers",
+                    account.under_way
+                ));
+            }
+            if account.under_way_bytes > options.input_buffer {
+                let buffer = options.input_buffer;
+                broken.push(format!(
+                    "sent while {} input bytes of {buffer} were under way",
+                    account.under_way_bytes
+                ));
+            }
+            let undelivered = account.before.saturating_sub(account.released);
+            if fresh && !account.unbounded && undelivered > options.result_buffer {
+                let buffer = options.result_buffer;
+                broken.push(format!(
+                    "new elements sent while {undelivered} result bytes of {buffer} were not taken"
+                ));
+            }
+        }
+        account.under_way_bytes += bytes;
+        for what in broken {
+            self.violation(format!("#{number} of {}: {what}", invocation.job.id));
+        }
+        number
+    }
+
+    /// An invocation begins to run, until `ends` at the latest.
+    pub fn started(&mut self, job: &str, now: Duration, ends: Duration) {
+        let concurrency = self.concurrency;
+        let account = self.account(job);
+        // One that stops at this moment may not have had its turn yet.
+        account.running.retain(|end| *end > now);
+        account.running.push(ends);
+        let running = account.running.len();
+        account.most_running = account.most_running.max(running);
+        let workers = account
+            .options
+            .as_ref()
+            .and_then(|options| options.workers)
+            .unwrap_or(usize::MAX);
+        if running > workers.clamp(1, concurrency) {
+            self.violation(format!("{job}: {running} invocations run with {workers} workers"));
+        }
+    }
+
+    /// An invocation that was to run until `ends` has stopped.
+    pub fn stopped(&mut self, job: &str, ends: Duration) {
+        let running = &mut self.account(job).running;
+        if let Some(index) = running.iter().position(|end| *end == ends) {
+            running.swap_remove(index);
+        }
+    }
+
+    /// An invocation is over, one way or the other.
+    pub fn ended(&mut self, number: u64, invocation: &Invocation) {
+        self.under_way -= 1;
+        let bytes = invocation.inputs.len() as usize;
+        let account = self.account(&invocation.job.id);
+        account.under_way -= 1;
+        account.under_way_bytes -= bytes;
+        for index in invocation.first..invocation.first + u64::from(invocation.count) {
+            let element = account.elements.entry(index).or_default();
+            element.under_way = element.under_way.filter(|holder| *holder != number);
+        }
+    }
+
+    /// An element's result was reported.
+    pub fn done(&mut self, job: &str, index: u64, bytes: usize, now: Duration) {
+        let account = self.account(job);
+        let element = account.elements.entry(index).or_default();
+        element.under_way = None;
+        if !element.concluded {
+            element.concluded = true;
+            account.tick(now);
+            account.now += bytes;
+        }
+    }
+
+    /// A failed attempt was reported.
+    pub fn charge(&mut self, job: &str, index: u64, kind: FailureKind) {
+        let account = self.account(job);
+        let retries = account.retries_after(&kind);
+        let element = account.elements.entry(index).or_default();
+        element.under_way = None;
+        element.charged.push(kind);
+        element.concluded |= element.charged.len() as u64 > u64::from(retries);
+    }
+
+    /// An invocation brought nothing (`true`) or something, of which these elements were a part.
+    pub fn fruitless(&mut self, invocation: &Invocation, fruitless: bool) {
+        let account = self.account(&invocation.job.id);
+        for index in invocation.first..invocation.first + u64::from(invocation.count) {
+            let element = account.elements.entry(index).or_default();
+            element.fruitless = if fruitless { element.fruitless + 1 } else { 0 };
+        }
+    }
+
+    /// The job's holder no longer holds this many result bytes.
+    pub fn released(&mut self, job: &str, bytes: usize) {
+        self.account(job).released += bytes;
+    }
+}
+
+impl Account {
+    /// Bytes reported in this very moment may not have been looked at; earlier ones must have been.
+    fn tick(&mut self, now: Duration) {
+        if now > self.at {
+            self.before += std::mem::take(&mut self.now);
+            self.at = now;
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Whole jobs under a simulated provider, in simulated time, on one thread: any run can be had again from its seed.
+//!
+//! - [`SimClock`] and [`SimExecutor`]: time that jumps from event to event, and tasks polled in an order drawn from
+//!   a seed.
+//! - [`SimInvoker`]: a provider with cold starts, throttling, crashes, lost workers, late and double results. Its
+//!   [`Ledger`] checks each invocation against what the scheduler promises.
+//! - [`Scenario`]: a provider and jobs drawn from a seed; [`run`] runs it and checks what comes out.
+
+mod clock;
+mod consumer;
+mod course;
+mod executor;
+mod invoker;
+mod ledger;
+mod provider;
+mod scenario;
+mod source;
+mod trial;
+mod work;
+
+pub use clock::SimClock;
+pub use consumer::Consumer;
+pub use executor::{SimExecutor, Spawner, Stuck};
+pub use invoker::SimInvoker;
+pub use ledger::{Account, Element, Ledger};
+pub use provider::Provider;
+pub use scenario::{Cancel, JobPlan, Scenario};
+pub use source::Feed;
+pub use trial::{Failure, Report, run, run_scenario};
+pub use work::{HashWork, Outcome, Poison, Times, Work, input_of, output_of};

@@ -1,0 +1,113 @@
+//! What simulated elements do: a known function of their input, so that a wrong result shows.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use rustwren_core::failure::{FailureKind, TaskFailure};
+use rustwren_core::invoker::JobSpec;
+
+/// What became of one attempt at one element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The encoded output.
+    Output(Vec<u8>),
+    /// The function reports a failure.
+    Fails(TaskFailure),
+    /// It takes its process with it.
+    Dies(FailureKind),
+    /// It never ends.
+    Hangs,
+}
+
+/// What the functions of simulated jobs do.
+pub trait Work: Send + Sync + 'static {
+    /// One attempt at one element of one job.
+    fn attempt(&self, job: &JobSpec, index: u64, attempt: u32, input: &[u8]) -> Outcome;
+}
+
+/// An element that does not do what it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poison {
+    /// Panics at each of its first attempts, this many of them.
+    Panics(u32),
+    /// Is killed by SIGKILL at each of its first attempts, this many of them.
+    Killed(u32),
+    /// Faults (SIGSEGV) at each of its first attempts, this many of them.
+    Faults(u32),
+}
+
+/// The elements that misbehave, by job and index; all others give [`output_of`] their input.
+#[derive(Debug, Clone, Default)]
+pub struct HashWork {
+    /// By the job's id.
+    pub poison: HashMap<String, HashMap<u64, Poison>>,
+}
+
+impl Work for HashWork {
+    fn attempt(&self, job: &JobSpec, index: u64, attempt: u32, input: &[u8]) -> Outcome {
+        let poison = self.poison.get(&job.id).and_then(|elements| elements.get(&index));
+        match poison {
+            Some(Poison::Panics(n)) if attempt <= *n => {
+                Outcome::Fails(TaskFailure::new(FailureKind::Panic, "poison"))
+            }
+            Some(Poison::Killed(n)) if attempt <= *n => Outcome::Dies(FailureKind::Signal(9)),
+            Some(Poison::Faults(n)) if attempt <= *n => Outcome::Dies(FailureKind::Signal(11)),
+            _ => Outcome::Output(output_of(input)),
+        }
+    }
+}
+
+fn mix(mut x: u64) -> u64 {
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+/// The encoded input of an element: unlike any other's, and up to `most` bytes of padding long.
+pub fn input_of(seed: u64, index: u64, most: usize) -> Vec<u8> {
+    let x = mix(seed ^ mix(index + 1));
+    let mut input = x.to_le_bytes().to_vec();
+    input.resize(8 + x as usize % (most + 1), x as u8);
+    input
+}
+
+/// The encoded output for an input: depends on every byte of it and is about as long.
+pub fn output_of(input: &[u8]) -> Vec<u8> {
+    let hash = input.iter().fold(7, |hash, byte| mix(hash ^ u64::from(*byte)));
+    let mut output = hash.to_le_bytes().to_vec();
+    output.resize(input.len(), hash as u8);
+    output
+}
+
+/// How long elements take.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Times {
+    /// All the same.
+    Constant(Duration),
+    /// Exponential with this mean.
+    Exponential(Duration),
+    /// Pareto: at least `least`, and a tail that is heavier the smaller `alpha` is.
+    Pareto {
+        /// The shortest.
+        least: Duration,
+        /// The exponent of the tail.
+        alpha: f64,
+    },
+}
+
+impl Times {
+    /// One element's time, at most an hour.
+    pub fn draw(&self, rng: &mut fastrand::Rng) -> Duration {
+        const MOST: f64 = 3600.0;
+        let uniform = 1.0 - rng.f64();
+        match *self {
+            Self::Constant(time) => time,
+            Self::Exponential(mean) => {
+                Duration::from_secs_f64((-uniform.ln() * mean.as_secs_f64()).min(MOST))
+            }
+            Self::Pareto { least, alpha } => {
+                Duration::from_secs_f64((least.as_secs_f64() * uniform.powf(-1.0 / alpha)).min(MOST))
+            }
+        }
+    }
+}
