@@ -53,7 +53,10 @@ async fn measure(pool: &Pool, name: &str, total: u64, chunk: u32, at_once: usize
         label: name.to_owned(),
         entry: Entry {
             image: ImageId([1; 32]),
-            target: Target::Named { name: name.to_owned(), call: Call::Map },
+            target: Target::Named {
+                name: name.to_owned(),
+                call: Call::Map,
+            },
         },
         shared: None,
         task_timeout: None,
@@ -111,7 +114,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if std::env::var_os(rustwren_core::worker::ENV_FD).is_some() {
         serve(resolve);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let mut options = PoolOptions::new(ImageId([1; 32]));
         options.workers = 2;

@@ -49,7 +49,10 @@ impl Default for EnvironmentPolicy {
             "RUSTWREN_*KEY*",
             "RUSTWREN_WORKER_*",
         ];
-        Self { remove: names.map(str::to_owned).to_vec(), keep: Vec::new() }
+        Self {
+            remove: names.map(str::to_owned).to_vec(),
+            keep: Vec::new(),
+        }
     }
 }
 
@@ -142,14 +145,23 @@ mod tests {
             ("", "", true),
             ("", "x", false),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), expected, "{pattern} {name}");
+            assert_eq!(
+                matches(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
         }
     }
 
     #[test]
     fn secrets_are_removed_unless_kept() {
         let mut policy = EnvironmentPolicy::default();
-        for name in ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "DB_SECRET", "RUSTWREN_HTTP_KEY"] {
+        for name in [
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "DB_SECRET",
+            "RUSTWREN_HTTP_KEY",
+        ] {
             assert!(policy.removes(OsStr::new(name)), "{name}");
         }
         for name in ["PATH", "AWS_REGION", "RUSTWREN_CONFIG", "RUST_LOG"] {

@@ -36,7 +36,11 @@ impl Output {
         }
         let mut tail = Bytes::from(std::mem::take(&mut self.tail));
         tail.advance(std::mem::take(&mut self.sent));
-        self.parts.extend(std::iter::once(tail).chain(rope.iter().cloned()).filter(|part| !part.is_empty()));
+        self.parts.extend(
+            std::iter::once(tail)
+                .chain(rope.iter().cloned())
+                .filter(|part| !part.is_empty()),
+        );
     }
 
     /// Sends as much as the socket takes now.
@@ -47,7 +51,11 @@ impl Output {
             } else {
                 let mut slices = [IoSlice::new(&[]); PARTS];
                 let mut used = 0;
-                let all = self.parts.iter().map(|part| &part[..]).chain(std::iter::once(&self.tail[..]));
+                let all = self
+                    .parts
+                    .iter()
+                    .map(|part| &part[..])
+                    .chain(std::iter::once(&self.tail[..]));
                 for (slice, part) in slices.iter_mut().zip(all) {
                     *slice = IoSlice::new(part);
                     used += 1;

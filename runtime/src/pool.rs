@@ -55,7 +55,11 @@ impl Pool {
     pub fn new(options: PoolOptions, storage: Option<Arc<dyn Storage>>) -> Self {
         let state = Mutex::new(State::new(options.workers.max(1)));
         let options = Arc::new(options);
-        let inner = Arc::new_cyclic(|own| Inner { options, state, own: Weak::clone(own) });
+        let inner = Arc::new_cyclic(|own| Inner {
+            options,
+            state,
+            own: Weak::clone(own),
+        });
         Self { inner, storage }
     }
 
@@ -67,12 +71,21 @@ impl Pool {
     /// The ids of the processes that are there now.
     pub fn pids(&self) -> Vec<u32> {
         self.inner.with(|state| {
-            state.workers.iter().filter_map(|w| w.process.as_ref()).map(crate::process::Process::pid).collect()
+            state
+                .workers
+                .iter()
+                .filter_map(|w| w.process.as_ref())
+                .map(crate::process::Process::pid)
+                .collect()
         })
     }
 
     /// Runs an invocation: [`rustwren_core::invoker::Invoker::invoke`]. Dropping the future cancels it.
-    pub async fn invoke(&self, invocation: Invocation, events: &Arc<dyn Events>) -> Result<Reply, BackendError> {
+    pub async fn invoke(
+        &self,
+        invocation: Invocation,
+        events: &Arc<dyn Events>,
+    ) -> Result<Reply, BackendError> {
         let fetching = Instant::now();
         let inputs = match invocation.inputs {
             Payload::Inline(rope) => rope,
@@ -86,7 +99,10 @@ impl Pool {
             _ => Vec::new(),
         };
         if invocation.count == 0 {
-            return Err(BackendError::new(ErrorClass::Invalid, "an invocation has at least one element"));
+            return Err(BackendError::new(
+                ErrorClass::Invalid,
+                "an invocation has at least one element",
+            ));
         }
         let size: u64 = inputs.iter().map(|part| part.len() as u64).sum();
         let most = (rustwren_core::protocol::frame::MAX_BODY - 64) as u64;
@@ -97,7 +113,10 @@ impl Pool {
         let queued_at = Instant::now();
         let submitted = self.inner.with(|state| {
             if state.closed {
-                return Err(BackendError::new(ErrorClass::Cancelled, "the pool of function processes is closed"));
+                return Err(BackendError::new(
+                    ErrorClass::Cancelled,
+                    "the pool of function processes is closed",
+                ));
             }
             let key = job_key(state, &invocation.job, shared);
             let call = state.calls.insert(Call {
@@ -114,7 +133,10 @@ impl Pool {
                 failed: Vec::new(),
                 suspects: Vec::new(),
                 incomplete: false,
-                usage: Usage { fetch: queued_at.saturating_duration_since(fetching), ..Usage::default() },
+                usage: Usage {
+                    fetch: queued_at.saturating_duration_since(fetching),
+                    ..Usage::default()
+                },
                 outcome: None,
                 waker: None,
                 job: invocation.job,
@@ -124,9 +146,14 @@ impl Pool {
             state.dispatch(queued_at);
             Ok(call)
         });
-        let mut waiting = Waiting { pool: self, call: Some(submitted?) };
+        let mut waiting = Waiting {
+            pool: self,
+            call: Some(submitted?),
+        };
         poll_fn(|cx| {
-            let Some(key) = waiting.call else { return Poll::Pending };
+            let Some(key) = waiting.call else {
+                return Poll::Pending;
+            };
             let outcome = self.inner.with(|state| {
                 let call = state.calls.get_mut(key)?;
                 if call.outcome.is_none() {
@@ -155,13 +182,20 @@ impl Pool {
             state.closed = true;
             let keys: Vec<usize> = state.calls.iter().map(|(key, _)| key).collect();
             for key in keys {
-                state.fail_call(key, BackendError::new(ErrorClass::Cancelled, "the pool was shut down"));
+                state.fail_call(
+                    key,
+                    BackendError::new(ErrorClass::Cancelled, "the pool was shut down"),
+                );
             }
             state.queue.clear();
             for worker in &state.workers {
                 worker.notify.notify_one();
             }
-            state.workers.iter_mut().filter_map(|w| w.process.take()).collect()
+            state
+                .workers
+                .iter_mut()
+                .filter_map(|w| w.process.take())
+                .collect()
         });
         // All at once first: ending each waits until it is gone.
         let mut processes = processes;
@@ -172,15 +206,26 @@ impl Pool {
     }
 
     fn knows(&self, job: &Arc<JobSpec>) -> bool {
-        self.inner.with(|state| state.jobs.iter().any(|known| known.spec.as_ptr() == Arc::as_ptr(job)))
+        self.inner.with(|state| {
+            state
+                .jobs
+                .iter()
+                .any(|known| known.spec.as_ptr() == Arc::as_ptr(job))
+        })
     }
 
     async fn fetch(&self, key: &str, offset: u64, len: u64) -> Result<Vec<Bytes>, BackendError> {
         let storage = self.storage.as_ref().ok_or_else(|| {
-            BackendError::new(ErrorClass::Misconfigured, format!("{key} lies in storage, and none is configured"))
+            BackendError::new(
+                ErrorClass::Misconfigured,
+                format!("{key} lies in storage, and none is configured"),
+            )
         })?;
         let end = offset.checked_add(len).ok_or_else(|| {
-            BackendError::new(ErrorClass::Invalid, format!("bytes {offset} and {len} more of {key}"))
+            BackendError::new(
+                ErrorClass::Invalid,
+                format!("bytes {offset} and {len} more of {key}"),
+            )
         })?;
         let bytes = storage.get_range(&Key::new(key)?, offset..end).await?;
         if bytes.len() as u64 != len {
@@ -193,7 +238,11 @@ impl Pool {
 
 /// The key that processes know a job by. Jobs that nobody has any more are forgotten on the way.
 fn job_key(state: &mut State, job: &Arc<JobSpec>, shared: Vec<Bytes>) -> u32 {
-    if let Some(known) = state.jobs.iter().find(|known| known.spec.as_ptr() == Arc::as_ptr(job)) {
+    if let Some(known) = state
+        .jobs
+        .iter()
+        .find(|known| known.spec.as_ptr() == Arc::as_ptr(job))
+    {
         return known.key;
     }
     let State { jobs, workers, .. } = state;
@@ -209,7 +258,11 @@ fn job_key(state: &mut State, job: &Arc<JobSpec>, shared: Vec<Bytes>) -> u32 {
     });
     state.next_job = state.next_job.wrapping_add(1);
     let key = state.next_job;
-    state.jobs.push(KnownJob { key, spec: Arc::downgrade(job), shared });
+    state.jobs.push(KnownJob {
+        key,
+        spec: Arc::downgrade(job),
+        shared,
+    });
     key
 }
 
@@ -217,7 +270,11 @@ impl Inner {
     /// Starts the driver of a new process. Where there is no runtime for it, the place is free again at once.
     fn start(&self, index: usize, generation: u64) {
         let Some(own) = self.own.upgrade() else { return };
-        let place = Place { inner: own, index, generation };
+        let place = Place {
+            inner: own,
+            index,
+            generation,
+        };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(drive(place))),
             Err(_) => drop(place),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::{MemfdFlags, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
-use rustwren_core::worker::{self, SharedPage, join_tails, read_tail};
+use rustwren_core::worker::{self, MAX_TAIL, SharedPage, join_tails, read_tail};
 use tokio::io::unix::AsyncFd;
 
 use crate::options::{PoolOptions, Program};
@@ -56,9 +56,10 @@ impl Process {
         let output = [output_file("rustwren-stdout")?, output_file("rustwren-stderr")?];
 
         let (path, name) = match &options.program {
-            Program::ThisProgram => {
-                ("/proc/self/exe".into(), std::env::args_os().next().unwrap_or_else(|| "rustwren".into()))
-            }
+            Program::ThisProgram => (
+                "/proc/self/exe".into(),
+                std::env::args_os().next().unwrap_or_else(|| "rustwren".into()),
+            ),
             Program::Path(path) => (path.clone(), path.clone().into_os_string()),
         };
         let mut command = Command::new(path);
@@ -79,14 +80,29 @@ impl Process {
             .stderr(output[1].try_clone()?);
         command
             .fd_mappings(vec![
-                FdMapping { parent_fd: theirs.into(), child_fd: SOCKET_FD },
-                FdMapping { parent_fd: page_file, child_fd: PAGE_FD },
+                FdMapping {
+                    parent_fd: theirs.into(),
+                    child_fd: SOCKET_FD,
+                },
+                FdMapping {
+                    parent_fd: page_file,
+                    child_fd: PAGE_FD,
+                },
             ])
             .map_err(io::Error::other)?;
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
         ours.set_nonblocking(true)?;
-        Ok((Self { child, pid, reaped: None, page: Arc::new(page), output }, ours))
+        Ok((
+            Self {
+                child,
+                pid,
+                reaped: None,
+                page: Arc::new(page),
+                output,
+            },
+            ours,
+        ))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -105,6 +121,10 @@ impl Process {
     }
 
     /// A descriptor that becomes readable when the process has ended.
+    #[expect(
+        deprecated,
+        reason = "its replacement is unsafe for types that give a changing descriptor; this is not one"
+    )]
     pub(crate) fn exit_watch(&self) -> io::Result<AsyncFd<OwnedFd>> {
         AsyncFd::with_interest(
             rustix::process::pidfd_open(self.pid, PidfdFlags::empty())?,
@@ -150,6 +170,23 @@ impl Process {
             read_tail(&self.output[stream], self.page.output(stream).0.min(size), size)
         });
         join_tails(&out, &err)
+    }
+
+    /// The end of what it wrote to stderr: long enough for what the standard library says before it aborts, with
+    /// a backtrace behind it.
+    pub(crate) fn last_errors(&self) -> String {
+        let end = self.output_size(1);
+        let begin = self.page.output(1).0.max(end.saturating_sub(64 << 10));
+        let mut text = Vec::new();
+        while begin + (text.len() as u64) < end {
+            let from = begin + text.len() as u64;
+            let piece = read_tail(&self.output[1], from, end.min(from + MAX_TAIL as u64));
+            if piece.is_empty() {
+                break;
+            }
+            text.extend(piece);
+        }
+        String::from_utf8_lossy(&text).into_owned()
     }
 
     pub(crate) fn output_size(&self, stream: usize) -> u64 {

@@ -20,16 +20,27 @@ impl State {
         else {
             return Err("it greets a second time");
         };
-        let key = self.piece_key(id).filter(|&key| self.pieces[key].worker == Some(index));
+        let key = self
+            .piece_key(id)
+            .filter(|&key| self.pieces[key].worker == Some(index));
         let key = key.ok_or("it speaks of a call that it was not given")?;
         let piece = &mut self.pieces[key];
         match message {
-            Up::Results { offset, count, records, .. } => {
+            Up::Results {
+                offset,
+                count,
+                records,
+                ..
+            } => {
                 let end = offset.checked_add(count).filter(|&end| end <= piece.count);
                 end.ok_or("it sends results of elements that it was not given")?;
                 check_records(&records, count)?;
                 piece.note_results(offset, count);
-                let batch = ResultBatch { offset: piece.offset + offset, count, records };
+                let batch = ResultBatch {
+                    offset: piece.offset + offset,
+                    count,
+                    records,
+                };
                 if let Some(call) = piece.call.and_then(|call| self.calls.get_mut(call)) {
                     call.results.push(batch);
                 }
@@ -53,10 +64,22 @@ impl State {
                 }
             }
             Up::Returned { from, .. } => self.take_back(key, from)?,
-            Up::Log { offset, count, stderr, bytes, .. } => {
-                let line = LogLine { offset: piece.offset.saturating_add(offset), count, stderr, bytes };
+            Up::Log {
+                offset,
+                count,
+                stderr,
+                bytes,
+                ..
+            } => {
+                let line = LogLine {
+                    offset: piece.offset.saturating_add(offset),
+                    count,
+                    stderr,
+                    bytes,
+                };
                 if let Some(call) = piece.call.and_then(|call| self.calls.get(call)) {
-                    self.told.push(Told::Log(call.events.clone(), call.invocation, line));
+                    self.told
+                        .push(Told::Log(call.events.clone(), call.invocation, line));
                 }
             }
             Up::Refused { message, .. } => {
@@ -75,7 +98,10 @@ impl State {
     /// Passes on what has come for the piece that is running, after all that has arrived was taken in.
     pub(crate) fn received(&mut self, index: usize) {
         let head = self.workers[index].pipeline.front();
-        if let Some(call) = head.and_then(|&key| self.pieces.get(key)).and_then(|piece| piece.call) {
+        if let Some(call) = head
+            .and_then(|&key| self.pieces.get(key))
+            .and_then(|piece| piece.call)
+        {
             self.tell_results(call);
         }
     }
@@ -94,5 +120,9 @@ fn check_records(mut records: &[u8], count: u32) -> Result<(), &'static str> {
         let (_, _, len) = split_result(records).map_err(|_| "its results are not records")?;
         records = &records[len..];
     }
-    if records.is_empty() { Ok(()) } else { Err("it sends more results than it says") }
+    if records.is_empty() {
+        Ok(())
+    } else {
+        Err("it sends more results than it says")
+    }
 }

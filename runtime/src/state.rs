@@ -55,7 +55,11 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     pub(crate) fn add(&mut self, key: usize) {
-        if self.one.is_none() { self.one = Some(key) } else { self.more.push(key) }
+        if self.one.is_none() {
+            self.one = Some(key)
+        } else {
+            self.more.push(key)
+        }
     }
 
     pub(crate) fn remove(&mut self, key: usize) {
@@ -112,7 +116,9 @@ impl Piece {
     }
 
     pub(crate) fn has_result(&self, element: u32) -> bool {
-        self.seen.iter().any(|&(start, end)| (start..end).contains(&element))
+        self.seen
+            .iter()
+            .any(|&(start, end)| (start..end).contains(&element))
     }
 }
 
@@ -122,7 +128,12 @@ pub(crate) enum Kill {
     /// Nobody waits any more for what it is doing.
     Cancelled,
     /// An element has run for too long.
-    TimedOut { call: u64, element: u32, since: u64, limit: Duration },
+    TimedOut {
+        call: u64,
+        element: u32,
+        since: u64,
+        limit: Duration,
+    },
     /// It sent what it should not.
     Garbage(String),
 }
@@ -192,7 +203,9 @@ impl Worker {
         match self.pace {
             None => 1,
             Some(nanos) if nanos > LONG_NANOS => 1,
-            Some(nanos) => usize::try_from(AHEAD_NANOS / nanos.max(1)).unwrap_or(MAX_AHEAD).clamp(2, MAX_AHEAD),
+            Some(nanos) => usize::try_from(AHEAD_NANOS / nanos.max(1))
+                .unwrap_or(MAX_AHEAD)
+                .clamp(2, MAX_AHEAD),
         }
     }
 }
@@ -296,8 +309,14 @@ impl State {
                 self.queue.pop_front();
                 continue;
             }
-            let ready = self.workers.iter().enumerate().filter(|(_, w)| w.status == Status::Ready);
-            let best = ready.filter(|(_, w)| w.pipeline.len() < w.depth()).min_by_key(|(_, w)| w.pipeline.len());
+            let ready = self
+                .workers
+                .iter()
+                .enumerate()
+                .filter(|(_, w)| w.status == Status::Ready);
+            let best = ready
+                .filter(|(_, w)| w.pipeline.len() < w.depth())
+                .min_by_key(|(_, w)| w.pipeline.len());
             let best = best.map(|(index, worker)| (index, worker.pipeline.len()));
             if best.is_none_or(|(_, load)| load > 0) {
                 self.want_process();
@@ -309,7 +328,11 @@ impl State {
     }
 
     fn want_process(&mut self) {
-        let starting = self.workers.iter().filter(|w| w.status == Status::Starting).count();
+        let starting = self
+            .workers
+            .iter()
+            .filter(|w| w.status == Status::Starting)
+            .count();
         if self.closed || starting >= self.queue.len() {
             return;
         }
@@ -325,7 +348,9 @@ impl State {
         let worker = &mut self.workers[index];
         worker.pipeline.push_back(piece);
         worker.notify.notify_one();
-        let Some(piece) = self.pieces.get_mut(piece) else { return };
+        let Some(piece) = self.pieces.get_mut(piece) else {
+            return;
+        };
         piece.worker = Some(index);
         if let Some(call) = piece.call.and_then(|call| self.calls.get(call))
             && let Some(limit) = call.job.task_timeout
@@ -342,16 +367,23 @@ impl State {
     pub(crate) fn new_head(&mut self, index: usize, now: Instant) {
         let worker = &mut self.workers[index];
         worker.head_since = now;
-        let Some(piece) = worker.pipeline.front().and_then(|&key| self.pieces.get(key)) else { return };
-        let Some(call) = piece.call.and_then(|call| self.calls.get_mut(call)) else { return };
+        let Some(piece) = worker.pipeline.front().and_then(|&key| self.pieces.get(key)) else {
+            return;
+        };
+        let Some(call) = piece.call.and_then(|call| self.calls.get_mut(call)) else {
+            return;
+        };
         if let Some(took) = worker.cold.take() {
             call.usage.cold = true;
             call.usage.start += took;
         }
         if !call.told_started {
             call.told_started = true;
-            call.usage.queued = now.saturating_duration_since(call.queued_at).saturating_sub(call.usage.start);
-            self.told.push(Told::Started(call.events.clone(), call.invocation));
+            call.usage.queued = now
+                .saturating_duration_since(call.queued_at)
+                .saturating_sub(call.usage.start);
+            self.told
+                .push(Told::Started(call.events.clone(), call.invocation));
         }
     }
 }

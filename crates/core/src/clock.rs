@@ -25,7 +25,9 @@ pub struct TokioClock {
 impl TokioClock {
     /// A clock that reads zero now.
     pub fn new() -> Self {
-        Self { origin: Instant::now() }
+        Self {
+            origin: Instant::now(),
+        }
     }
 }
 

@@ -98,8 +98,15 @@ mod tests {
 
     fn sample() -> impl Strategy<Value = Sample> {
         let pairs = proptest::collection::btree_map(".{0,4}", any::<Option<i64>>(), 0..5);
-        (".{0,9}", any::<Vec<u128>>(), pairs, any::<Vec<u8>>())
-            .prop_map(|(name, numbers, pairs, raw)| Sample { name, numbers, pairs, raw, unit: () })
+        (".{0,9}", any::<Vec<u128>>(), pairs, any::<Vec<u8>>()).prop_map(|(name, numbers, pairs, raw)| {
+            Sample {
+                name,
+                numbers,
+                pairs,
+                raw,
+                unit: (),
+            }
+        })
     }
 
     proptest! {

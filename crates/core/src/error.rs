@@ -47,7 +47,10 @@ pub enum ErrorClass {
 impl ErrorClass {
     /// Whether the same call may succeed later without anyone changing anything.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Throttled { .. } | Self::Transient | Self::WorkerCrashed | Self::TimedOut)
+        matches!(
+            self,
+            Self::Throttled { .. } | Self::Transient | Self::WorkerCrashed | Self::TimedOut
+        )
     }
 }
 
@@ -63,7 +66,12 @@ pub struct BackendError {
 impl BackendError {
     /// A failure of this class; the message says what was attempted and what came back.
     pub fn new(class: ErrorClass, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), hint: None, source: None }
+        Self {
+            class,
+            message: message.into(),
+            hint: None,
+            source: None,
+        }
     }
 
     /// Adds the mend, shown as a line of its own.
@@ -144,7 +152,13 @@ impl Error {
     /// An error of this kind; the message says what was attempted and what stood in the way.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
-            inner: Box::new(Inner { kind, message: message.into(), hint: None, tasks: Vec::new(), source: None }),
+            inner: Box::new(Inner {
+                kind,
+                message: message.into(),
+                hint: None,
+                tasks: Vec::new(),
+                source: None,
+            }),
         }
     }
 
@@ -211,7 +225,10 @@ impl fmt::Debug for Error {
 
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.inner.source.as_ref().map(|s| &**s as &(dyn StdError + 'static))
+        self.inner
+            .source
+            .as_ref()
+            .map(|s| &**s as &(dyn StdError + 'static))
     }
 }
 

@@ -100,7 +100,12 @@ pub struct TaskFailure {
 impl TaskFailure {
     /// A failure without location or log.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), location: None, log_tail: String::new() }
+        Self {
+            kind,
+            message: message.into(),
+            location: None,
+            log_tail: String::new(),
+        }
     }
 }
 

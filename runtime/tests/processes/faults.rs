@@ -25,8 +25,14 @@ async fn panics_cost_one_element() {
     let ran = run(&pool(1), "fault", &["a", "panic", "b", "panic value", "c"]).await;
     assert!(ran.reply.stopped.is_none());
     let failure = ran.failure(1);
-    assert_eq!((&failure.kind, failure.message.as_str()), (&FailureKind::Panic, "out of cheese"));
-    assert!(failure.location.as_ref().unwrap().contains("functions.rs:"), "{failure:?}");
+    assert_eq!(
+        (&failure.kind, failure.message.as_str()),
+        (&FailureKind::Panic, "out of cheese")
+    );
+    assert!(
+        failure.location.as_ref().unwrap().contains("functions.rs:"),
+        "{failure:?}"
+    );
     assert!(failure.log_tail.contains("out of cheese"), "{failure:?}");
     assert_eq!(ran.failure(3).kind, FailureKind::Panic);
     for (element, output) in [(0, b"a"), (2, b"b"), (4, b"c")] {
@@ -36,13 +42,18 @@ async fn panics_cost_one_element() {
 
 async fn errors_are_passed_on() {
     let ran = run(&pool(1), "fault", &["error", "a"]).await;
-    assert_eq!((&ran.failure(0).kind, &*ran.failure(0).message), (&FailureKind::Returned, "no"));
+    assert_eq!(
+        (&ran.failure(0).kind, &*ran.failure(0).message),
+        (&FailureKind::Returned, "no")
+    );
     assert!(ran.outcomes[1].as_ref().unwrap().is_ok());
 }
 
 /// Elements before the culprit may have a result, the culprit is blamed, those after it are not done.
 fn check_blame(ran: &Ran, culprit: u32, kind: &FailureKind) {
-    let [(element, failure)] = ran.failed() else { panic!("not one failure: {:?}", ran.reply) };
+    let [(element, failure)] = ran.failed() else {
+        panic!("not one failure: {:?}", ran.reply)
+    };
     assert_eq!((element, &failure.kind), (&culprit, kind));
     assert!(ran.reply.stopped.as_ref().unwrap().suspects.is_empty());
     assert!(ran.outcomes[culprit as usize..].iter().all(Option::is_none));
@@ -68,9 +79,15 @@ async fn deaths_are_blamed_on_the_element() {
 }
 
 async fn memory_limit() {
-    let pool = pool_with(1, |options| options.memory_limit = Some(256 << 20));
-    let ran = run(&pool, "fault", &["a", "memory", "b"]).await;
-    check_blame(&ran, 1, &FailureKind::OutOfMemory);
+    // With a backtrace, what says so is far from the end of the output.
+    for backtrace in ["0", "1"] {
+        let pool = pool_with(1, |options| {
+            options.memory_limit = Some(256 << 20);
+            options.set = vec![("RUST_BACKTRACE".into(), backtrace.into())];
+        });
+        let ran = run(&pool, "fault", &["a", "memory", "b"]).await;
+        check_blame(&ran, 1, &FailureKind::OutOfMemory);
+    }
 }
 
 async fn endless_loop_is_ended() {
@@ -79,7 +96,13 @@ async fn endless_loop_is_ended() {
     job.task_timeout = Some(limit);
     let pool = pool(1);
     let recorder: Arc<Recorder> = Arc::default();
-    let ran = run_with(&pool, invocation(&Arc::new(job), &["a", "b", "loop", "c"]), recorder).await.unwrap();
+    let ran = run_with(
+        &pool,
+        invocation(&Arc::new(job), &["a", "b", "loop", "c"]),
+        recorder,
+    )
+    .await
+    .unwrap();
     check_blame(&ran, 2, &FailureKind::TimedOut(limit));
     // What was done before has been sent while the loop ran.
     assert_eq!(ran.outcomes[..2].iter().flatten().count(), 2);
@@ -97,9 +120,11 @@ async fn killed_from_outside() {
     let recorder: Arc<Recorder> = Arc::default();
     let invocation = invocation(&Arc::new(job("fault")), &["a", "loop"]);
     let kill = async {
-        recorder.until(|told| !told.batches.lock().unwrap().is_empty()).await;
+        recorder
+            .until(|told| !told.batches.lock().unwrap().is_empty())
+            .await;
         let pid = pool.pids()[0];
-        let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     };
     let (ran, ()) = tokio::join!(run_with(&pool, invocation, Arc::clone(&recorder)), kill);
@@ -111,9 +136,17 @@ async fn async_panic_and_timeout() {
     let mut job = job("async_fault");
     job.task_timeout = Some(limit);
     job.concurrency = 2;
-    let ran = try_run(&pool(1), invocation(&Arc::new(job), &["a", "panic", "never", "b"])).await.unwrap();
+    let ran = try_run(
+        &pool(1),
+        invocation(&Arc::new(job), &["a", "panic", "never", "b"]),
+    )
+    .await
+    .unwrap();
     assert!(ran.reply.stopped.is_none());
-    assert_eq!((&ran.failure(1).kind, &*ran.failure(1).message), (&FailureKind::Panic, "async cheese"));
+    assert_eq!(
+        (&ran.failure(1).kind, &*ran.failure(1).message),
+        (&FailureKind::Panic, "async cheese")
+    );
     assert_eq!(ran.failure(2).kind, FailureKind::TimedOut(limit));
     assert!(ran.outcomes[0].as_ref().unwrap().is_ok() && ran.outcomes[3].as_ref().unwrap().is_ok());
 }
@@ -123,8 +156,12 @@ async fn async_block_is_ended() {
     let mut job = job("async_fault");
     job.task_timeout = Some(limit);
     job.concurrency = 4;
-    let ran = try_run(&pool(1), invocation(&Arc::new(job), &["a", "block", "b"])).await.unwrap();
-    let [(1, failure)] = ran.failed() else { panic!("{:?}", ran.reply) };
+    let ran = try_run(&pool(1), invocation(&Arc::new(job), &["a", "block", "b"]))
+        .await
+        .unwrap();
+    let [(1, failure)] = ran.failed() else {
+        panic!("{:?}", ran.reply)
+    };
     assert_eq!(failure.kind, FailureKind::TimedOut(limit));
 }
 
@@ -133,15 +170,21 @@ async fn async_death_names_suspects() {
     job.concurrency = 3;
     let job = Arc::new(job);
     // Inside a poll, the culprit is known.
-    let ran = try_run(&pool(1), invocation(&job, &["never", "abort", "never"])).await.unwrap();
-    let [(1, failure)] = ran.failed() else { panic!("{:?}", ran.reply) };
+    let ran = try_run(&pool(1), invocation(&job, &["never", "abort", "never"]))
+        .await
+        .unwrap();
+    let [(1, failure)] = ran.failed() else {
+        panic!("{:?}", ran.reply)
+    };
     assert_eq!(failure.kind, FailureKind::Signal(6));
     // Between polls, it is one of those under way.
     let pool = pool(1);
     let recorder: Arc<Recorder> = Arc::default();
     let kill = async {
-        recorder.until(|told| !told.batches.lock().unwrap().is_empty()).await;
-        let pid = rustix::process::Pid::from_raw(pool.pids()[0] as i32).unwrap();
+        recorder
+            .until(|told| !told.batches.lock().unwrap().is_empty())
+            .await;
+        let pid = rustix::process::Pid::from_raw(pool.pids()[0].cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     };
     let invocation = invocation(&job, &["never", "never", "a"]);
@@ -158,10 +201,19 @@ async fn threads_death_names_suspects() {
     let pool = pool(1);
     let pid = run(&pool, "pid", &["x"]).await.outputs();
     // The loop never ends, so both are running when one of them kills the process.
-    let ran = try_run(&pool, invocation(&Arc::new(job), &["loop", "abort"])).await.unwrap();
+    let ran = try_run(&pool, invocation(&Arc::new(job), &["loop", "abort"]))
+        .await
+        .unwrap();
     let stopped = ran.reply.stopped.unwrap();
-    let mut named: Vec<u32> = stopped.failed.iter().map(|(i, _)| *i).chain(stopped.suspects.iter().map(|(i, _)| *i)).collect();
+    let mut named: Vec<u32> = stopped
+        .failed
+        .iter()
+        .map(|(i, _)| *i)
+        .chain(stopped.suspects.iter().map(|(i, _)| *i))
+        .collect();
     named.sort_unstable();
     assert!(named.contains(&1), "{named:?}");
-    assert!(!exists(String::from_utf8(pid[0].clone()).unwrap().parse().unwrap()));
+    assert!(!exists(
+        String::from_utf8(pid[0].clone()).unwrap().parse().unwrap()
+    ));
 }

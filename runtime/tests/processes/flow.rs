@@ -28,7 +28,10 @@ async fn echo_in_order() {
     let inputs: Vec<String> = (0..100_000).map(|i| i.to_string()).collect();
     let ran = run(&pool, "echo", &inputs).await;
     assert!(ran.reply.stopped.is_none());
-    assert_eq!(ran.outputs(), inputs.iter().map(|i| i.as_bytes().to_vec()).collect::<Vec<_>>());
+    assert_eq!(
+        ran.outputs(),
+        inputs.iter().map(|i| i.as_bytes().to_vec()).collect::<Vec<_>>()
+    );
     assert_eq!(ran.recorder.started.lock().unwrap().len(), 1);
     assert!(ran.reply.usage.cold);
 }
@@ -57,27 +60,44 @@ async fn empty_and_large() {
 
 async fn task_info() {
     let ran = run(&pool(1), "whoami", &["", ""]).await;
-    assert_eq!(ran.outputs(), [&b"job-whoami whoami 100 1"[..], b"job-whoami whoami 101 1"]);
+    assert_eq!(
+        ran.outputs(),
+        [&b"job-whoami whoami 100 1"[..], b"job-whoami whoami 101 1"]
+    );
 }
 
 async fn shared_values() {
     let pool = pool(1);
     let with = |shared: &'static [u8]| {
         let mut job = job("shared");
-        job.shared = Some(Payload::Inline(vec![Bytes::from_static(shared), Bytes::from_static(b"")]));
+        job.shared = Some(Payload::Inline(vec![
+            Bytes::from_static(shared),
+            Bytes::from_static(b""),
+        ]));
         Arc::new(job)
     };
     for (name, shared) in [("one", &b"one "[..]), ("two", b"two ")] {
-        let ran = try_run(&pool, invocation(&with(shared), &["x", "y"])).await.unwrap();
-        assert_eq!(ran.outputs(), [format!("{name} x").into_bytes(), format!("{name} y").into_bytes()]);
+        let ran = try_run(&pool, invocation(&with(shared), &["x", "y"]))
+            .await
+            .unwrap();
+        assert_eq!(
+            ran.outputs(),
+            [format!("{name} x").into_bytes(), format!("{name} y").into_bytes()]
+        );
     }
-    let error = try_run(&pool, invocation(&with(b"panic"), &["x"])).await.err().unwrap();
+    let error = try_run(&pool, invocation(&with(b"panic"), &["x"]))
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("cannot open this"), "{error}");
 }
 
 async fn unknown_function() {
     let pool = pool(1);
-    let error = try_run(&pool, invocation(&Arc::new(job("nope")), &["x"])).await.err().unwrap();
+    let error = try_run(&pool, invocation(&Arc::new(job("nope")), &["x"]))
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.class(), ErrorClass::Misconfigured);
     assert!(error.to_string().contains("there is no function nope"), "{error}");
     assert_eq!(run(&pool, "echo", &["x"]).await.outputs(), [b"x"]);
@@ -87,7 +107,9 @@ async fn threads() {
     let mut job = job("barrier");
     job.concurrency = 3;
     let inputs: Vec<[u8; 1]> = (0..30).map(|i| [i]).collect();
-    let ran = try_run(&pool(1), invocation(&Arc::new(job), &inputs)).await.unwrap();
+    let ran = try_run(&pool(1), invocation(&Arc::new(job), &inputs))
+        .await
+        .unwrap();
     assert_eq!(ran.outputs(), inputs);
 }
 
@@ -95,7 +117,9 @@ async fn async_concurrency() {
     let mut job = job("async_barrier");
     job.concurrency = 3;
     let inputs: Vec<[u8; 1]> = (0..30).map(|i| [i]).collect();
-    let ran = try_run(&pool(1), invocation(&Arc::new(job), &inputs)).await.unwrap();
+    let ran = try_run(&pool(1), invocation(&Arc::new(job), &inputs))
+        .await
+        .unwrap();
     assert_eq!(ran.outputs(), inputs);
 }
 
@@ -129,7 +153,9 @@ async fn calls_do_not_wait_behind_a_long_one() {
     let mut inputs = vec![format!("wait {path}")];
     inputs.extend((0..200).map(|_| "nothing x".to_owned()));
     inputs.push(format!("touch {path}"));
-    let calls = inputs.iter().map(|input| try_run(&pool, invocation(&job, &[input])));
+    let calls = inputs
+        .iter()
+        .map(|input| try_run(&pool, invocation(&job, &[input])));
     for ran in join_all(calls).await {
         assert!(ran.unwrap().outcomes[0].is_some());
     }
@@ -137,7 +163,9 @@ async fn calls_do_not_wait_behind_a_long_one() {
 
 async fn inputs_in_many_parts() {
     let mut invocation = invocation(&Arc::new(job("echo")), &["a", "bc", ""]);
-    let Payload::Inline(parts) = &invocation.inputs else { panic!() };
+    let Payload::Inline(parts) = &invocation.inputs else {
+        panic!()
+    };
     let bytes = parts.concat();
     invocation.inputs = Payload::Inline(bytes.iter().map(|&b| Bytes::from(vec![b])).collect());
     let ran = run_with(&pool(1), invocation, Arc::default()).await.unwrap();

@@ -41,17 +41,29 @@ pub(crate) fn main(tests: &[Test]) -> ExitCode {
         }
         ran += 1;
         let begun = Instant::now();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         // The limit is for a supervisor that hangs; no test depends on it.
-        let limited = || runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test()).await });
+        let limited =
+            || runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test()).await });
         let passed = matches!(catch_unwind(AssertUnwindSafe(limited)), Ok(Ok(())));
-        println!("test {name} ... {} ({:?})", if passed { "ok" } else { "FAILED" }, begun.elapsed());
+        println!(
+            "test {name} ... {} ({:?})",
+            if passed { "ok" } else { "FAILED" },
+            begun.elapsed()
+        );
         if !passed {
             failed.push(*name);
         }
     }
     println!("\n{ran} tests, {} failed {failed:?}", failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if failed.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 pub(crate) const IMAGE: ImageId = ImageId([0xab; 32]);
@@ -63,6 +75,8 @@ pub(crate) fn pool(workers: usize) -> Pool {
 pub(crate) fn pool_with(workers: usize, change: impl FnOnce(&mut PoolOptions)) -> Pool {
     let mut options = PoolOptions::new(IMAGE);
     options.workers = workers;
+    // What panics print is to be the same wherever the tests run.
+    options.set = vec![("RUST_BACKTRACE".into(), "0".into())];
     change(&mut options);
     Pool::new(options, None)
 }
@@ -73,7 +87,10 @@ pub(crate) fn job(function: &str) -> JobSpec {
         label: function.to_owned(),
         entry: Entry {
             image: IMAGE,
-            target: Target::Named { name: function.to_owned(), call: Call::Map },
+            target: Target::Named {
+                name: function.to_owned(),
+                call: Call::Map,
+            },
         },
         shared: None,
         task_timeout: None,
@@ -142,7 +159,9 @@ impl Recorder {
 
     pub(crate) fn log_of(&self, element: u32, stderr: bool) -> String {
         let logs = self.logs.lock().unwrap();
-        let of = logs.iter().filter(|(_, l)| l.stderr == stderr && l.offset == element && l.count == 1);
+        let of = logs
+            .iter()
+            .filter(|(_, l)| l.stderr == stderr && l.offset == element && l.count == 1);
         String::from_utf8(of.flat_map(|(_, l)| l.bytes.to_vec()).collect()).unwrap()
     }
 }
@@ -162,7 +181,10 @@ impl Ran {
     }
 
     pub(crate) fn outputs(&self) -> Vec<Vec<u8>> {
-        self.outcomes.iter().map(|o| o.clone().unwrap().unwrap()).collect()
+        self.outcomes
+            .iter()
+            .map(|o| o.clone().unwrap().unwrap())
+            .collect()
     }
 
     /// The only failure among the results.
@@ -197,15 +219,24 @@ pub(crate) async fn run_with(
                 ResultTag::Stored => panic!("nothing is stored"),
             };
             let place = &mut outcomes[element as usize];
-            assert!(place.replace(outcome).is_none(), "element {element} has two results");
+            assert!(
+                place.replace(outcome).is_none(),
+                "element {element} has two results"
+            );
         }
         assert!(records.is_empty());
     }
-    Ok(Ran { reply, outcomes, recorder })
+    Ok(Ran {
+        reply,
+        outcomes,
+        recorder,
+    })
 }
 
 pub(crate) async fn run<I: AsRef<[u8]>>(pool: &Pool, function: &str, inputs: &[I]) -> Ran {
-    try_run(pool, invocation(&Arc::new(job(function)), inputs)).await.unwrap()
+    try_run(pool, invocation(&Arc::new(job(function)), inputs))
+        .await
+        .unwrap()
 }
 
 /// Whether a process exists.

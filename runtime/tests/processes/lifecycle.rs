@@ -74,8 +74,9 @@ async fn cancelled_calls_make_room() {
     run(&pool, "echo", &["x"]).await;
     let job = Arc::new(job("echo"));
     for _ in 0..20 {
-        let mut calls: Vec<_> =
-            (0..50).map(|_| Box::pin(pool.invoke(invocation(&job, &["x"]), &events))).collect();
+        let mut calls: Vec<_> = (0..50)
+            .map(|_| Box::pin(pool.invoke(invocation(&job, &["x"]), &events)))
+            .collect();
         let first = calls.swap_remove(0);
         // Polls all of them once, so that they are queued, waits for one and drops the others.
         let others = futures_util::future::join_all(calls);
@@ -90,11 +91,20 @@ async fn cancelled_calls_make_room() {
 
 async fn init_not_reached() {
     let pool = pool_with(2, |options| options.program = Program::Path("/bin/cat".into()));
-    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"])).await.err().unwrap();
+    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"]))
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.class(), ErrorClass::Misconfigured);
     let text = error.to_string();
-    assert!(text.contains("rustwren::init()") && text.contains("exit code 1"), "{text}");
-    assert!(text.contains("rustwren-function-process"), "its stderr is shown: {text}");
+    assert!(
+        text.contains("rustwren::init()") && text.contains("exit code 1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("rustwren-function-process"),
+        "its stderr is shown: {text}"
+    );
     assert!(error.hint().unwrap().contains("#[rustwren::main]"));
 }
 
@@ -108,24 +118,41 @@ async fn silent_program() {
         options.program = Program::Path(path);
         options.start_timeout = Duration::from_millis(50);
     });
-    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"])).await.err().unwrap();
+    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"]))
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("did not within 50ms"), "{error}");
     assert!(pool.pids().is_empty());
 }
 
 async fn program_not_there() {
-    let pool = pool_with(1, |options| options.program = Program::Path("/nowhere/at/all".into()));
-    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"])).await.err().unwrap();
+    let pool = pool_with(1, |options| {
+        options.program = Program::Path("/nowhere/at/all".into())
+    });
+    let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"]))
+        .await
+        .err()
+        .unwrap();
     assert_eq!(error.class(), ErrorClass::Misconfigured);
 }
 
 async fn environment_is_cleaned() {
     let pool = pool_with(1, |options| {
-        options.set = vec![("GIVEN".into(), "yes".into())];
+        options.set.push(("GIVEN".into(), "yes".into()));
         options.depth = 2;
     });
-    assert!(pool.options().environment.removes(OsStr::new("AWS_SECRET_ACCESS_KEY")));
-    let names = ["GIVEN", "RUSTWREN_WORKER_FD", "RUSTWREN_WORKER_DEPTH", "RUSTWREN_WORKER_IMAGE"];
+    assert!(
+        pool.options()
+            .environment
+            .removes(OsStr::new("AWS_SECRET_ACCESS_KEY"))
+    );
+    let names = [
+        "GIVEN",
+        "RUSTWREN_WORKER_FD",
+        "RUSTWREN_WORKER_DEPTH",
+        "RUSTWREN_WORKER_IMAGE",
+    ];
     let ran = run(&pool, "environment", &names).await;
     assert_eq!(ran.outputs(), [&b"yes"[..], b"", b"3", b""]);
 }
@@ -134,7 +161,10 @@ async fn a_pool_survives_its_runtime() {
     let pool = Arc::new(pool(1));
     let there = Arc::clone(&pool);
     let run_there = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         runtime.block_on(run(&there, "echo", &["x"])).outputs()
     };
     for _ in 0..2 {

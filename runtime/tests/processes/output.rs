@@ -6,7 +6,12 @@ use rustwren_core::worker::MAX_OUTPUT;
 
 use crate::harness::{Recorder, invocation, job, pool, run, run_with};
 
-crate::tests![each_element_has_its_own, a_flood_is_cut, output_comes_while_the_element_runs, fast_ones_share];
+crate::tests![
+    each_element_has_its_own,
+    a_flood_is_cut,
+    output_comes_while_the_element_runs,
+    fast_ones_share
+];
 
 async fn each_element_has_its_own() {
     // Without line ends: what is printed is seen all the same.
@@ -23,8 +28,19 @@ async fn a_flood_is_cut() {
     assert_eq!(ran.outputs().len(), 2);
     let log = ran.recorder.log_of(0, false);
     assert!(log.starts_with("xxx"));
-    assert!(log.len() as u64 >= MAX_OUTPUT && log.len() < MAX_OUTPUT as usize + 200, "{}", log.len());
-    assert!(log.contains(&format!("{} more bytes of output dropped", 10_000_000 - MAX_OUTPUT)), "{}", &log[log.len() - 99..]);
+    assert!(
+        log.len() as u64 >= MAX_OUTPUT && log.len() < MAX_OUTPUT as usize + 200,
+        "{}",
+        log.len()
+    );
+    assert!(
+        log.contains(&format!(
+            "{} more bytes of output dropped",
+            10_000_000 - MAX_OUTPUT
+        )),
+        "{}",
+        &log[log.len() - 99..]
+    );
     assert_eq!(ran.recorder.log_of(1, false), format!("{}\n", "x".repeat(99)));
 }
 

@@ -52,7 +52,9 @@ enum Source {
 
 impl<O> fmt::Debug for MapBuilder<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapBuilder").field("label", &self.label).finish_non_exhaustive()
+        f.debug_struct("MapBuilder")
+            .field("label", &self.label)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +152,10 @@ impl<O> MapBuilder<O> {
     }
 
     /// Makes the job that reduces this one's outputs, under the same rules, once there is input for it.
-    pub(super) fn sibling<R>(&self, described: Described) -> impl FnOnce(Box<dyn InputSource>) -> MapBuilder<R> + use<O, R> {
+    pub(super) fn sibling<R>(
+        &self,
+        described: Described,
+    ) -> impl FnOnce(Box<dyn InputSource>) -> MapBuilder<R> + use<O, R> {
         let executor = self.executor.clone();
         let label = format!("{}/reduce", self.shown_label());
         let (timeout, retries) = (self.timeout, self.retries);
@@ -164,7 +169,9 @@ impl<O> MapBuilder<O> {
 
     /// The label it will have.
     pub(super) fn shown_label(&self) -> &str {
-        self.label.as_deref().unwrap_or_else(|| self.described.short_name())
+        self.label
+            .as_deref()
+            .unwrap_or_else(|| self.described.short_name())
     }
 
     /// Starts the job and returns at once; it runs whether or not the [`Job`] is looked at, until its result
@@ -176,10 +183,15 @@ impl<O> MapBuilder<O> {
         let label = self.shown_label().to_owned();
         let id = inner.next_job_id();
         let shared = self.shared?;
-        let image = inner.program.prepare(limits, &inner.resources.storage, &inner.driver).await?;
+        let image = inner
+            .program
+            .prepare(limits, &inner.resources.storage, &inner.driver)
+            .await?;
         let shared = match shared {
             None => None,
-            Some(bytes) => Some(place_shared(&executor, &id, Bytes::from(bytes), limits.max_inline_input).await?),
+            Some(bytes) => {
+                Some(place_shared(&executor, &id, Bytes::from(bytes), limits.max_inline_input).await?)
+            }
         };
         let default_concurrency = if self.is_async { ASYNC_CONCURRENCY } else { 1 };
         let spec = JobSpec {
@@ -193,7 +205,9 @@ impl<O> MapBuilder<O> {
         let options = JobOptions {
             chunk_size: self.chunk_size,
             workers: self.workers,
-            retry: RetryPolicy { retries: self.retries },
+            retry: RetryPolicy {
+                retries: self.retries,
+            },
             on_error: self.on_error,
             seed: fastrand::u64(..),
             ..JobOptions::default()
@@ -206,13 +220,31 @@ impl<O> MapBuilder<O> {
         let (id, label): (Arc<str>, Arc<str>) = (id.into(), label.into());
         let table = Arc::new(OnceLock::new());
         let watcher = inner.watcher.clone();
-        outbox.observe(Arc::new(JobObserver { label: Arc::clone(&label), watcher, table: Arc::clone(&table) }));
-        let handle = JobHandle { id, label, outbox: outbox.clone() };
+        outbox.observe(Arc::new(JobObserver {
+            label: Arc::clone(&label),
+            watcher,
+            table: Arc::clone(&table),
+        }));
+        let handle = JobHandle {
+            id,
+            label,
+            outbox: outbox.clone(),
+        };
         if let Some(watcher) = &inner.watcher {
             watcher.started(handle.clone());
         }
-        inner.driver.spawn(JobRun::new(Arc::new(spec), options, source, outbox, inner.resources.clone()));
-        Ok(Job::new(JobCore { handle, executor, table }))
+        inner.driver.spawn(JobRun::new(
+            Arc::new(spec),
+            options,
+            source,
+            outbox,
+            inner.resources.clone(),
+        ));
+        Ok(Job::new(JobCore {
+            handle,
+            executor,
+            table,
+        }))
     }
 
     /// Runs the job to its end and gives each input's outcome, in input order: its output or why there is none. A
@@ -241,7 +273,11 @@ async fn place_shared(executor: &Executor, job: &str, bytes: Bytes, inline: usiz
         .run(async move { storage.put(&target, bytes).await })
         .await?
         .map_err(|error| Error::from(error).context("the shared value could not be stored"))?;
-    Ok(Payload::Stored { key: key.to_string(), offset: 0, len })
+    Ok(Payload::Stored {
+        key: key.to_string(),
+        offset: 0,
+        len,
+    })
 }
 
 impl<O: DeserializeOwned + Send + 'static> IntoFuture for MapBuilder<O> {
@@ -262,7 +298,10 @@ pub(super) fn many_failed(label: &str, total: usize, failed: Vec<TaskError>) -> 
         [] => Error::new(ErrorKind::Internal, "a job failed without a failed task"),
         [only] => Error::from_tasks(only.to_string(), failed),
         [first, ..] => {
-            let message = format!("{} of {total} tasks of job {label} failed; the first: {first}", failed.len());
+            let message = format!(
+                "{} of {total} tasks of job {label} failed; the first: {first}",
+                failed.len()
+            );
             Error::from_tasks(message, failed)
         }
     }

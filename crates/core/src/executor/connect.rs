@@ -50,7 +50,9 @@ impl Executor {
             .cache_dir(cache_dir)
             .build(move || async move {
                 let storage = registry.build_storage(config.storage()).await?;
-                let invoker = registry.build_invoker(config.compute(), Arc::clone(&storage)).await?;
+                let invoker = registry
+                    .build_invoker(config.compute(), Arc::clone(&storage))
+                    .await?;
                 Ok((invoker, storage))
             })
             .await

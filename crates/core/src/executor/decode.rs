@@ -36,7 +36,12 @@ impl Elements {
             Delivery::Results { records, .. } => Body::Results { records, at: 0 },
             Delivery::Failed(error) => Body::Failed(Some(error)),
         };
-        Self { first, left, body, weight }
+        Self {
+            first,
+            left,
+            body,
+            weight,
+        }
     }
 
     /// The index of the next element.
@@ -70,7 +75,10 @@ impl Elements {
                 }
                 Err(error) => {
                     self.left = 0;
-                    Some(Err(Error::new(ErrorKind::Internal, format!("result {index}: {error}"))))
+                    Some(Err(Error::new(
+                        ErrorKind::Internal,
+                        format!("result {index}: {error}"),
+                    )))
                 }
             },
             Body::Failed(error) => error.take().map(|error| Ok((index, Err(error)))),

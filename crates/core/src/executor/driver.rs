@@ -27,9 +27,16 @@ impl Driver {
     /// Starts the thread.
     pub(super) fn start() -> Result<Self> {
         let failed = |error: std::io::Error| {
-            Error::new(ErrorKind::Unavailable, "the executor's thread could not be started").with_source(error)
+            Error::new(
+                ErrorKind::Unavailable,
+                "the executor's thread could not be started",
+            )
+            .with_source(error)
         };
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<Option<Arc<dyn Invoker>>>();
         let thread = std::thread::Builder::new()
@@ -44,7 +51,12 @@ impl Driver {
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread), invoker: None })
+        Ok(Self {
+            handle,
+            stop: Some(stop),
+            thread: Some(thread),
+            invoker: None,
+        })
     }
 
     /// Has the thread run a future.
@@ -54,9 +66,16 @@ impl Driver {
     }
 
     /// Has the thread run a future and waits for what it gives.
-    pub(super) async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
         self.handle.spawn(future).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "a step on the executor's thread did not end well").with_source(error)
+            Error::new(
+                ErrorKind::Internal,
+                "a step on the executor's thread did not end well",
+            )
+            .with_source(error)
         })
     }
 }

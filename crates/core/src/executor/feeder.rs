@@ -44,7 +44,10 @@ impl Inputs {
             (least, Some(most)) if least == most => Some(least as u64),
             _ => None,
         };
-        Self { total, feed: Box::new(move |intake| feed(iter, intake)) }
+        Self {
+            total,
+            feed: Box::new(move |intake| feed(iter, intake)),
+        }
     }
 }
 
@@ -58,7 +61,9 @@ where
         let item = match catch_unwind(AssertUnwindSafe(|| iter.next())) {
             Ok(Some(item)) => item,
             Ok(None) => return,
-            Err(panic) => return intake.fail(index, &format!("the input iterator panicked: {}", text(&*panic))),
+            Err(panic) => {
+                return intake.fail(index, &format!("the input iterator panicked: {}", text(&*panic)));
+            }
         };
         match intake.push(&item) {
             Ok(true) => index += 1,
@@ -114,9 +119,15 @@ impl Intake {
         let waker = state.scheduler.take();
         if state.open_count >= BLOCK_ELEMENTS || state.open.len() >= BLOCK_BYTES {
             state.close_block();
-            while !state.unwanted && (state.closed_bytes >= AHEAD_BYTES || state.closed_elements >= AHEAD_ELEMENTS) {
+            while !state.unwanted
+                && (state.closed_bytes >= AHEAD_BYTES || state.closed_elements >= AHEAD_ELEMENTS)
+            {
                 // Nobody waits for input while this much is there.
-                state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .shared
+                    .room
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
         }
         let wanted = !state.unwanted;
@@ -151,7 +162,10 @@ impl State {
             let bytes = Bytes::from(std::mem::take(&mut self.open));
             self.closed_bytes += bytes.len();
             self.closed_elements += u64::from(self.open_count);
-            self.closed.push_back(Block { count: self.open_count, bytes });
+            self.closed.push_back(Block {
+                count: self.open_count,
+                bytes,
+            });
             self.open_count = 0;
         }
     }
@@ -179,13 +193,25 @@ impl Fed {
             }),
             room: Condvar::new(),
         });
-        let intake = Intake { shared: Arc::clone(&shared) };
+        let intake = Intake {
+            shared: Arc::clone(&shared),
+        };
         let feed = inputs.feed;
         let name = "rustwren-inputs".to_owned();
-        std::thread::Builder::new().name(name).spawn(move || feed(&intake)).map_err(|error| {
-            Error::new(ErrorKind::Unavailable, "no thread could be started for the inputs").with_source(error)
-        })?;
-        Ok(Self { shared, remaining: inputs.total })
+        std::thread::Builder::new()
+            .name(name)
+            .spawn(move || feed(&intake))
+            .map_err(|error| {
+                Error::new(
+                    ErrorKind::Unavailable,
+                    "no thread could be started for the inputs",
+                )
+                .with_source(error)
+            })?;
+        Ok(Self {
+            shared,
+            remaining: inputs.total,
+        })
     }
 }
 
@@ -279,10 +305,16 @@ mod tests {
         struct Odd(u64);
         impl Serialize for Odd {
             fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                if self.0 == 3 { Err(serde::ser::Error::custom("odd one out")) } else { s.serialize_u64(self.0) }
+                if self.0 == 3 {
+                    Err(serde::ser::Error::custom("odd one out"))
+                } else {
+                    s.serialize_u64(self.0)
+                }
             }
         }
-        let text = drain(Fed::start(Inputs::new((0..5).map(Odd))).unwrap()).unwrap_err().to_string();
+        let text = drain(Fed::start(Inputs::new((0..5).map(Odd))).unwrap())
+            .unwrap_err()
+            .to_string();
         assert!(text.contains("input 3") && text.contains("odd one out"), "{text}");
     }
 }

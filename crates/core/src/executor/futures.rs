@@ -65,8 +65,15 @@ impl Cell {
 
 impl Table {
     fn new(len: usize) -> Self {
-        let cells = (0..len).map(|_| Cell::Pending { running: false, waker: None }).collect();
-        Self { cells: Mutex::new(Cells { cells, end: None }) }
+        let cells = (0..len)
+            .map(|_| Cell::Pending {
+                running: false,
+                waker: None,
+            })
+            .collect();
+        Self {
+            cells: Mutex::new(Cells { cells, end: None }),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Cells> {
@@ -75,7 +82,9 @@ impl Table {
 
     pub(super) fn mark(&self, first: u64, count: u32, is_running: bool) {
         let mut cells = self.lock();
-        let from = usize::try_from(first).unwrap_or(usize::MAX).min(cells.cells.len());
+        let from = usize::try_from(first)
+            .unwrap_or(usize::MAX)
+            .min(cells.cells.len());
         for cell in cells.cells[from..].iter_mut().take(count as usize) {
             if let Cell::Pending { running, .. } = cell {
                 *running = is_running;
@@ -88,18 +97,26 @@ impl Table {
         let mut cells = self.lock();
         let mut set = |index: u64, new: Cell| {
             if let Some(cell) = usize::try_from(index).ok().and_then(|i| cells.cells.get_mut(i)) {
-                if let Cell::Pending { waker: Some(waker), .. } = std::mem::replace(cell, new) {
+                if let Cell::Pending {
+                    waker: Some(waker), ..
+                } = std::mem::replace(cell, new)
+                {
                     wakers.push(waker);
                 }
             }
         };
         match delivery {
             Delivery::Failed(error) => set(error.index, Cell::Failed(error)),
-            Delivery::Results { first, count, records } => {
+            Delivery::Results {
+                first,
+                count,
+                records,
+            } => {
                 let mut at = 0;
                 for k in 0..u64::from(count) {
-                    let (_, body, len) = split_result(&records[at..])
-                        .map_err(|error| Error::new(ErrorKind::Internal, format!("result {}: {error}", first + k)))?;
+                    let (_, body, len) = split_result(&records[at..]).map_err(|error| {
+                        Error::new(ErrorKind::Internal, format!("result {}: {error}", first + k))
+                    })?;
                     set(first + k, Cell::Done(records.slice_ref(body)));
                     at += len;
                 }
@@ -160,7 +177,12 @@ pub(super) async fn futures<O>(core: &Arc<JobCore>) -> Result<Vec<TaskFuture<O>>
             table.end(end);
         });
     }
-    let of = |index| TaskFuture { index, core: Arc::clone(core), table: Arc::clone(table), output: PhantomData };
+    let of = |index| TaskFuture {
+        index,
+        core: Arc::clone(core),
+        table: Arc::clone(table),
+        output: PhantomData,
+    };
     Ok((0..total).map(of).collect())
 }
 
@@ -174,7 +196,10 @@ pub struct TaskFuture<O> {
 
 impl<O> fmt::Debug for TaskFuture<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskFuture").field("index", &self.index).field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("TaskFuture")
+            .field("index", &self.index)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,7 +226,11 @@ impl<O> TaskFuture<O> {
 
     /// Gives this task up, whether it waits or runs; others go on. No effect once it is done.
     pub fn cancel(&self) {
-        self.core.handle.outbox.commands().cancel_element(self.index as u64);
+        self.core
+            .handle
+            .outbox
+            .commands()
+            .cancel_element(self.index as u64);
     }
 }
 
@@ -231,9 +260,10 @@ impl<O: DeserializeOwned> Future for TaskFuture<O> {
         Poll::Ready(match std::mem::replace(cell, Cell::Taken(state)) {
             Cell::Done(body) => output(index, &body),
             Cell::Failed(error) => Err(task_failed(error)),
-            Cell::Taken(_) | Cell::Pending { .. } => {
-                Err(Error::new(ErrorKind::Config, format!("the output of task {index} was taken before")))
-            }
+            Cell::Taken(_) | Cell::Pending { .. } => Err(Error::new(
+                ErrorKind::Config,
+                format!("the output of task {index} was taken before"),
+            )),
         })
     }
 }

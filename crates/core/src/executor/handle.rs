@@ -61,7 +61,9 @@ pub(super) struct Inner {
 
 impl fmt::Debug for Executor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Executor").field("invoker", &self.inner.resources.invoker).finish_non_exhaustive()
+        f.debug_struct("Executor")
+            .field("invoker", &self.inner.resources.invoker)
+            .finish_non_exhaustive()
     }
 }
 
@@ -76,7 +78,9 @@ pub struct ExecutorBuilder {
 
 impl fmt::Debug for ExecutorBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ExecutorBuilder").field("program", &self.program).finish_non_exhaustive()
+        f.debug_struct("ExecutorBuilder")
+            .field("program", &self.program)
+            .finish_non_exhaustive()
     }
 }
 
@@ -125,7 +129,12 @@ impl ExecutorBuilder {
         Ok(Executor {
             inner: Arc::new(Inner {
                 driver,
-                resources: Resources { invoker, storage, clock, slots },
+                resources: Resources {
+                    invoker,
+                    storage,
+                    clock,
+                    slots,
+                },
                 program: Program::new(self.program, self.cache_dir),
                 defaults: self.defaults,
                 watcher: self.watcher,
@@ -189,7 +198,12 @@ impl Executor {
         It: IntoIterator<Item = I>,
         It::IntoIter: Send + 'static,
     {
-        MapBuilder::new(self.clone(), task::try_map(f), Inputs::new(inputs.into_iter()), false)
+        MapBuilder::new(
+            self.clone(),
+            task::try_map(f),
+            Inputs::new(inputs.into_iter()),
+            false,
+        )
     }
 
     /// Maps an async function. Each worker runs many of its futures at once, see [`MapBuilder::concurrency`], on a
@@ -203,7 +217,12 @@ impl Executor {
         It: IntoIterator<Item = I>,
         It::IntoIter: Send + 'static,
     {
-        MapBuilder::new(self.clone(), task::map_async(f), Inputs::new(inputs.into_iter()), true)
+        MapBuilder::new(
+            self.clone(),
+            task::map_async(f),
+            Inputs::new(inputs.into_iter()),
+            true,
+        )
     }
 
     /// Maps an async function that may fail; see [`try_map`](Self::try_map) and [`map_async`](Self::map_async).
@@ -217,7 +236,12 @@ impl Executor {
         It: IntoIterator<Item = I>,
         It::IntoIter: Send + 'static,
     {
-        MapBuilder::new(self.clone(), task::try_map_async(f), Inputs::new(inputs.into_iter()), true)
+        MapBuilder::new(
+            self.clone(),
+            task::try_map_async(f),
+            Inputs::new(inputs.into_iter()),
+            true,
+        )
     }
 
     /// Maps a function over inputs with a value that all of them share. The value is sent to each worker once
@@ -258,7 +282,10 @@ impl Executor {
         O: Serialize + DeserializeOwned + Send + 'static,
     {
         let outputs = self.map(f, std::iter::once(input)).await?;
-        outputs.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Internal, "a call ended without an output"))
+        outputs
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "a call ended without an output"))
     }
 
     /// Maps a function over inputs and reduces the outputs, all of them at once and in input order, to one value,
@@ -273,7 +300,12 @@ impl Executor {
         It: IntoIterator<Item = I>,
         It::IntoIter: Send + 'static,
     {
-        let builder: MapBuilder<O> = MapBuilder::new(self.clone(), task::map(map), Inputs::new(inputs.into_iter()), false);
+        let builder: MapBuilder<O> = MapBuilder::new(
+            self.clone(),
+            task::map(map),
+            Inputs::new(inputs.into_iter()),
+            false,
+        );
         MapReduceBuilder::new(builder, task::map(reduce))
     }
 }
@@ -281,6 +313,9 @@ impl Executor {
 fn encode_shared<S: Serialize>(shared: &S) -> Result<Vec<u8>> {
     codec::to_vec(shared).map_err(|error| {
         let name = std::any::type_name::<S>();
-        Error::new(ErrorKind::Config, format!("the shared value, a {name}, cannot be encoded: {error}"))
+        Error::new(
+            ErrorKind::Config,
+            format!("the shared value, a {name}, cannot be encoded: {error}"),
+        )
     })
 }

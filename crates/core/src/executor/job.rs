@@ -65,13 +65,21 @@ pub struct Job<O> {
 
 impl<O> fmt::Debug for Job<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("id", &self.id()).field("progress", &self.progress()).finish_non_exhaustive()
+        f.debug_struct("Job")
+            .field("id", &self.id())
+            .field("progress", &self.progress())
+            .finish_non_exhaustive()
     }
 }
 
 impl<O> Job<O> {
     pub(super) fn new(core: JobCore) -> Self {
-        Self { core: Arc::new(core), current: None, failed: false, output: PhantomData }
+        Self {
+            core: Arc::new(core),
+            current: None,
+            failed: false,
+            output: PhantomData,
+        }
     }
 
     /// The job's unique name.
@@ -189,7 +197,11 @@ impl<O: DeserializeOwned> Job<O> {
                 Err(error) => failed.push(error),
             })
             .await?;
-        if failed.is_empty() { Ok(outputs) } else { Err(many_failed(&label, total, failed)) }
+        if failed.is_empty() {
+            Ok(outputs)
+        } else {
+            Err(many_failed(&label, total, failed))
+        }
     }
 
     /// Each input's outcome in input order, once the job has ended. Failed elements do not stop the job.

@@ -24,13 +24,22 @@ pub struct Ordered<O> {
 
 impl<O> fmt::Debug for Ordered<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ordered").field("job", &self.job).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Ordered")
+            .field("job", &self.job)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
     }
 }
 
 impl<O: DeserializeOwned> Ordered<O> {
     pub(super) fn new(job: Job<O>) -> Self {
-        Self { job, current: None, early: BTreeMap::new(), next: 0, ended: false }
+        Self {
+            job,
+            current: None,
+            early: BTreeMap::new(),
+            next: 0,
+            ended: false,
+        }
     }
 
     /// The job, for its progress and numbers.

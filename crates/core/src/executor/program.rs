@@ -34,15 +34,29 @@ pub struct Program {
 
 impl Program {
     pub(super) fn new(source: ProgramSource, cache_dir: Option<PathBuf>) -> Self {
-        Self { source, cache_dir, image: OnceLock::new(), uploaded: OnceCell::new() }
+        Self {
+            source,
+            cache_dir,
+            image: OnceLock::new(),
+            uploaded: OnceCell::new(),
+        }
     }
 
     /// The program's id, once workers can run it: checked against their platform, and uploaded if they fetch it.
-    pub(super) async fn prepare(&self, limits: &Limits, storage: &Arc<dyn Storage>, driver: &Driver) -> Result<ImageId> {
-        let Some(image) = self.image()? else { return Ok(ImageId([0; 32])) };
+    pub(super) async fn prepare(
+        &self,
+        limits: &Limits,
+        storage: &Arc<dyn Storage>,
+        driver: &Driver,
+    ) -> Result<ImageId> {
+        let Some(image) = self.image()? else {
+            return Ok(ImageId([0; 32]));
+        };
         if limits.ships_image {
             check(image.elf(), &limits.platform)?;
-            self.uploaded.get_or_try_init(|| upload(image, storage, driver)).await?;
+            self.uploaded
+                .get_or_try_init(|| upload(image, storage, driver))
+                .await?;
         }
         Ok(image.id())
     }
@@ -71,9 +85,11 @@ async fn upload(image: &Arc<ProgramImage>, storage: &Arc<dyn Storage>, driver: &
                 Err(error) if error.class() == crate::error::ErrorClass::NotFound => {}
                 Err(error) => return Err(Error::from(error)),
             }
-            let packed = tokio::task::spawn_blocking(move || image.packed()).await.map_err(|error| {
-                Error::new(ErrorKind::Internal, "packing the program did not end well").with_source(error)
-            })??;
+            let packed = tokio::task::spawn_blocking(move || image.packed())
+                .await
+                .map_err(|error| {
+                    Error::new(ErrorKind::Internal, "packing the program did not end well").with_source(error)
+                })??;
             storage.put(&key, packed).await?;
             Ok(())
         })

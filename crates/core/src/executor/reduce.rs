@@ -30,13 +30,19 @@ pub struct MapReduceBuilder<R> {
 
 impl<R> fmt::Debug for MapReduceBuilder<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MapReduceBuilder").field("map", &self.map).finish_non_exhaustive()
+        f.debug_struct("MapReduceBuilder")
+            .field("map", &self.map)
+            .finish_non_exhaustive()
     }
 }
 
 impl<R> MapReduceBuilder<R> {
     pub(super) fn new<O>(map: MapBuilder<O>, reduce: Described) -> Self {
-        Self { map: map.of_output(), reduce, output: PhantomData }
+        Self {
+            map: map.of_output(),
+            reduce,
+            output: PhantomData,
+        }
     }
 
     /// See [`MapBuilder::label`]. The reducing task's label has `/reduce` behind it.
@@ -74,7 +80,10 @@ impl<R: DeserializeOwned + Send + 'static> MapReduceBuilder<R> {
     async fn run(self) -> Result<R> {
         let reduce = self.map.sibling::<R>(self.reduce);
         let input = gather(self.map).await?;
-        let block = Block { count: 1, bytes: Bytes::from(input) };
+        let block = Block {
+            count: 1,
+            bytes: Bytes::from(input),
+        };
         let results = reduce(Box::new(Ready::new([block]))).await?;
         let missing = || Error::new(ErrorKind::Internal, "a reduction ended without an output");
         results.into_iter().next().ok_or_else(missing)

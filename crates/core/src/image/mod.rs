@@ -47,7 +47,9 @@ impl std::str::FromStr for ImageId {
     fn from_str(text: &str) -> Result<Self, String> {
         let digits = text.as_bytes();
         if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return Err(format!("{text:?} is not an image id: 64 hexadecimal digits expected"));
+            return Err(format!(
+                "{text:?} is not an image id: 64 hexadecimal digits expected"
+            ));
         }
         let nibble = |c: u8| (c as char).to_digit(16).unwrap_or(0) as u8;
         let mut id = [0; 32];
@@ -77,6 +79,10 @@ pub struct Platform {
 impl Platform {
     /// The machine this program runs on; everything that runs here runs there.
     pub fn this_machine() -> Self {
-        Self { name: "this machine".to_owned(), arch: std::env::consts::ARCH.to_owned(), glibc: None }
+        Self {
+            name: "this machine".to_owned(),
+            arch: std::env::consts::ARCH.to_owned(),
+            glibc: None,
+        }
     }
 }

@@ -143,7 +143,10 @@ struct Fields(Bytes);
 
 impl Fields {
     fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let field = *self.0.first_chunk::<N>().ok_or(Malformed("frame is too short for its kind"))?;
+        let field = *self
+            .0
+            .first_chunk::<N>()
+            .ok_or(Malformed("frame is too short for its kind"))?;
         bytes::Buf::advance(&mut self.0, N);
         Ok(field)
     }
@@ -161,12 +164,20 @@ impl Fields {
     }
 
     fn end(self) -> Result<(), Malformed> {
-        if self.0.is_empty() { Ok(()) } else { Err(Malformed("frame is too long for its kind")) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Malformed("frame is too long for its kind"))
+        }
     }
 }
 
 fn positive(count: u32) -> Result<u32, Malformed> {
-    if count == 0 { Err(Malformed("a count is zero")) } else { Ok(count) }
+    if count == 0 {
+        Err(Malformed("a count is zero"))
+    } else {
+        Ok(count)
+    }
 }
 
 impl Down {
@@ -191,7 +202,11 @@ impl Down {
                 }
                 let spec = fields.0.split_to(len);
                 let spec = codec::decode(&spec).map_err(|_| Malformed("job does not decode"))?;
-                Ok(Self::Job { key, spec: Box::new(spec), shared: fields.0 })
+                Ok(Self::Job {
+                    key,
+                    spec: Box::new(spec),
+                    shared: fields.0,
+                })
             }
             RUN => Ok(Self::Run(Run {
                 call: fields.u64()?,
@@ -216,8 +231,16 @@ impl Down {
     }
 
     /// Appends a [`Down::Job`] but for its shared value, whose `shared` bytes the caller sends after it.
-    pub fn append_job(out: &mut Vec<u8>, key: u32, spec: &JobSpec, shared: usize) -> Result<(), codec::CodecError> {
-        let spec = JobSpec { shared: None, ..spec.clone() };
+    pub fn append_job(
+        out: &mut Vec<u8>,
+        key: u32,
+        spec: &JobSpec,
+        shared: usize,
+    ) -> Result<(), codec::CodecError> {
+        let spec = JobSpec {
+            shared: None,
+            ..spec.clone()
+        };
         let spec = codec::to_vec(&spec)?;
         append_frame_before(out, JOB, shared, |out| {
             out.extend_from_slice(&key.to_le_bytes());
@@ -282,7 +305,12 @@ impl OpenResults {
         head[5..13].copy_from_slice(&call.to_le_bytes());
         head[13..17].copy_from_slice(&offset.to_le_bytes());
         out.extend_from_slice(&head);
-        Self { start, call, offset, count: 0 }
+        Self {
+            start,
+            call,
+            offset,
+            count: 0,
+        }
     }
 
     /// Whether this element's result comes next in it.
@@ -321,9 +349,9 @@ impl Up {
     pub fn decode(frame: Frame) -> Result<Self, Malformed> {
         let mut fields = Fields(frame.body);
         match frame.kind {
-            HELLO => {
-                codec::decode(&fields.0).map(Self::Hello).map_err(|_| Malformed("greeting does not decode"))
-            }
+            HELLO => codec::decode(&fields.0)
+                .map(Self::Hello)
+                .map_err(|_| Malformed("greeting does not decode")),
             REFUSED => {
                 let call = fields.u64()?;
                 let message = String::from_utf8_lossy(&fields.0).into_owned();

@@ -10,7 +10,10 @@ fn spec() -> JobSpec {
         label: "Label".to_owned(),
         entry: Entry {
             image: ImageId([7; 32]),
-            target: Target::Named { name: "a::b".to_owned(), call: Call::Map },
+            target: Target::Named {
+                name: "a::b".to_owned(),
+                call: Call::Map,
+            },
         },
         shared: None,
         task_timeout: Some(std::time::Duration::from_millis(1500)),
@@ -18,7 +21,11 @@ fn spec() -> JobSpec {
     }
 }
 
-fn only<T>(bytes: &[u8], limit: impl Fn(u8) -> Option<usize>, decode: impl Fn(Frame) -> Result<T, Malformed>) -> T {
+fn only<T>(
+    bytes: &[u8],
+    limit: impl Fn(u8) -> Option<usize>,
+    decode: impl Fn(Frame) -> Result<T, Malformed>,
+) -> T {
     let mut frames = FrameBuffer::new();
     frames.extend(bytes);
     let frame = frames.next(&limit).unwrap().unwrap();
@@ -31,10 +38,22 @@ fn every_message_comes_back() {
     let mut out = Vec::new();
     Down::append_job(&mut out, 9, &spec(), 3).unwrap();
     out.extend(b"abc");
-    let job = Down::Job { key: 9, spec: Box::new(spec()), shared: Bytes::from_static(b"abc") };
+    let job = Down::Job {
+        key: 9,
+        spec: Box::new(spec()),
+        shared: Bytes::from_static(b"abc"),
+    };
     assert_eq!(only(&out, Down::limit, Down::decode), job);
 
-    let mut run = Run { call: 1, job: 2, first: 3, attempt: 4, count: 5, concurrency: 6, inputs: Bytes::new() };
+    let mut run = Run {
+        call: 1,
+        job: 2,
+        first: 3,
+        attempt: 4,
+        count: 5,
+        concurrency: 6,
+        inputs: Bytes::new(),
+    };
     out.clear();
     Down::append_run(&mut out, &run, 2);
     out.extend(b"xy");
@@ -51,7 +70,11 @@ fn every_message_comes_back() {
     Down::append_shutdown(&mut out);
     assert_eq!(only(&out, Down::limit, Down::decode), Down::Shutdown);
 
-    let hello = Hello { protocol: PROTOCOL, image: ImageId([1; 32]), pid: 77 };
+    let hello = Hello {
+        protocol: PROTOCOL,
+        image: ImageId([1; 32]),
+        pid: 77,
+    };
     out.clear();
     Up::append_hello(&mut out, &hello).unwrap();
     assert_eq!(only(&out, Up::limit, Up::decode), Up::Hello(hello));
@@ -59,18 +82,33 @@ fn every_message_comes_back() {
     Up::append_refused(&mut out, 5, "no such function");
     assert_eq!(
         only(&out, Up::limit, Up::decode),
-        Up::Refused { call: 5, message: "no such function".to_owned() }
+        Up::Refused {
+            call: 5,
+            message: "no such function".to_owned()
+        }
     );
     out.clear();
     Up::append_log(&mut out, 5, 6, 7, true, b"line\n");
-    let log = Up::Log { call: 5, offset: 6, count: 7, stderr: true, bytes: Bytes::from_static(b"line\n") };
+    let log = Up::Log {
+        call: 5,
+        offset: 6,
+        count: 7,
+        stderr: true,
+        bytes: Bytes::from_static(b"line\n"),
+    };
     assert_eq!(only(&out, Up::limit, Up::decode), log);
     out.clear();
     Up::append_done(&mut out, 5, 6);
-    assert_eq!(only(&out, Up::limit, Up::decode), Up::Done { call: 5, compute: 6 });
+    assert_eq!(
+        only(&out, Up::limit, Up::decode),
+        Up::Done { call: 5, compute: 6 }
+    );
     out.clear();
     Up::append_returned(&mut out, 5, 6);
-    assert_eq!(only(&out, Up::limit, Up::decode), Up::Returned { call: 5, from: 6 });
+    assert_eq!(
+        only(&out, Up::limit, Up::decode),
+        Up::Returned { call: 5, from: 6 }
+    );
 
     out.clear();
     let mut open = OpenResults::begin(&mut out, 5, 10);
@@ -79,7 +117,12 @@ fn every_message_comes_back() {
     open.push(&mut out, b"c");
     open.finish(&mut out, 1);
     out.extend(b"d");
-    let results = Up::Results { call: 5, offset: 10, count: 2, records: Bytes::from_static(b"abcd") };
+    let results = Up::Results {
+        call: 5,
+        offset: 10,
+        count: 2,
+        records: Bytes::from_static(b"abcd"),
+    };
     assert_eq!(only(&out, Up::limit, Up::decode), results);
 }
 
@@ -87,7 +130,9 @@ fn every_message_comes_back() {
 fn a_long_refusal_is_cut_between_characters() {
     let mut out = Vec::new();
     Up::append_refused(&mut out, 1, &"ä".repeat(MAX_REFUSAL));
-    let Up::Refused { message, .. } = only(&out, Up::limit, Up::decode) else { panic!("not a refusal") };
+    let Up::Refused { message, .. } = only(&out, Up::limit, Up::decode) else {
+        panic!("not a refusal")
+    };
     assert_eq!(message, "ä".repeat(MAX_REFUSAL / 2));
 }
 

@@ -124,7 +124,9 @@ pub fn append_result<E>(
 pub fn split_input(bytes: &[u8]) -> Result<(&[u8], usize), Malformed> {
     let (len, head) = get_varint(bytes).ok_or(Malformed("no input length"))?;
     let end = usize::try_from(len).ok().and_then(|len| head.checked_add(len));
-    let end = end.filter(|&end| end <= bytes.len()).ok_or(Malformed("input ends early"))?;
+    let end = end
+        .filter(|&end| end <= bytes.len())
+        .ok_or(Malformed("input ends early"))?;
     Ok((&bytes[head..end], end))
 }
 
@@ -138,8 +140,12 @@ pub fn split_result(bytes: &[u8]) -> Result<(ResultTag, &[u8], usize), Malformed
         2 => ResultTag::Stored,
         _ => return Err(Malformed("unknown result tag")),
     };
-    let end = usize::try_from(header >> 2).ok().and_then(|len| head.checked_add(len));
-    let end = end.filter(|&end| end <= bytes.len()).ok_or(Malformed("result ends early"))?;
+    let end = usize::try_from(header >> 2)
+        .ok()
+        .and_then(|len| head.checked_add(len));
+    let end = end
+        .filter(|&end| end <= bytes.len())
+        .ok_or(Malformed("result ends early"))?;
     Ok((tag, &bytes[head..end], end))
 }
 

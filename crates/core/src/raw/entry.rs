@@ -52,13 +52,23 @@ pub struct Descriptor {
 impl Descriptor {
     /// A descriptor of the function type that `type_name` names.
     pub(crate) const fn new(call: Call, type_name: fn() -> &'static str, function: Function) -> Self {
-        Self { magic: MAGIC, call, type_name, function }
+        Self {
+            magic: MAGIC,
+            call,
+            type_name,
+            function,
+        }
     }
 }
 
 /// A value of a function type that holds no data. Does not compile for types that do.
 pub(crate) fn conjure<F: Copy>() -> F {
-    const { assert!(size_of::<F>() == 0, "only functions that capture nothing can be made in another process") };
+    const {
+        assert!(
+            size_of::<F>() == 0,
+            "only functions that capture nothing can be made in another process"
+        )
+    };
     // SAFETY: point 2 of the module's argument; the assertion above makes this a read of no bytes.
     unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
@@ -79,7 +89,9 @@ pub(crate) fn from_offset(offset: i64, program: &[Mapping]) -> Result<&'static D
     if !address.is_multiple_of(align_of::<Descriptor>()) {
         return Err("the offset is not aligned");
     }
-    let end = address.checked_add(size_of::<Descriptor>()).ok_or("the offset is out of range")?;
+    let end = address
+        .checked_add(size_of::<Descriptor>())
+        .ok_or("the offset is out of range")?;
     if !program.iter().any(|m| m.start <= address && end <= m.end) {
         return Err("the offset is outside the program's constants");
     }
@@ -127,8 +139,10 @@ pub(crate) fn program_mappings(maps: &str) -> Vec<Mapping> {
 fn parse_map_line(line: &str) -> Option<(Mapping, &str, (&str, &str))> {
     let mut fields = line.split_ascii_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;
-    let mapping =
-        Mapping { start: usize::from_str_radix(start, 16).ok()?, end: usize::from_str_radix(end, 16).ok()? };
+    let mapping = Mapping {
+        start: usize::from_str_radix(start, 16).ok()?,
+        end: usize::from_str_radix(end, 16).ok()?,
+    };
     let flags = fields.next().filter(|f| f.len() >= 4 && f.is_ascii())?;
     let (_offset, device, inode) = (fields.next()?, fields.next()?, fields.next()?);
     Some((mapping, flags, (device, inode)))

@@ -16,7 +16,10 @@ use rustix::io::FdFlags;
 /// `main`, before other code could have opened a file and been given the number, which is open already.
 pub(crate) fn take(fd: RawFd) -> io::Result<OwnedFd> {
     if fd <= 2 {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not the number of a passed descriptor"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "not the number of a passed descriptor",
+        ));
     }
     // SAFETY: only used for this call, which answers EBADF if the number is not open.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };

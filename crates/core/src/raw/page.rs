@@ -22,9 +22,9 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
 /// How many threads of one process can run elements at once.
-pub const SLOTS: usize = 64;
+pub(crate) const SLOTS: usize = 64;
 /// How many async elements of one process can be under way at once.
-pub const PARKED: usize = 1024;
+pub(crate) const PARKED: usize = 1024;
 
 #[repr(C, align(64))]
 struct Slot {
@@ -191,7 +191,11 @@ impl SharedPage {
             let element = slot.element.load(Ordering::Acquire);
             let since = slot.since.load(Ordering::Acquire);
             let same = slot.element.load(Ordering::Acquire) == element && self.call() == call;
-            (element != 0 && same).then(|| Busy { call, element: element - 1, since })
+            (element != 0 && same).then(|| Busy {
+                call,
+                element: element - 1,
+                since,
+            })
         })
     }
 
@@ -213,13 +217,19 @@ impl SharedPage {
 
     /// The async elements under way.
     pub fn parked(&self) -> impl Iterator<Item = u32> + '_ {
-        self.layout().parked.iter().filter_map(|place| place.load(Ordering::Acquire).checked_sub(1))
+        self.layout()
+            .parked
+            .iter()
+            .filter_map(|place| place.load(Ordering::Acquire).checked_sub(1))
     }
 
     /// The process notes up to where it has read its own output (0: stdout, 1: stderr), and where the output of
     /// the running element begins.
     pub fn set_output(&self, stream: usize, mark: u64, forwarded: u64) {
-        if let (Some(m), Some(f)) = (self.layout().marks.get(stream), self.layout().forwarded.get(stream)) {
+        if let (Some(m), Some(f)) = (
+            self.layout().marks.get(stream),
+            self.layout().forwarded.get(stream),
+        ) {
             m.store(mark, Ordering::Release);
             f.store(forwarded, Ordering::Release);
         }
@@ -227,7 +237,10 @@ impl SharedPage {
 
     /// What [`Self::set_output`] said: mark and forwarded.
     pub fn output(&self, stream: usize) -> (u64, u64) {
-        match (self.layout().marks.get(stream), self.layout().forwarded.get(stream)) {
+        match (
+            self.layout().marks.get(stream),
+            self.layout().forwarded.get(stream),
+        ) {
             (Some(m), Some(f)) => (m.load(Ordering::Acquire), f.load(Ordering::Acquire)),
             _ => (0, 0),
         }
@@ -258,7 +271,14 @@ mod tests {
         theirs.park(1023, 9);
         theirs.set_output(1, 10, 20);
         let busy: Vec<_> = ours.busy().collect();
-        assert_eq!(busy, [Busy { call: 5, element: 0, since: 1000 }]);
+        assert_eq!(
+            busy,
+            [Busy {
+                call: 5,
+                element: 0,
+                since: 1000
+            }]
+        );
         assert_eq!((ours.started(), ours.parked().collect::<Vec<_>>()), (1, vec![9]));
         assert_eq!((ours.output(0), ours.output(1)), ((0, 0), (10, 20)));
         theirs.leave(3);

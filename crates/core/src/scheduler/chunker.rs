@@ -34,7 +34,12 @@ impl Chunker {
     /// A chunker for invocations that cost this much beyond their elements; `fixed` switches adaption off.
     pub fn new(fixed: Option<u32>, overhead: Duration) -> Self {
         let target = (overhead * WORTH).clamp(SHORTEST, LONGEST);
-        Self { fixed: fixed.map(|n| n.max(1)), target, mean: None, largest: 0 }
+        Self {
+            fixed: fixed.map(|n| n.max(1)),
+            target,
+            mean: None,
+            largest: 0,
+        }
     }
 
     /// Learns that a chunk of this many elements took this long to compute.
@@ -106,7 +111,10 @@ mod tests {
             sizes.push(size);
             chunker.observe(size, Duration::from_nanos(10) * size);
         }
-        assert!(sizes.windows(2).all(|w| w[1] <= w[0] * GROWTH && w[1] >= w[0]), "{sizes:?}");
+        assert!(
+            sizes.windows(2).all(|w| w[1] <= w[0] * GROWTH && w[1] >= w[0]),
+            "{sizes:?}"
+        );
         assert_eq!(*sizes.last().unwrap(), 100_000);
     }
 

@@ -50,7 +50,11 @@ impl Commands {
     }
 
     fn send(&self, command: Command) {
-        self.inner.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(command);
+        self.inner
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(command);
         self.inner.waker.wake();
     }
 

@@ -32,12 +32,18 @@ impl EventBuffer {
     pub(super) fn take(&self, cx: &Context<'_>, into: &mut Vec<Event>) {
         self.waker.register(cx.waker());
         if self.any.swap(false, Ordering::AcqRel) {
-            std::mem::swap(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner), into);
+            std::mem::swap(
+                &mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner),
+                into,
+            );
         }
     }
 
     fn push(&self, event: Event) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(event);
         if !self.any.swap(true, Ordering::AcqRel) {
             self.waker.wake();
         }

@@ -35,7 +35,9 @@ pub struct Ready {
 impl Ready {
     /// A source of these blocks.
     pub fn new(blocks: impl IntoIterator<Item = Block>) -> Self {
-        Self { blocks: blocks.into_iter().filter(|block| block.count > 0).collect() }
+        Self {
+            blocks: blocks.into_iter().filter(|block| block.count > 0).collect(),
+        }
     }
 }
 
@@ -91,10 +93,16 @@ impl Backlog {
     /// Cuts up to `most` elements of together up to `most_bytes` off the front, but at least one if there is
     /// any.
     pub(super) fn cut(&mut self, most: u32, most_bytes: usize) -> Result<Option<Cut>, Malformed> {
-        let mut cut = Cut { first: self.next_index, count: 0, inputs: Vec::new() };
+        let mut cut = Cut {
+            first: self.next_index,
+            count: 0,
+            inputs: Vec::new(),
+        };
         let mut room = most_bytes;
         while cut.count < most {
-            let Some(block) = self.blocks.front_mut() else { break };
+            let Some(block) = self.blocks.front_mut() else {
+                break;
+            };
             let wanted = most - cut.count;
             let (count, len) = if block.count <= wanted && block.bytes.len() <= room {
                 (block.count, block.bytes.len())
@@ -108,7 +116,8 @@ impl Backlog {
             cut.count += count;
             self.bytes -= len;
             if count == block.count {
-                cut.inputs.extend(self.blocks.pop_front().map(|block| block.bytes));
+                cut.inputs
+                    .extend(self.blocks.pop_front().map(|block| block.bytes));
             } else {
                 block.count -= count;
                 cut.inputs.push(block.bytes.split_to(len));
@@ -176,7 +185,10 @@ mod tests {
             })
             .unwrap();
         }
-        Block { count: bodies.len() as u32, bytes: bytes.into() }
+        Block {
+            count: bodies.len() as u32,
+            bytes: bytes.into(),
+        }
     }
 
     fn bodies(rope: &[Bytes]) -> Vec<Vec<u8>> {

@@ -99,22 +99,25 @@ struct State {
 
 impl fmt::Debug for Outbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox").field("progress", &self.progress()).finish_non_exhaustive()
+        f.debug_struct("Outbox")
+            .field("progress", &self.progress())
+            .finish_non_exhaustive()
     }
 }
 
 impl Outbox {
     /// An empty outbox that asks for a pause when more than `buffer` bytes wait in it.
     pub fn new(commands: Commands, buffer: usize) -> Self {
-        let inner =
-            Inner {
+        let inner = Inner {
             state: Mutex::new(State::default()),
             commands,
             observer: OnceLock::new(),
             buffer,
             collect: AtomicBool::new(false),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -233,7 +236,12 @@ impl Outbox {
         if state.end.is_none() {
             state.end = Some(end);
         }
-        let wakers: Vec<Waker> = state.consumer.take().into_iter().chain(state.watchers.drain(..)).collect();
+        let wakers: Vec<Waker> = state
+            .consumer
+            .take()
+            .into_iter()
+            .chain(state.watchers.drain(..))
+            .collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
     }

@@ -26,7 +26,13 @@ impl Pace {
     /// Starts with all that the provider says it takes.
     pub fn new(concurrency: usize) -> Self {
         let most = concurrency.max(1) as f64;
-        Self { window: most, most, not_before: Duration::ZERO, last_cut: None, streak: 0 }
+        Self {
+            window: most,
+            most,
+            not_before: Duration::ZERO,
+            last_cut: None,
+            streak: 0,
+        }
     }
 
     /// How many invocations may run at once.
@@ -61,7 +67,9 @@ impl Pace {
             self.last_cut = Some(now);
             self.streak += 1;
         }
-        let pause = PAUSE.saturating_mul(1 << self.streak.saturating_sub(1).min(10)).min(PAUSE_MAX);
+        let pause = PAUSE
+            .saturating_mul(1 << self.streak.saturating_sub(1).min(10))
+            .min(PAUSE_MAX);
         self.not_before = self.not_before.max(now + retry_after.unwrap_or(pause));
     }
 }

@@ -26,7 +26,9 @@ impl RetryPolicy {
         match (self.retries, kind) {
             (_, FailureKind::Cancelled) => 0,
             (Some(n), _) => n,
-            (None, FailureKind::Signal(SIGKILL | SIGTERM) | FailureKind::Lost | FailureKind::OutOfMemory) => 3,
+            (None, FailureKind::Signal(SIGKILL | SIGTERM) | FailureKind::Lost | FailureKind::OutOfMemory) => {
+                3
+            }
             (None, FailureKind::Signal(_) | FailureKind::Connection) => 1,
             (None, _) => 0,
         }
@@ -65,7 +67,10 @@ mod tests {
         let mut rng = fastrand::Rng::with_seed(1);
         for tries in 0..40 {
             let wait = backoff(tries, &mut rng);
-            assert!(wait >= BACKOFF_FIRST / 2 && wait <= BACKOFF_MAX, "{tries}: {wait:?}");
+            assert!(
+                wait >= BACKOFF_FIRST / 2 && wait <= BACKOFF_MAX,
+                "{tries}: {wait:?}"
+            );
         }
         assert!(backoff(12, &mut rng) >= BACKOFF_MAX / 2);
     }

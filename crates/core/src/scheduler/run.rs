@@ -42,7 +42,9 @@ pub struct Resources {
 
 impl fmt::Debug for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Resources").field("invoker", &self.invoker).finish_non_exhaustive()
+        f.debug_struct("Resources")
+            .field("invoker", &self.invoker)
+            .finish_non_exhaustive()
     }
 }
 
@@ -55,7 +57,8 @@ const CHUNK_BYTES: usize = 4 << 20;
 /// Input bytes taken ahead of dispatch.
 const BACKLOG_BYTES: usize = 8 << 20;
 
-pub(super) type Running = Pin<Box<dyn Future<Output = (u64, Result<Result<Reply, BackendError>, Aborted>)> + Send>>;
+pub(super) type Running =
+    Pin<Box<dyn Future<Output = (u64, Result<Result<Reply, BackendError>, Aborted>)> + Send>>;
 
 /// One job under way. Completes when the job has ended; how it ended is told to its [`Outbox`].
 pub struct JobRun {
@@ -89,7 +92,10 @@ pub struct JobRun {
 
 impl fmt::Debug for JobRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobRun").field("job", &self.spec.id).field("progress", &self.progress).finish_non_exhaustive()
+        f.debug_struct("JobRun")
+            .field("job", &self.spec.id)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }
 
@@ -104,7 +110,10 @@ impl JobRun {
     ) -> Self {
         let events = EventBuffer::new();
         let limits = resources.invoker.limits();
-        let progress = Progress { total: source.remaining(), ..Progress::default() };
+        let progress = Progress {
+            total: source.remaining(),
+            ..Progress::default()
+        };
         let run = Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead),
             share: resources.slots.join(),
@@ -133,7 +142,8 @@ impl JobRun {
             stats: JobStats::default(),
             ended: false,
         };
-        run.outbox.deliver(&mut Vec::new(), |progress, _| *progress = run.progress);
+        run.outbox
+            .deliver(&mut Vec::new(), |progress, _| *progress = run.progress);
         run
     }
 
@@ -147,7 +157,10 @@ impl JobRun {
             if busy {
                 self.publish();
             }
-            if self.source_ended && self.flights.is_empty() && self.waiting.is_empty() && self.backlog.elements() == 0
+            if self.source_ended
+                && self.flights.is_empty()
+                && self.waiting.is_empty()
+                && self.backlog.elements() == 0
             {
                 return Poll::Ready(Ok(()));
             }
@@ -220,10 +233,14 @@ impl JobRun {
     fn read_replies(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         let mut any = false;
         for _ in 0..REPLIES {
-            let Poll::Ready(Some((id, result))) = Pin::new(&mut self.running).poll_next(cx) else { break };
+            let Poll::Ready(Some((id, result))) = Pin::new(&mut self.running).poll_next(cx) else {
+                break;
+            };
             any = true;
             self.aborts.remove(&id);
-            let Some(flight) = self.flights.remove(&id) else { continue };
+            let Some(flight) = self.flights.remove(&id) else {
+                continue;
+            };
             self.in_flight_bytes -= flight.bytes;
             match result {
                 Ok(result) => self.on_reply(flight, result)?,
@@ -237,8 +254,13 @@ impl JobRun {
     fn dispatch(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         let mut any = false;
         let limits = self.resources.invoker.limits();
-        let (concurrency, pipelining, inline) = (limits.concurrency, limits.pipelining, limits.max_inline_input);
-        let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
+        let (concurrency, pipelining, inline) =
+            (limits.concurrency, limits.pipelining, limits.max_inline_input);
+        let workers = self
+            .options
+            .workers
+            .unwrap_or(usize::MAX)
+            .clamp(1, concurrency.max(1));
         loop {
             let now = self.resources.clock.now();
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
@@ -262,7 +284,11 @@ impl JobRun {
                 }
             }
             // A job with fewer workers than there are must not find others for what waits behind them.
-            let depth = if workers < concurrency { 0 } else { self.chunker.depth(pipelining) };
+            let depth = if workers < concurrency {
+                0
+            } else {
+                self.chunker.depth(pipelining)
+            };
             match self.share.take(cx, now, workers, depth) {
                 Taken::Yes => {}
                 Taken::No => break,
@@ -274,18 +300,29 @@ impl JobRun {
             let chunk = match self.waiting.pop(now) {
                 Some(chunk) => Some(chunk),
                 None => {
-                    let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
-                    self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
-                        first: cut.first,
-                        count: cut.count,
-                        attempt: 1,
-                        inputs: cut.inputs,
-                        alone: false,
-                        fruitless: 0,
-                    })
+                    let bytes = if self.options.chunk_size.is_some() {
+                        usize::MAX
+                    } else {
+                        inline.min(CHUNK_BYTES)
+                    };
+                    self.backlog
+                        .cut(size, bytes)
+                        .map_err(|error| internal(&error))?
+                        .map(|cut| Chunk {
+                            first: cut.first,
+                            count: cut.count,
+                            attempt: 1,
+                            inputs: cut.inputs,
+                            alone: false,
+                            fruitless: 0,
+                        })
                 }
             };
-            match chunk.map(|chunk| self.without_cancelled(chunk)).transpose()?.flatten() {
+            match chunk
+                .map(|chunk| self.without_cancelled(chunk))
+                .transpose()?
+                .flatten()
+            {
                 Some(chunk) => self.launch(chunk, now, inline),
                 None => self.share.give(false),
             }
@@ -300,9 +337,18 @@ impl JobRun {
     /// Takes inputs until there are enough for the next chunk, and says how many that are.
     fn fill_backlog(&mut self, cx: &mut Context<'_>, workers: usize) -> Result<u32, Error> {
         loop {
-            let remaining = if self.source_ended { Some(0) } else { self.source.remaining() };
-            let size = self.chunker.next(remaining.map(|n| n + self.backlog.elements()), workers);
-            if self.source_ended || self.backlog.elements() >= u64::from(size) || self.backlog.bytes() >= BACKLOG_BYTES {
+            let remaining = if self.source_ended {
+                Some(0)
+            } else {
+                self.source.remaining()
+            };
+            let size = self
+                .chunker
+                .next(remaining.map(|n| n + self.backlog.elements()), workers);
+            if self.source_ended
+                || self.backlog.elements() >= u64::from(size)
+                || self.backlog.bytes() >= BACKLOG_BYTES
+            {
                 return Ok(size);
             }
             match self.source.poll_next(cx) {
@@ -345,7 +391,13 @@ impl JobRun {
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));
         self.aborts.insert(id, abort);
-        let flight = Flight { chunk, received: super::received::Received::default(), dispatched: now, bytes, started: false };
+        let flight = Flight {
+            chunk,
+            received: super::received::Received::default(),
+            dispatched: now,
+            bytes,
+            started: false,
+        };
         self.flights.insert(id, flight);
     }
 
@@ -358,7 +410,9 @@ impl JobRun {
     }
 
     fn timer_fired(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some((_, sleep)) = &mut self.timer else { return false };
+        let Some((_, sleep)) = &mut self.timer else {
+            return false;
+        };
         if sleep.as_mut().poll(cx).is_pending() {
             return false;
         }
@@ -378,7 +432,10 @@ impl JobRun {
 }
 
 pub(super) fn internal(error: &dyn fmt::Display) -> Error {
-    Error::new(ErrorKind::Internal, format!("a worker's or the client's own records cannot be read: {error}"))
+    Error::new(
+        ErrorKind::Internal,
+        format!("a worker's or the client's own records cannot be read: {error}"),
+    )
 }
 
 impl Future for JobRun {

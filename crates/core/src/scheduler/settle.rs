@@ -47,7 +47,11 @@ impl JobRun {
         Ok(())
     }
 
-    pub(super) fn on_reply(&mut self, mut flight: Flight, reply: Result<Reply, BackendError>) -> Result<(), Error> {
+    pub(super) fn on_reply(
+        &mut self,
+        mut flight: Flight,
+        reply: Result<Reply, BackendError>,
+    ) -> Result<(), Error> {
         match reply {
             Ok(reply) => {
                 self.share.give(true);
@@ -80,7 +84,11 @@ impl JobRun {
             ErrorClass::Transient => {
                 self.share.give(false);
                 self.stats.transient += 1;
-                let fruitless = if flight.received.count() > 0 { 0 } else { flight.chunk.fruitless + 1 };
+                let fruitless = if flight.received.count() > 0 {
+                    0
+                } else {
+                    flight.chunk.fruitless + 1
+                };
                 self.check_patience(fruitless, || error.to_string())?;
                 let at = now + backoff(fruitless, &mut self.rng);
                 self.requeue_rest(&flight, fruitless, Some(at))
@@ -122,14 +130,23 @@ impl JobRun {
     /// The invocation was stopped from this side: its only element had been cancelled.
     pub(super) fn on_abort(&mut self, flight: Flight) {
         self.share.give(false);
-        let left: u32 = flight.received.gaps(0, flight.chunk.count).map(|(from, to)| to - from).sum();
+        let left: u32 = flight
+            .received
+            .gaps(0, flight.chunk.count)
+            .map(|(from, to)| to - from)
+            .sum();
         self.progress.running -= u64::from(left);
     }
 
     /// Takes results. Every element is delivered once: what is known already is dropped.
     fn accept(&mut self, flight: &mut Flight, batch: &ResultBatch) -> Result<(), Error> {
-        let end = batch.offset.checked_add(batch.count).filter(|&end| end <= flight.chunk.count && batch.count > 0);
-        let Some(end) = end else { return Err(internal(&"results for elements that were not asked for")) };
+        let end = batch
+            .offset
+            .checked_add(batch.count)
+            .filter(|&end| end <= flight.chunk.count && batch.count > 0);
+        let Some(end) = end else {
+            return Err(internal(&"results for elements that were not asked for"));
+        };
         self.stats.output_bytes += batch.records.len() as u64;
         let new = flight.received.add(batch.offset, batch.count);
         let fresh: u32 = new.iter().map(|(from, to)| to - from).sum();
@@ -142,7 +159,8 @@ impl JobRun {
         for k in batch.offset..end {
             let (tag, body, len) = split_result(&batch.records[at..]).map_err(|e| internal(&e))?;
             let wanted = (fresh == batch.count || is_new(k))
-                && (self.cancelled.is_empty() || !self.cancelled.contains(&(flight.chunk.first + u64::from(k))));
+                && (self.cancelled.is_empty()
+                    || !self.cancelled.contains(&(flight.chunk.first + u64::from(k))));
             if wanted && tag == ResultTag::Output {
                 run.get_or_insert((k, at));
             } else {
@@ -164,7 +182,14 @@ impl JobRun {
         Ok(())
     }
 
-    fn deliver_run(&mut self, flight: &Flight, run: Option<(u32, usize)>, end: u32, records: &Bytes, to: usize) {
+    fn deliver_run(
+        &mut self,
+        flight: &Flight,
+        run: Option<(u32, usize)>,
+        end: u32,
+        records: &Bytes,
+        to: usize,
+    ) {
         let Some((from, start)) = run else { return };
         let count = end - from;
         self.progress.done += u64::from(count);
@@ -172,7 +197,11 @@ impl JobRun {
         if flight.chunk.attempt > 1 {
             self.failures.remove(&first);
         }
-        self.out.push(Delivery::Results { first, count, records: records.slice(start..to) });
+        self.out.push(Delivery::Results {
+            first,
+            count,
+            records: records.slice(start..to),
+        });
     }
 
     /// Deals with the elements that a stopped worker blames or suspects. Says whether there were any.
@@ -186,7 +215,11 @@ impl JobRun {
                 self.on_failure(&flight.chunk, k, failure)?;
             }
         }
-        let suspects: Vec<_> = stopped.suspects.into_iter().filter(|(k, _)| *k < in_chunk).collect();
+        let suspects: Vec<_> = stopped
+            .suspects
+            .into_iter()
+            .filter(|(k, _)| *k < in_chunk)
+            .collect();
         let convicted = suspects.len() == 1;
         for (k, failure) in suspects {
             if flight.received.add(k, 1).is_empty() {
@@ -221,7 +254,11 @@ impl JobRun {
         if attempts <= retries {
             self.stats.retries += 1;
             self.progress.retried += 1;
-            let again = Chunk { attempt: attempts + 1, alone: !user_error, ..self.cut(chunk, k, k + 1, 0)? };
+            let again = Chunk {
+                attempt: attempts + 1,
+                alone: !user_error,
+                ..self.cut(chunk, k, k + 1, 0)?
+            };
             if let Some(observer) = self.outbox.observer() {
                 observer.waiting(index, 1);
             }
@@ -235,7 +272,12 @@ impl JobRun {
         }
         let attempts = self.failures.remove(&index).unwrap_or_default();
         let input_bytes = self.cut(chunk, k, k + 1, 0)?.bytes() as u64;
-        let error = TaskError { index, job: self.spec.label.clone(), input_bytes, attempts };
+        let error = TaskError {
+            index,
+            job: self.spec.label.clone(),
+            input_bytes,
+            attempts,
+        };
         self.progress.failed += 1;
         match self.options.on_error {
             OnError::FailFast if !self.outbox.collects_errors() => {
@@ -254,7 +296,12 @@ impl JobRun {
         attempts.push(TaskFailure::new(FailureKind::Cancelled, ""));
         self.progress.failed += 1;
         let job = self.spec.label.clone();
-        self.out.push(Delivery::Failed(TaskError { index, job, input_bytes: 0, attempts }));
+        self.out.push(Delivery::Failed(TaskError {
+            index,
+            job,
+            input_bytes: 0,
+            attempts,
+        }));
     }
 
     /// Puts all of a chunk that has not been dealt with back into the queue.
@@ -266,7 +313,14 @@ impl JobRun {
         Ok(())
     }
 
-    fn requeue(&mut self, chunk: &Chunk, from: u32, to: u32, fruitless: u32, at: Option<Duration>) -> Result<(), Error> {
+    fn requeue(
+        &mut self,
+        chunk: &Chunk,
+        from: u32,
+        to: u32,
+        fruitless: u32,
+        at: Option<Duration>,
+    ) -> Result<(), Error> {
         if from == to {
             return Ok(());
         }
@@ -303,7 +357,9 @@ impl JobRun {
             return Ok(Some(chunk));
         }
         let is_cancelled = |k: &u32| self.cancelled.contains(&(chunk.first + u64::from(*k)));
-        let Some(start) = (0..chunk.count).find(|k| !is_cancelled(k)) else { return Ok(None) };
+        let Some(start) = (0..chunk.count).find(|k| !is_cancelled(k)) else {
+            return Ok(None);
+        };
         let end = (start..chunk.count).find(is_cancelled).unwrap_or(chunk.count);
         if end < chunk.count {
             let rest = self.cut(&chunk, end, chunk.count, chunk.fruitless)?;
@@ -321,6 +377,7 @@ impl JobRun {
             self.spec.label,
             why()
         );
-        Err(Error::new(ErrorKind::Unavailable, message).with_hint("`rustwren doctor` tries each leg of the way by itself"))
+        Err(Error::new(ErrorKind::Unavailable, message)
+            .with_hint("`rustwren doctor` tries each leg of the way by itself"))
     }
 }

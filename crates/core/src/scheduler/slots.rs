@@ -63,7 +63,10 @@ impl Slots {
         let id = state.next_job;
         state.next_job += 1;
         state.jobs.insert(id, Claim::default());
-        Share { slots: Arc::clone(self), id }
+        Share {
+            slots: Arc::clone(self),
+            id,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -100,12 +103,17 @@ impl Share {
             return Taken::NotBefore(state.pace.not_before());
         }
         let running = state.pace.window().min(state.concurrency);
-        let wanting =
-            1 + state.jobs.iter().filter(|(id, c)| **id != self.id && c.waiting.is_some()).count();
+        let wanting = 1 + state
+            .jobs
+            .iter()
+            .filter(|(id, c)| **id != self.id && c.waiting.is_some())
+            .count();
         let fair = running.div_ceil(wanting).min(workers).max(1);
         let depth = depth.min(state.pipelining);
         let total = running * (1 + state.pipelining);
-        let Some(mine) = state.jobs.get_mut(&self.id) else { return Taken::No };
+        let Some(mine) = state.jobs.get_mut(&self.id) else {
+            return Taken::No;
+        };
         if mine.in_flight < fair * (1 + depth) && state.in_flight < total {
             mine.in_flight += 1;
             mine.waiting = None;
@@ -155,7 +163,11 @@ impl Drop for Share {
         }
         // The others' shares have grown.
         state.wake_others(self.id);
-        let rest: Vec<Waker> = state.jobs.values_mut().filter_map(|claim| claim.waiting.take()).collect();
+        let rest: Vec<Waker> = state
+            .jobs
+            .values_mut()
+            .filter_map(|claim| claim.waiting.take())
+            .collect();
         drop(state);
         rest.into_iter().for_each(Waker::wake);
     }
@@ -167,7 +179,9 @@ mod tests {
 
     fn take_all(share: &Share, workers: usize, depth: usize) -> usize {
         let cx = Context::from_waker(Waker::noop());
-        (0..).take_while(|_| share.take(&cx, Duration::ZERO, workers, depth) == Taken::Yes).count()
+        (0..)
+            .take_while(|_| share.take(&cx, Duration::ZERO, workers, depth) == Taken::Yes)
+            .count()
     }
 
     #[test]

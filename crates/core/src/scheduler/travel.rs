@@ -18,7 +18,11 @@ pub(super) async fn travel(
     mut invocation: Invocation,
     spill: bool,
 ) -> Result<Reply, BackendError> {
-    let spilled = if spill { Some(store_inputs(&*storage, &mut invocation).await?) } else { None };
+    let spilled = if spill {
+        Some(store_inputs(&*storage, &mut invocation).await?)
+    } else {
+        None
+    };
     let reply = invoker.invoke(invocation, &events).await;
     if let Some(key) = spilled {
         if let Err(error) = storage.delete(&key).await {
@@ -40,7 +44,11 @@ async fn store_inputs(storage: &dyn Storage, invocation: &mut Invocation) -> Res
         let bytes = Bytes::from(parts.concat());
         let len = bytes.len() as u64;
         storage.put(&key, bytes).await?;
-        invocation.inputs = Payload::Stored { key: key.to_string(), offset: 0, len };
+        invocation.inputs = Payload::Stored {
+            key: key.to_string(),
+            offset: 0,
+            len,
+        };
     }
     Ok(key)
 }
@@ -48,7 +56,10 @@ async fn store_inputs(storage: &dyn Storage, invocation: &mut Invocation) -> Res
 /// The records with every stored output replaced by the output itself; `None` if there is none.
 async fn fetch_stored(storage: &dyn Storage, records: &Bytes) -> Result<Option<Bytes>, BackendError> {
     let malformed = |error: &dyn std::fmt::Display| {
-        BackendError::new(ErrorClass::Internal, format!("a worker's reply cannot be read: {error}"))
+        BackendError::new(
+            ErrorClass::Internal,
+            format!("a worker's reply cannot be read: {error}"),
+        )
     };
     let mut out: Option<Vec<u8>> = None;
     let mut at = 0;
@@ -59,7 +70,9 @@ async fn fetch_stored(storage: &dyn Storage, records: &Bytes) -> Result<Option<B
             let bytes = match stored {
                 Payload::Inline(parts) => Bytes::from(parts.concat()),
                 Payload::Stored { key, offset, len } => {
-                    storage.get_range(&Key::new(key)?, offset..offset.saturating_add(len)).await?
+                    storage
+                        .get_range(&Key::new(key)?, offset..offset.saturating_add(len))
+                        .await?
                 }
             };
             let out = out.get_or_insert_with(|| records[..at].to_vec());

@@ -28,7 +28,10 @@ struct Object {
 }
 
 impl Object {
-    #[expect(clippy::disallowed_methods, reason = "a date for people, as providers give it to objects")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a date for people, as providers give it to objects"
+    )]
     fn new(data: Bytes) -> Self {
         Self {
             data,

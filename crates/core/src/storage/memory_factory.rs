@@ -15,7 +15,11 @@ pub struct MemoryStorageFactory;
 #[async_trait]
 impl StorageFactory for MemoryStorageFactory {
     fn keys(&self) -> BackendKeys {
-        BackendKeys { name: "memory", section: Section::Storage, keys: &[] }
+        BackendKeys {
+            name: "memory",
+            section: Section::Storage,
+            keys: &[],
+        }
     }
 
     async fn build(&self, _settings: &Settings) -> Result<Arc<dyn Storage>> {

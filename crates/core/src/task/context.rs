@@ -16,7 +16,9 @@ pub struct Task {
 /// deadline: so it can be called and tested as the ordinary function it is. Threads that a task starts itself
 /// are outside of it.
 pub fn task() -> Task {
-    Task { info: worker::current() }
+    Task {
+        info: worker::current(),
+    }
 }
 
 impl Task {
@@ -42,7 +44,8 @@ impl Task {
 
     /// How much time it has left, where it is limited.
     pub fn time_left(&self) -> Option<Duration> {
-        self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.deadline()
+            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// The unique name of its job; empty outside of a task.
@@ -64,6 +67,9 @@ mod tests {
     fn outside_of_a_task_there_is_a_harmless_answer() {
         let task = task();
         assert!(!task.is_remote());
-        assert_eq!((task.index(), task.attempt(), task.deadline(), task.job()), (0, 1, None, ""));
+        assert_eq!(
+            (task.index(), task.attempt(), task.deadline(), task.job()),
+            (0, 1, None, "")
+        );
     }
 }

@@ -30,7 +30,10 @@ impl Described {
     pub fn entry(&self, image: ImageId) -> Entry {
         let call = self.descriptor.call;
         let target = match remote::name_of(self.type_id, call) {
-            Some(name) => Target::Named { name: name.to_owned(), call },
+            Some(name) => Target::Named {
+                name: name.to_owned(),
+                call,
+            },
             None => Target::Offset {
                 offset: to_offset(self.descriptor),
                 type_name: (self.descriptor.type_name)().to_owned(),
@@ -77,7 +80,10 @@ fn input<I: DeserializeOwned>(bytes: &[u8]) -> Result<I, TaskFailure> {
 
 fn output<O: Serialize>(value: &O, out: &mut Vec<u8>) -> Result<(), TaskFailure> {
     codec::encode(value, out).map_err(|error| {
-        TaskFailure::new(FailureKind::Output, format!("a {} cannot be encoded: {error}", type_name::<O>()))
+        TaskFailure::new(
+            FailureKind::Output,
+            format!("a {} cannot be encoded: {error}", type_name::<O>()),
+        )
     })
 }
 
@@ -183,7 +189,10 @@ where
     O: Serialize + 'static,
 {
     assert_captures_nothing!(F);
-    Described { descriptor: Map::<F, I, O>::DESCRIPTOR, type_id: TypeId::of::<F>() }
+    Described {
+        descriptor: Map::<F, I, O>::DESCRIPTOR,
+        type_id: TypeId::of::<F>(),
+    }
 }
 
 /// Describes a function for `try_map`.
@@ -195,7 +204,10 @@ where
     E: Display + 'static,
 {
     assert_captures_nothing!(F);
-    Described { descriptor: TryMap::<F, I, O, E>::DESCRIPTOR, type_id: TypeId::of::<F>() }
+    Described {
+        descriptor: TryMap::<F, I, O, E>::DESCRIPTOR,
+        type_id: TypeId::of::<F>(),
+    }
 }
 
 /// Describes a function for `map_async`.
@@ -207,7 +219,10 @@ where
     O: Serialize + 'static,
 {
     assert_captures_nothing!(F);
-    Described { descriptor: MapAsync::<F, I, U, O>::DESCRIPTOR, type_id: TypeId::of::<F>() }
+    Described {
+        descriptor: MapAsync::<F, I, U, O>::DESCRIPTOR,
+        type_id: TypeId::of::<F>(),
+    }
 }
 
 /// Describes a function for `try_map_async`.
@@ -220,7 +235,10 @@ where
     E: Display + 'static,
 {
     assert_captures_nothing!(F);
-    Described { descriptor: TryMapAsync::<F, I, U, O, E>::DESCRIPTOR, type_id: TypeId::of::<F>() }
+    Described {
+        descriptor: TryMapAsync::<F, I, U, O, E>::DESCRIPTOR,
+        type_id: TypeId::of::<F>(),
+    }
 }
 
 /// Describes a function for `map_with`.
@@ -232,7 +250,10 @@ where
     O: Serialize + 'static,
 {
     assert_captures_nothing!(F);
-    Described { descriptor: MapWith::<F, S, I, O>::DESCRIPTOR, type_id: TypeId::of::<F>() }
+    Described {
+        descriptor: MapWith::<F, S, I, O>::DESCRIPTOR,
+        type_id: TypeId::of::<F>(),
+    }
 }
 
 /// Describes a function for `try_map_with`.
@@ -245,5 +266,8 @@ where
     E: Display + 'static,
 {
     assert_captures_nothing!(F);
-    Described { descriptor: TryMapWith::<F, S, I, O, E>::DESCRIPTOR, type_id: TypeId::of::<F>() }
+    Described {
+        descriptor: TryMapWith::<F, S, I, O, E>::DESCRIPTOR,
+        type_id: TypeId::of::<F>(),
+    }
 }

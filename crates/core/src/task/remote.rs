@@ -25,7 +25,12 @@ pub struct RemoteEntry {
 impl RemoteEntry {
     /// An entry under this name, for the function written at this place.
     pub const fn new(name: &'static str, file: &'static str, line: u32, function: fn() -> Described) -> Self {
-        Self { name, file, line, function }
+        Self {
+            name,
+            file,
+            line,
+            function,
+        }
     }
 
     pub(super) fn described(&self) -> Described {
@@ -46,7 +51,11 @@ pub(super) fn name_of(type_id: TypeId, call: Call) -> Option<&'static str> {
 
 /// The function under a name, called this way.
 pub(super) fn find(name: &str, call: Call) -> Option<Described> {
-    REMOTE.iter().filter(|e| e.name == name).map(RemoteEntry::described).find(|d| d.descriptor().call == call)
+    REMOTE
+        .iter()
+        .filter(|e| e.name == name)
+        .map(RemoteEntry::described)
+        .find(|d| d.descriptor().call == call)
 }
 
 /// Refuses a program in which one name stands for two functions.
@@ -88,7 +97,10 @@ mod tests {
             RemoteEntry::new("a::f", "b.rs", 9, || describe::map(|x: u8| x)),
         ];
         let text = check(entries.iter()).unwrap_err().to_string();
-        assert!(text.contains("a.rs:3") && text.contains("b.rs:9") && text.contains("hint:"), "{text}");
+        assert!(
+            text.contains("a.rs:3") && text.contains("b.rs:9") && text.contains("hint:"),
+            "{text}"
+        );
         assert!(check(entries[..2].iter()).is_ok());
     }
 

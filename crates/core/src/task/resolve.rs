@@ -26,13 +26,16 @@ pub fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, String>
                 ));
             }
             let mappings = mappings()?;
-            let found = from_offset(*offset, mappings)
-                .map_err(|why| format!("no function {type_name} at offset {offset} of this program: {why}"))?;
+            let found = from_offset(*offset, mappings).map_err(|why| {
+                format!("no function {type_name} at offset {offset} of this program: {why}")
+            })?;
             let here = (found.type_name)();
             if here == type_name {
                 Ok(&found.function)
             } else {
-                Err(format!("at offset {offset} of this program lies {here}, not {type_name}"))
+                Err(format!(
+                    "at offset {offset} of this program lies {here}, not {type_name}"
+                ))
             }
         }
     }
@@ -69,15 +72,25 @@ mod tests {
     #[test]
     fn another_image_is_refused_with_the_mend() {
         let text = resolve(&entry(), ImageId([2; 32])).unwrap_err();
-        assert!(text.contains("#[remote]") && text.contains(&OWN.to_string()), "{text}");
+        assert!(
+            text.contains("#[remote]") && text.contains(&OWN.to_string()),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_wrong_offset_is_refused() {
-        let Target::Offset { offset, type_name } = entry().target else { panic!("a closure has no name") };
+        let Target::Offset { offset, type_name } = entry().target else {
+            panic!("a closure has no name")
+        };
         for wrong in [offset + 8, offset - 8, 0, i64::MIN, i64::MAX] {
-            let entry =
-                Entry { image: OWN, target: Target::Offset { offset: wrong, type_name: type_name.clone() } };
+            let entry = Entry {
+                image: OWN,
+                target: Target::Offset {
+                    offset: wrong,
+                    type_name: type_name.clone(),
+                },
+            };
             assert!(resolve(&entry, OWN).is_err(), "{wrong}");
         }
     }
@@ -85,18 +98,28 @@ mod tests {
     #[test]
     fn another_function_at_the_offset_is_refused() {
         let other = describe::map(|x: u8| x).entry(OWN);
-        let (Target::Offset { offset, .. }, Target::Offset { type_name, .. }) = (other.target, entry().target)
+        let (Target::Offset { offset, .. }, Target::Offset { type_name, .. }) =
+            (other.target, entry().target)
         else {
             panic!("a closure has no name")
         };
-        let text =
-            resolve(&Entry { image: OWN, target: Target::Offset { offset, type_name } }, OWN).unwrap_err();
+        let text = resolve(
+            &Entry {
+                image: OWN,
+                target: Target::Offset { offset, type_name },
+            },
+            OWN,
+        )
+        .unwrap_err();
         assert!(text.contains("not "), "{text}");
     }
 
     #[test]
     fn a_wrong_name_is_refused() {
-        let target = Target::Named { name: "nowhere::nothing".to_owned(), call: Call::Map };
+        let target = Target::Named {
+            name: "nowhere::nothing".to_owned(),
+            call: Call::Map,
+        };
         let text = resolve(&Entry { image: OWN, target }, OWN).unwrap_err();
         assert!(text.contains("nowhere::nothing"), "{text}");
     }

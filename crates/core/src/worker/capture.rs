@@ -46,7 +46,14 @@ impl Capture {
                     rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::RegularFile
                 })
             };
-            Stream { file: fd.ok().filter(regular), read: 0, mark: 0, punched: 0, forwarded: 0, dropped: 0 }
+            Stream {
+                file: fd.ok().filter(regular),
+                read: 0,
+                mark: 0,
+                punched: 0,
+                forwarded: 0,
+                dropped: 0,
+            }
         }
         use std::os::fd::AsFd;
         Self {
@@ -61,7 +68,14 @@ impl Capture {
     /// Passes on what has been written since the last time, as written by `count` elements from `offset` on.
     /// `over`: these elements have ended, what comes next is by others.
     #[inline]
-    pub(super) fn check(&mut self, outbox: &Outbox, page: &SharedPage, call: u64, tag: (u32, u32), over: bool) {
+    pub(super) fn check(
+        &mut self,
+        outbox: &Outbox,
+        page: &SharedPage,
+        call: u64,
+        tag: (u32, u32),
+        over: bool,
+    ) {
         for number in 0..2 {
             let stream = &self.streams[number];
             let Some(file) = &stream.file else { continue };
@@ -78,7 +92,15 @@ impl Capture {
     }
 
     #[cold]
-    fn forward(&mut self, number: usize, size: u64, outbox: &Outbox, page: &SharedPage, call: u64, tag: (u32, u32)) {
+    fn forward(
+        &mut self,
+        number: usize,
+        size: u64,
+        outbox: &Outbox,
+        page: &SharedPage,
+        call: u64,
+        tag: (u32, u32),
+    ) {
         let stream = &mut self.streams[number];
         if size < stream.read {
             (stream.read, stream.mark, stream.punched) = (size, size, size);
@@ -86,7 +108,9 @@ impl Capture {
         let Some(file) = &stream.file else { return };
         self.buffer.resize(PIECE, 0);
         while stream.read < size && stream.forwarded < MAX_OUTPUT {
-            let want = (size - stream.read).min(MAX_OUTPUT - stream.forwarded).min(PIECE as u64) as usize;
+            let want = (size - stream.read)
+                .min(MAX_OUTPUT - stream.forwarded)
+                .min(PIECE as u64) as usize;
             match rustix::io::pread(file, &mut self.buffer[..want], stream.read) {
                 Ok(0) => break,
                 Ok(read) => {
@@ -173,7 +197,11 @@ pub fn join_tails(stdout: &[u8], stderr: &[u8]) -> String {
             text.push('\n');
         }
         // Cut in the middle of a character, the first bytes are no character.
-        let start = bytes.iter().take(3).take_while(|&&byte| byte & 0xc0 == 0x80).count();
+        let start = bytes
+            .iter()
+            .take(3)
+            .take_while(|&&byte| byte & 0xc0 == 0x80)
+            .count();
         text.push_str(&String::from_utf8_lossy(&bytes[start..]));
     }
     // Replaced bytes grow.
@@ -188,8 +216,13 @@ mod tests {
     fn tails_share_the_room() {
         let (a, b) = (vec![b'a'; 10_000], vec![b'b'; 10_000]);
         let both = join_tails(&a, &b);
-        assert!(both.len() <= MAX_TAIL && both.matches('a').count() >= 2000 && both.matches('b').count() >= 2000);
-        assert_eq!(join_tails(b"x", &b), format!("{}", "b".repeat(MAX_TAIL)).replacen("bb", "x\n", 1)[..].to_owned());
+        assert!(
+            both.len() <= MAX_TAIL && both.matches('a').count() >= 2000 && both.matches('b').count() >= 2000
+        );
+        assert_eq!(
+            join_tails(b"x", &b),
+            format!("{}", "b".repeat(MAX_TAIL)).replacen("bb", "x\n", 1)[..].to_owned()
+        );
         assert_eq!(join_tails(b"out", b"err"), "out\nerr");
         assert_eq!(join_tails(b"", b""), "");
     }

@@ -31,7 +31,10 @@ pub struct Chunk<'a> {
 
 impl std::fmt::Debug for Chunk<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Chunk").field("job", &self.job.id).field("run", self.run).finish_non_exhaustive()
+        f.debug_struct("Chunk")
+            .field("job", &self.job.id)
+            .field("run", self.run)
+            .finish_non_exhaustive()
     }
 }
 
@@ -44,7 +47,10 @@ pub(super) struct Inputs<'a> {
 
 impl<'a> Inputs<'a> {
     pub(super) fn new(run: &'a Run) -> Self {
-        Self { rest: &run.inputs, passed: 0 }
+        Self {
+            rest: &run.inputs,
+            passed: 0,
+        }
     }
 
     /// The input of an element; ask in ascending order. `None` if the bytes are not the records they should be.
@@ -71,7 +77,12 @@ impl Chunk<'_> {
         let threads = (self.run.concurrency.min(self.run.count) as usize).min(SLOTS);
         if threads <= 1 {
             let mut inputs = Inputs::new(self.run);
-            return self.work(0, true, || self.host.control.claim().map(|i| (i, inputs.get(i))), &apply);
+            return self.work(
+                0,
+                true,
+                || self.host.control.claim().map(|i| (i, inputs.get(i))),
+                &apply,
+            );
         }
         let inputs = Mutex::new(Inputs::new(self.run));
         let next = || {
@@ -84,7 +95,9 @@ impl Chunk<'_> {
         };
         std::thread::scope(|scope| {
             for slot in 1..threads {
-                let thread = std::thread::Builder::new().name("task".to_owned()).stack_size(self.host.stack);
+                let thread = std::thread::Builder::new()
+                    .name("task".to_owned())
+                    .stack_size(self.host.stack);
                 if let Err(error) = thread.spawn_scoped(scope, move || work(slot)) {
                     // Fewer threads do the same work.
                     eprintln!("rustwren: cannot start a thread for tasks: {error}");
@@ -153,7 +166,10 @@ impl Chunk<'_> {
             let still = self.first_running(slot, element);
             host.check_output(self.run.call, host.page.started(), still);
         }
-        if host.outbox.result(&host.page, self.run.call, element, scratch, now) {
+        if host
+            .outbox
+            .result(&host.page, self.run.call, element, scratch, now)
+        {
             host.flusher.results_wait();
         }
         if let Some(slot) = slot {
@@ -172,7 +188,10 @@ impl Chunk<'_> {
         if self.run.concurrency <= 1 {
             return started;
         }
-        let busy = page.busy().map(|busy| busy.element).filter(|&i| slot.is_some() && i != element);
+        let busy = page
+            .busy()
+            .map(|busy| busy.element)
+            .filter(|&i| slot.is_some() && i != element);
         let parked = page.parked().filter(|&i| i != element);
         busy.chain(parked).min().unwrap_or(started)
     }
@@ -183,20 +202,30 @@ impl Chunk<'_> {
             Err(failure) => failure,
             Ok(()) => TaskFailure::new(
                 FailureKind::Output,
-                format!("it takes {} bytes, and one result may take {MAX_RECORDS}", scratch.len()),
+                format!(
+                    "it takes {} bytes, and one result may take {MAX_RECORDS}",
+                    scratch.len()
+                ),
             ),
         };
-        self.host.add_tail(self.run.call, self.host.page.started(), &mut failure);
+        self.host
+            .add_tail(self.run.call, self.host.page.started(), &mut failure);
         scratch.clear();
         let appended = append_result(scratch, ResultTag::Failure, |out| codec::encode(&failure, out));
-        debug_assert!(appended.is_ok(), "a failure can be encoded: its type has only plain fields");
+        debug_assert!(
+            appended.is_ok(),
+            "a failure can be encoded: its type has only plain fields"
+        );
     }
 }
 
 /// The supervisor has sent something else than so many input records.
 #[cold]
 pub(super) fn malformed() -> TaskFailure {
-    TaskFailure::new(FailureKind::Input, "the invocation's inputs are not as many records as it says")
+    TaskFailure::new(
+        FailureKind::Input,
+        "the invocation's inputs are not as many records as it says",
+    )
 }
 
 /// Appends a result that is encoded already.

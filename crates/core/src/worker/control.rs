@@ -90,7 +90,10 @@ impl Control {
     /// of its business.
     pub(super) fn hand_back(&self, call: u64, outbox: &Outbox) {
         let mut queue = lock(&self.queue);
-        let position = queue.messages.iter().position(|m| matches!(m, Down::Run(run) if run.call == call));
+        let position = queue
+            .messages
+            .iter()
+            .position(|m| matches!(m, Down::Run(run) if run.call == call));
         if let Some(position) = position {
             queue.messages.remove(position);
             outbox.returned_whole(call);
@@ -102,7 +105,10 @@ impl Control {
                     break;
                 }
                 let cut = u64::from(next) << 32 | u64::from(next);
-                match self.claims.compare_exchange_weak(claims, cut, Ordering::AcqRel, Ordering::Acquire) {
+                match self
+                    .claims
+                    .compare_exchange_weak(claims, cut, Ordering::AcqRel, Ordering::Acquire)
+                {
                     Ok(_) => {
                         outbox.returned(call, next);
                         break;
@@ -125,7 +131,15 @@ mod tests {
     use crate::protocol::message::Run;
 
     fn run(call: u64, count: u32) -> Down {
-        Down::Run(Run { call, job: 0, first: 0, attempt: 1, count, concurrency: 1, inputs: Bytes::new() })
+        Down::Run(Run {
+            call,
+            job: 0,
+            first: 0,
+            attempt: 1,
+            count,
+            concurrency: 1,
+            inputs: Bytes::new(),
+        })
     }
 
     fn outbox() -> (Outbox, std::os::unix::net::UnixStream) {

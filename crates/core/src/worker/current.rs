@@ -66,7 +66,11 @@ pub(super) fn set_job(job: Option<&Arc<JobSpec>>) {
 /// Says which element the current thread is on.
 #[inline]
 pub(super) fn enter(index: u64, attempt: u32, since: u64) {
-    ELEMENT.set(Some(Element { index, attempt, since }));
+    ELEMENT.set(Some(Element {
+        index,
+        attempt,
+        since,
+    }));
 }
 
 /// Says that the current thread is on no element.
@@ -79,5 +83,7 @@ pub(super) fn leave() {
 #[inline]
 pub(crate) fn monotonic_nanos() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+    (now.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(now.tv_nsec as u64)
 }

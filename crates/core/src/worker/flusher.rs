@@ -88,7 +88,11 @@ impl Flusher {
             }
             seen = oldest;
             if quiet > QUIET || self.state.load(Ordering::SeqCst) == DOZING {
-                let next = if host.control.running().is_some() { DOZING } else { PARKED };
+                let next = if host.control.running().is_some() {
+                    DOZING
+                } else {
+                    PARKED
+                };
                 self.state.store(next, Ordering::SeqCst);
                 // Whoever put something in line before this store found the thread awake and did not wake it.
                 if host.outbox.oldest() != 0 {

@@ -36,5 +36,8 @@ pub(super) fn failure(payload: Box<dyn Any + Send>) -> TaskFailure {
         "a value that is not a string".to_owned()
     };
     let location = LAST.with(|last| last.try_borrow_mut().ok().and_then(|mut last| last.take()));
-    TaskFailure { location, ..TaskFailure::new(FailureKind::Panic, message) }
+    TaskFailure {
+        location,
+        ..TaskFailure::new(FailureKind::Panic, message)
+    }
 }

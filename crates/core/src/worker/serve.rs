@@ -56,13 +56,17 @@ fn take_variable(name: &str) -> io::Result<String> {
 
 fn take_fd(name: &str) -> io::Result<OwnedFd> {
     let number = take_variable(name)?;
-    let number: RawFd = number.parse().map_err(|error| bad(format!("{name}={number:?}: {error}")))?;
+    let number: RawFd = number
+        .parse()
+        .map_err(|error| bad(format!("{name}={number:?}: {error}")))?;
     fd::take(number).map_err(|error| bad(format!("{name}={number}: {error}")))
 }
 
 fn set_up() -> io::Result<(&'static Host, ImageId)> {
     let image = take_variable(ENV_IMAGE)?;
-    let image: ImageId = image.parse().map_err(|error| bad(format!("{ENV_IMAGE}: {error}")))?;
+    let image: ImageId = image
+        .parse()
+        .map_err(|error| bad(format!("{ENV_IMAGE}: {error}")))?;
     let socket = take_fd(ENV_FD)?;
     let page = SharedPage::open(take_fd(ENV_PAGE_FD)?)?;
     let own = rustix::process::getpid();
@@ -72,7 +76,10 @@ fn set_up() -> io::Result<(&'static Host, ImageId)> {
     }
     let (memory, stack) = page.limits();
     if memory > 0 {
-        let limit = Rlimit { current: Some(memory), maximum: Some(memory) };
+        let limit = Rlimit {
+            current: Some(memory),
+            maximum: Some(memory),
+        };
         rustix::process::setrlimit(Resource::Data, limit)?;
     }
     let stack = if stack == 0 { DEFAULT_STACK } else { stack };
@@ -84,7 +91,11 @@ fn set_up() -> io::Result<(&'static Host, ImageId)> {
 }
 
 fn start(host: &'static Host, image: ImageId, resolve: Resolve) -> io::Result<()> {
-    let thread = |name: &str, stack| std::thread::Builder::new().name(name.to_owned()).stack_size(stack);
+    let thread = |name: &str, stack| {
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(stack)
+    };
     thread("flusher", 256 << 10).spawn(move || host.flusher.run(host))?;
     thread("task", host.stack).spawn(move || {
         // Users' code is kept apart from ours; whatever gets through to here would leave the process deaf.
@@ -93,7 +104,11 @@ fn start(host: &'static Host, image: ImageId, resolve: Resolve) -> io::Result<()
         eprintln!("rustwren: the thread that runs tasks has panicked outside of a task");
         std::process::abort();
     })?;
-    let hello = Hello { protocol: PROTOCOL, image, pid: std::process::id() };
+    let hello = Hello {
+        protocol: PROTOCOL,
+        image,
+        pid: std::process::id(),
+    };
     let mut out = Vec::new();
     Up::append_hello(&mut out, &hello).map_err(|error| bad(error.to_string()))?;
     host.outbox.send_now(&host.page, &out);
@@ -163,7 +178,14 @@ fn work(host: &'static Host, image: ImageId, resolve: Resolve) -> std::convert::
         });
         match message {
             Down::Job { key, spec, shared } => {
-                jobs.insert(key, Job { spec: Arc::from(spec), shared, opened: None });
+                jobs.insert(
+                    key,
+                    Job {
+                        spec: Arc::from(spec),
+                        shared,
+                        opened: None,
+                    },
+                );
             }
             Down::Forget { key } => {
                 let job = jobs.remove(&key);
@@ -193,7 +215,9 @@ fn call(
         host.control.finished();
         host.outbox.refused(run.call, message);
     };
-    let Some(job) = job else { return refuse("its job has not been sent") };
+    let Some(job) = job else {
+        return refuse("its job has not been sent");
+    };
     if run.count > MAX_COUNT {
         return refuse("it has too many elements");
     }
@@ -214,7 +238,12 @@ fn call(
         None => return refuse("it was not opened"),
     };
     current::set_job(Some(&job.spec));
-    let chunk = Chunk { host, runtime, job: &job.spec, run };
+    let chunk = Chunk {
+        host,
+        runtime,
+        job: &job.spec,
+        run,
+    };
     // The loops keep panics of elements to themselves; one that comes through is from around them.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (function.run)(&chunk, &**shared))) {
         eprintln!("rustwren: between tasks: {}", panics::failure(payload));
@@ -223,7 +252,8 @@ fn call(
     host.check_output(run.call, started.max(1), started);
     current::set_job(None);
     host.control.finished();
-    host.outbox.done(&host.page, run.call, monotonic_nanos().saturating_sub(begun));
+    host.outbox
+        .done(&host.page, run.call, monotonic_nanos().saturating_sub(begun));
 }
 
 fn open(
@@ -234,7 +264,8 @@ fn open(
 ) -> Result<(&'static Function, Shared), String> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let function = resolve(&spec.entry, image)?;
-        let shared = (function.open)(shared).map_err(|failure| format!("the job's shared value: {failure}"))?;
+        let shared =
+            (function.open)(shared).map_err(|failure| format!("the job's shared value: {failure}"))?;
         Ok((function, shared))
     }));
     opened.unwrap_or_else(|payload| Err(format!("the job's shared value: {}", panics::failure(payload))))
