@@ -1,5 +1,6 @@
 //! One function process: starting it, ending it, and finding out how it ended.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::{MemfdFlags, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
+use rustwren_core::env::is_withheld;
 use rustwren_core::worker::{self, MAX_TAIL, SharedPage, join_tails, read_tail};
 use tokio::io::unix::AsyncFd;
 
@@ -42,7 +44,7 @@ impl Process {
                 // Right after an image was written: another thread's fork may hold it open for a moment.
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_RETRIES => {
                     tries += 1;
-                    std::thread::sleep(BUSY_PAUSE);
+                    pause();
                 }
                 other => return other,
             }
@@ -64,10 +66,8 @@ impl Process {
         };
         let mut command = Command::new(path);
         command.arg0(name).arg(worker::ARGUMENT).process_group(0);
-        for (variable, _) in std::env::vars_os() {
-            if options.environment.removes(&variable) {
-                command.env_remove(variable);
-            }
+        for variable in withheld(options) {
+            command.env_remove(variable);
         }
         command
             .envs(options.set.iter().map(|(name, value)| (name, value)))
@@ -198,6 +198,25 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The variables of this process that function processes do not get to see.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "not one of them is read: they are passed on, or not"
+)]
+fn withheld(options: &PoolOptions) -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| is_withheld(name, &options.pass_env))
+}
+
+/// On a thread that may block.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing tells when another process closes a file"
+)]
+fn pause() {
+    std::thread::sleep(BUSY_PAUSE);
 }
 
 fn output_file(name: &str) -> io::Result<OwnedFd> {

@@ -56,9 +56,9 @@ pub(crate) struct Pieces {
 impl Pieces {
     pub(crate) fn add(&mut self, key: usize) {
         if self.one.is_none() {
-            self.one = Some(key)
+            self.one = Some(key);
         } else {
-            self.more.push(key)
+            self.more.push(key);
         }
     }
 

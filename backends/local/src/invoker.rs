@@ -12,7 +12,7 @@ use rustwren_core::image::{ImageId, image_key};
 use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Reply};
 use rustwren_core::storage::Storage;
 use rustwren_runtime::image_cache::{CachedImage, ImageCache};
-use rustwren_runtime::{EnvironmentPolicy, Pool, PoolOptions, Program};
+use rustwren_runtime::{Pool, PoolOptions, Program};
 use tokio::sync::OnceCell;
 
 use crate::config::{ComputeConfig, ImageMode};
@@ -87,7 +87,7 @@ impl LocalInvoker {
         options.memory_limit = config.memory_limit;
         options.stack_size = config.stack_size as u64;
         options.start_timeout = config.start_timeout;
-        options.environment = EnvironmentPolicy { keep: config.pass_env.clone(), ..EnvironmentPolicy::default() };
+        options.pass_env.clone_from(&config.pass_env);
         options.depth = env::worker_depth();
         Ok(Started { pool: Pool::new(options, Some(Arc::clone(&self.options.storage))), _image: cached })
     }

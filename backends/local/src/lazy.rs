@@ -25,15 +25,21 @@ pub struct LazyDirectory {
 impl LazyDirectory {
     /// The storage below this directory.
     pub fn new(root: PathBuf) -> Self {
-        Self { root, opened: OnceCell::new() }
+        Self {
+            root,
+            opened: OnceCell::new(),
+        }
     }
 
     async fn open(&self) -> StorageResult<&DirectoryStorage> {
         let open = || async {
             let root = self.root.clone();
-            tokio::task::spawn_blocking(move || DirectoryStorage::open(root)).await.map_err(|error| {
-                BackendError::new(ErrorClass::Internal, "opening a storage did not end well").with_source(error)
-            })?
+            tokio::task::spawn_blocking(move || DirectoryStorage::open(root))
+                .await
+                .map_err(|error| {
+                    BackendError::new(ErrorClass::Internal, "opening a storage did not end well")
+                        .with_source(error)
+                })?
         };
         self.opened.get_or_try_init(open).await
     }
@@ -67,7 +73,9 @@ impl Storage for LazyDirectory {
 
     fn list(&self, prefix: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
         let prefix = prefix.to_owned();
-        stream::once(async move { Ok::<_, BackendError>(self.open().await?.list(&prefix)) }).try_flatten().boxed()
+        stream::once(async move { Ok::<_, BackendError>(self.open().await?.list(&prefix)) })
+            .try_flatten()
+            .boxed()
     }
 
     async fn delete(&self, key: &Key) -> StorageResult<()> {

@@ -161,6 +161,7 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
                     Ok(())
                 });
             }
+            #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
             fn open(shared: &[u8]) -> Result<Shared, TaskFailure> {
                 assert_ne!(shared, b"panic", "cannot open this");
                 Ok(Box::new(shared.to_vec()))

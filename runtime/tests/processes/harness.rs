@@ -19,6 +19,7 @@ use rustwren_runtime::{Pool, PoolOptions};
 
 pub(crate) type Test = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
 
+/// The tests of a module, by name.
 #[macro_export]
 macro_rules! tests {
     ($($name:ident),* $(,)?) => {
@@ -29,7 +30,9 @@ macro_rules! tests {
 pub(crate) fn main(tests: &[Test]) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.iter().any(|arg| arg == "--list") {
-        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        for (name, _) in tests {
+            println!("{name}: test");
+        }
         return ExitCode::SUCCESS;
     }
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
@@ -47,7 +50,7 @@ pub(crate) fn main(tests: &[Test]) -> ExitCode {
             .unwrap();
         // The limit is for a supervisor that hangs; no test depends on it.
         let limited =
-            || runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test()).await });
+            || runtime.block_on(async { tokio::time::timeout(Duration::from_mins(1), test()).await });
         let passed = matches!(catch_unwind(AssertUnwindSafe(limited)), Ok(Ok(())));
         println!(
             "test {name} ... {} ({:?})",

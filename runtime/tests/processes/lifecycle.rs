@@ -1,6 +1,5 @@
 //! Processes come and go.
 
-use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,7 +127,7 @@ async fn silent_program() {
 
 async fn program_not_there() {
     let pool = pool_with(1, |options| {
-        options.program = Program::Path("/nowhere/at/all".into())
+        options.program = Program::Path("/nowhere/at/all".into());
     });
     let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"]))
         .await
@@ -142,11 +141,6 @@ async fn environment_is_cleaned() {
         options.set.push(("GIVEN".into(), "yes".into()));
         options.depth = 2;
     });
-    assert!(
-        pool.options()
-            .environment
-            .removes(OsStr::new("AWS_SECRET_ACCESS_KEY"))
-    );
     let names = [
         "GIVEN",
         "RUSTWREN_WORKER_FD",

@@ -188,9 +188,10 @@ pub fn read_tail(file: &OwnedFd, from: u64, to: u64) -> Vec<u8> {
 
 /// One text of at most [`MAX_TAIL`] bytes from the ends of stdout and stderr. Both get a half if they need it.
 pub fn join_tails(stdout: &[u8], stderr: &[u8]) -> String {
-    let half = MAX_TAIL / 2;
-    let err = stderr.len().min(MAX_TAIL - stdout.len().min(half));
-    let out = stdout.len().min(MAX_TAIL - err);
+    // One byte is for a line end between them.
+    let room = MAX_TAIL - 1;
+    let err = stderr.len().min(room - stdout.len().min(room / 2));
+    let out = stdout.len().min(room - err);
     let mut text = String::new();
     for bytes in [&stdout[stdout.len() - out..], &stderr[stderr.len() - err..]] {
         if !text.is_empty() && !text.ends_with('\n') {
@@ -221,7 +222,7 @@ mod tests {
         );
         assert_eq!(
             join_tails(b"x", &b),
-            format!("{}", "b".repeat(MAX_TAIL)).replacen("bb", "x\n", 1)[..].to_owned()
+            "b".repeat(MAX_TAIL).replacen("bb", "x\n", 1)
         );
         assert_eq!(join_tails(b"out", b"err"), "out\nerr");
         assert_eq!(join_tails(b"", b""), "");
