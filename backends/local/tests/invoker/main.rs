@@ -22,6 +22,7 @@ use rustwren_local::config::{COMPUTE, ComputeConfig};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
 
 /// Puts the shared value before each input.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of `Resolve`")]
 fn resolve(_: &Entry, _: ImageId) -> Result<&'static Function, String> {
     #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
     fn open(shared: &[u8]) -> Result<Shared, TaskFailure> {
