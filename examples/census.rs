@@ -23,12 +23,7 @@ async fn main() -> rustwren::Result<()> {
     let executor = Executor::connect().await?;
     let inputs: Vec<RawPath> = crates.iter().map(|path| RawPath::from(&**path)).collect();
     let mut reports = executor.map(survey, inputs).label("census").await?;
-    reports.sort_by(|a, b| {
-        b.counts
-            .lines
-            .cmp(&a.counts.lines)
-            .then_with(|| a.name.cmp(&b.name))
-    });
+    reports.sort_by(|a, b| b.counts.lines.cmp(&a.counts.lines).then_with(|| a.name.cmp(&b.name)));
     print!("{}", table(&reports));
     Ok(())
 }
@@ -37,13 +32,8 @@ fn folder() -> rustwren::Result<PathBuf> {
     if let Some(folder) = std::env::args_os().nth(1) {
         return Ok(folder.into());
     }
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "cargo's variable, not one of RustWren's"
-    )]
-    let cargo_home = std::env::var_os("CARGO_HOME")
-        .filter(|value| !value.is_empty())
-        .map(PathBuf::from);
+    #[expect(clippy::disallowed_methods, reason = "cargo's variable, not one of RustWren's")]
+    let cargo_home = std::env::var_os("CARGO_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
     cargo_home
         .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
         .map(|home| home.join("registry/src"))
@@ -67,31 +57,18 @@ fn table(reports: &[Report]) -> String {
     for report in reports {
         total.add(&report.counts);
     }
-    let mut rows: Vec<_> = reports
-        .iter()
-        .take(SHOWN)
-        .map(|report| row(&report.name, &report.counts))
-        .collect();
+    let mut rows: Vec<_> =
+        reports.iter().take(SHOWN).map(|report| row(&report.name, &report.counts)).collect();
     if reports.len() > SHOWN {
         rows.push(row("...", &Counts::default()).map(|cell| if cell == "0" { String::new() } else { cell }));
     }
     rows.push(row(&format!("all {}", reports.len()), &total));
     let width = terminal_size::terminal_size().map_or(100, |(width, _)| usize::from(width.0));
-    layout(
-        ["crate", "files", "lines", "tests", "unsafe", "unparsed"],
-        &rows,
-        width,
-    )
+    layout(["crate", "files", "lines", "tests", "unsafe", "unparsed"], &rows, width)
 }
 
 fn row(name: &str, counts: &Counts) -> [String; 6] {
-    let Counts {
-        files,
-        unparsed,
-        lines,
-        tests,
-        unsafes,
-    } = counts;
+    let Counts { files, unparsed, lines, tests, unsafes } = counts;
     let [files, lines, tests, unsafes, unparsed] =
         [files, lines, tests, unsafes, unparsed].map(|n| thousands(*n));
     [name.to_owned(), files, lines, tests, unsafes, unparsed]

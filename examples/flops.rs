@@ -20,10 +20,7 @@ async fn main() -> rustwren::Result<()> {
     let alone = executor.call(run, load).await?;
     println!("one worker:   {:8.2} GFLOP/s", alone.gflops());
 
-    let loads = (0..tasks).map(move |i| Load {
-        seed: load.seed.wrapping_add(i),
-        ..load
-    });
+    let loads = (0..tasks).map(move |i| Load { seed: load.seed.wrapping_add(i), ..load });
     let started = Instant::now();
     let measured = executor.map(run, loads).label("flops").chunk_size(1).await?;
     let seconds = started.elapsed().as_secs_f64();
@@ -45,16 +42,7 @@ fn options() -> Result<(u64, Load), String> {
         return Err("TASKS, SIZE and REPEATS are at least 1".to_owned());
     }
     if size > 16_384 {
-        return Err(format!(
-            "SIZE: {size}: a task holds three matrices; at most 16384 (6 GiB) is possible"
-        ));
+        return Err(format!("SIZE: {size}: a task holds three matrices; at most 16384 (6 GiB) is possible"));
     }
-    Ok((
-        tasks,
-        Load {
-            size,
-            repeats,
-            seed: 1,
-        },
-    ))
+    Ok((tasks, Load { size, repeats, seed: 1 }))
 }

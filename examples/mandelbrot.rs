@@ -23,29 +23,18 @@ async fn main() -> rustwren::Result<()> {
     let (view, file) =
         options().map_err(|message| rustwren::Error::new(rustwren::ErrorKind::Config, message))?;
     let executor = Executor::connect().await?;
-    let mut job = executor
-        .map(draw, bands(view, ROWS_PER_BAND))
-        .label("mandelbrot")
-        .spawn()
-        .await?;
+    let mut job = executor.map(draw, bands(view, ROWS_PER_BAND)).label("mandelbrot").spawn().await?;
     let mut picture = Picture::new(view);
     while let Some(band) = job.next().await {
         let (_, pixels) = band?;
         picture.add(&pixels);
     }
-    File::create(&file)
-        .and_then(|out| picture.write_png(BufWriter::new(out)))
-        .map_err(|error| {
-            let message = format!("{} could not be written: {error}", file.display());
-            rustwren::Error::new(rustwren::ErrorKind::Config, message)
-                .with_hint("name another file as the third argument")
-        })?;
-    println!(
-        "{} holds {} by {} pixels",
-        file.display(),
-        view.width,
-        view.height
-    );
+    File::create(&file).and_then(|out| picture.write_png(BufWriter::new(out))).map_err(|error| {
+        let message = format!("{} could not be written: {error}", file.display());
+        rustwren::Error::new(rustwren::ErrorKind::Config, message)
+            .with_hint("name another file as the third argument")
+    })?;
+    println!("{} holds {} by {} pixels", file.display(), view.width, view.height);
     Ok(())
 }
 
@@ -59,8 +48,6 @@ fn options() -> Result<(View, PathBuf), String> {
             "WIDTH and HEIGHT: {width} by {height} pixels; between 1 and {MAX_PIXELS} are possible"
         ));
     }
-    let file = args
-        .get(2)
-        .map_or_else(|| PathBuf::from("mandelbrot.png"), PathBuf::from);
+    let file = args.get(2).map_or_else(|| PathBuf::from("mandelbrot.png"), PathBuf::from);
     Ok((View::whole(width, height), file))
 }

@@ -16,10 +16,7 @@ async fn main() -> rustwren::Result<()> {
         options().map_err(|message| rustwren::Error::new(rustwren::ErrorKind::Config, message))?;
     let executor = Executor::connect().await?;
     let batches = pi::batches(points, POINTS_PER_TASK, seed);
-    let count = executor
-        .map_reduce(pi::sample, pi::add, batches)
-        .label("pi")
-        .await?;
+    let count = executor.map_reduce(pi::sample, pi::add, batches).label("pi").await?;
     println!(
         "pi is {:.6} give or take {:.6}, from {} points",
         count.pi(),

@@ -11,9 +11,6 @@ use rustwren::prelude::*;
 async fn main() -> rustwren::Result<()> {
     let executor = Executor::connect().await?;
     let squares = executor.map(|x: u64| x * x, 0..1_000).label("squares").await?;
-    println!(
-        "the squares of 0 to 999 add up to {}",
-        squares.iter().sum::<u64>()
-    );
+    println!("the squares of 0 to 999 add up to {}", squares.iter().sum::<u64>());
     Ok(())
 }

@@ -13,9 +13,7 @@ where
         return Ok(default);
     };
     let given = given.to_string_lossy();
-    given
-        .parse()
-        .map_err(|error| format!("{name}: {given:?}: {error}"))
+    given.parse().map_err(|error| format!("{name}: {given:?}: {error}"))
 }
 
 #[cfg(test)]

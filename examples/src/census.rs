@@ -108,40 +108,23 @@ pub fn survey(folder: RawPath) -> Report {
             }
         }
     }
-    let name = folder
-        .file_name()
-        .map_or_else(|| folder.to_string_lossy(), |name| name.to_string_lossy());
-    Report {
-        name: name.into_owned(),
-        counts,
-    }
+    let name = folder.file_name().map_or_else(|| folder.to_string_lossy(), |name| name.to_string_lossy());
+    Report { name: name.into_owned(), counts }
 }
 
 fn count_file(path: &Path) -> Counts {
     let Ok(bytes) = fs::read(path) else {
-        return Counts {
-            files: 1,
-            unparsed: 1,
-            ..Counts::default()
-        };
+        return Counts { files: 1, unparsed: 1, ..Counts::default() };
     };
     match String::from_utf8(bytes) {
         Ok(text) => count_text(&text),
-        Err(_) => Counts {
-            files: 1,
-            unparsed: 1,
-            ..Counts::default()
-        },
+        Err(_) => Counts { files: 1, unparsed: 1, ..Counts::default() },
     }
 }
 
 /// Counts what is in one file's text.
 pub fn count_text(text: &str) -> Counts {
-    let mut counts = Counts {
-        files: 1,
-        lines: text.lines().count() as u64,
-        ..Counts::default()
-    };
+    let mut counts = Counts { files: 1, lines: text.lines().count() as u64, ..Counts::default() };
     match syn::parse_file(text) {
         Ok(file) => Counter(&mut counts).visit_file(&file),
         Err(_) => counts.unparsed = 1,
@@ -205,27 +188,13 @@ mod tests {
                         #[tokio::test] async fn b() { unsafe { h() } }\n\
                         fn c() {}\n\
                     }\n";
-        let expected = Counts {
-            files: 1,
-            unparsed: 0,
-            lines: 10,
-            tests: 2,
-            unsafes: 6,
-        };
+        let expected = Counts { files: 1, unparsed: 0, lines: 10, tests: 2, unsafes: 6 };
         assert_eq!(count_text(text), expected);
     }
 
     #[test]
     fn a_file_that_is_not_rust_is_counted_as_such() {
-        assert_eq!(
-            count_text("fn {"),
-            Counts {
-                files: 1,
-                unparsed: 1,
-                lines: 1,
-                ..Counts::default()
-            }
-        );
+        assert_eq!(count_text("fn {"), Counts { files: 1, unparsed: 1, lines: 1, ..Counts::default() });
     }
 
     #[test]
@@ -242,16 +211,7 @@ mod tests {
         let found = crates_in(registry.path()).unwrap();
         assert_eq!(found, [package]);
         let report = survey(RawPath::from(&*found[0]));
-        assert_eq!(
-            report.counts,
-            Counts {
-                files: 2,
-                unparsed: 1,
-                lines: 1,
-                tests: 0,
-                unsafes: 0
-            }
-        );
+        assert_eq!(report.counts, Counts { files: 2, unparsed: 1, lines: 1, tests: 0, unsafes: 0 });
         assert!(report.name.starts_with("caf"));
         assert!(crates_in(&registry.path().join("missing")).is_err());
     }

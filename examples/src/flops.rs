@@ -86,11 +86,7 @@ pub fn run(load: Load) -> Measured {
         std::hint::black_box(&mut c);
     }
     let seconds = started.elapsed().as_secs_f64();
-    Measured {
-        operations: load.operations(),
-        seconds,
-        checksum: c.iter().sum(),
-    }
+    Measured { operations: load.operations(), seconds, checksum: c.iter().sum() }
 }
 
 #[cfg(test)]
@@ -121,11 +117,7 @@ mod tests {
 
     #[test]
     fn a_run_counts_its_operations() {
-        let load = Load {
-            size: 10,
-            repeats: 3,
-            seed: 1,
-        };
+        let load = Load { size: 10, repeats: 3, seed: 1 };
         let measured = run(load);
         assert!((measured.operations - 6_000.0).abs() < 1e-9);
         assert!((measured.checksum - run(load).checksum).abs() < 1e-12);
@@ -134,14 +126,6 @@ mod tests {
 
     #[test]
     fn an_empty_matrix_is_no_work() {
-        assert!(
-            run(Load {
-                size: 0,
-                repeats: 1,
-                seed: 1
-            })
-            .operations
-                < 1.0
-        );
+        assert!(run(Load { size: 0, repeats: 1, seed: 1 }).operations < 1.0);
     }
 }

@@ -24,14 +24,7 @@ pub struct View {
 impl View {
     /// The whole set, with so many pixels.
     pub fn whole(width: u32, height: u32) -> Self {
-        Self {
-            width,
-            height,
-            center_re: -0.65,
-            center_im: 0.0,
-            span: 3.2,
-            max_steps: 1_000,
-        }
+        Self { width, height, center_re: -0.65, center_im: 0.0, span: 3.2, max_steps: 1_000 }
     }
 
     fn point(&self, x: u32, y: u32) -> (f64, f64) {
@@ -68,11 +61,7 @@ pub fn bands(view: View, rows: u32) -> Vec<Band> {
     let rows = rows.max(1);
     (0..view.height)
         .step_by(rows as usize)
-        .map(|top| Band {
-            view,
-            top,
-            rows: rows.min(view.height - top),
-        })
+        .map(|top| Band { view, top, rows: rows.min(view.height - top) })
         .collect()
 }
 
@@ -119,10 +108,7 @@ pub struct Picture {
 impl Picture {
     /// A black picture.
     pub fn new(view: View) -> Self {
-        Self {
-            view,
-            rgb: vec![0; view.width as usize * view.height as usize * 3],
-        }
+        Self { view, rgb: vec![0; view.width as usize * view.height as usize * 3] }
     }
 
     /// Puts a band where it belongs. What would lie outside of the picture is left out.
@@ -158,16 +144,9 @@ mod tests {
 
     #[test]
     fn bands_in_any_order_make_the_same_png() {
-        let view = View {
-            max_steps: 50,
-            ..View::whole(31, 17)
-        };
+        let view = View { max_steps: 50, ..View::whole(31, 17) };
         let mut whole = Picture::new(view);
-        whole.add(&draw(Band {
-            view,
-            top: 0,
-            rows: 17,
-        }));
+        whole.add(&draw(Band { view, top: 0, rows: 17 }));
         let mut pieces = Picture::new(view);
         let bands = bands(view, 5);
         assert_eq!(bands.iter().map(|b| b.rows).collect::<Vec<_>>(), [5, 5, 5, 2]);

@@ -37,10 +37,7 @@ impl Count {
 pub fn batches(points: u64, per_batch: u64, seed: u64) -> Vec<Batch> {
     let per_batch = per_batch.max(1);
     (0..points.div_ceil(per_batch))
-        .map(|i| Batch {
-            seed: seed.wrapping_add(i),
-            points: per_batch.min(points - i * per_batch),
-        })
+        .map(|i| Batch { seed: seed.wrapping_add(i), points: per_batch.min(points - i * per_batch) })
         .collect()
 }
 
@@ -53,10 +50,7 @@ pub fn sample(batch: Batch) -> Count {
             x * x + y * y <= 1.0
         })
         .count();
-    Count {
-        inside: inside as u64,
-        points: batch.points,
-    }
+    Count { inside: inside as u64, points: batch.points }
 }
 
 /// The reducer: all counts as one.
@@ -89,11 +83,7 @@ mod tests {
         assert_eq!(sample(batches[3]), counts[3]);
         let all = add(counts);
         assert_eq!(all.points, 400_000);
-        assert!(
-            (all.pi() - std::f64::consts::PI).abs() < 5.0 * all.standard_error(),
-            "{}",
-            all.pi()
-        );
+        assert!((all.pi() - std::f64::consts::PI).abs() < 5.0 * all.standard_error(), "{}", all.pi());
         assert!(all.standard_error() < 0.003);
     }
 }

@@ -22,10 +22,7 @@ pub fn layout<const N: usize>(header: [&str; N], rows: &[[String; N]], width: us
             // Writing to a string cannot fail.
             if i == 0 {
                 text.push_str(&cut(cell, width));
-                text.extend(std::iter::repeat_n(
-                    ' ',
-                    width.saturating_sub(cell.chars().count()),
-                ));
+                text.extend(std::iter::repeat_n(' ', width.saturating_sub(cell.chars().count())));
             } else if write!(text, "  {cell:>width$}").is_err() {
                 return;
             }
@@ -66,10 +63,8 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_the_first_gives_way() {
-        let rows = [
-            ["short".to_owned(), "1".to_owned()],
-            ["a-very-long-name".to_owned(), "1 000".to_owned()],
-        ];
+        let rows =
+            [["short".to_owned(), "1".to_owned()], ["a-very-long-name".to_owned(), "1 000".to_owned()]];
         assert_eq!(
             layout(["name", "lines"], &rows, 80),
             "name              lines\nshort                 1\na-very-long-name  1 000\n"
@@ -78,10 +73,7 @@ mod tests {
             layout(["name", "lines"], &rows, 15),
             "name      lines\nshort         1\na-very-…  1 000\n"
         );
-        assert_eq!(
-            layout(["name", "lines"], &rows, 0),
-            "name  lines\nsho…      1\na-v…  1 000\n"
-        );
+        assert_eq!(layout(["name", "lines"], &rows, 0), "name  lines\nsho…      1\na-v…  1 000\n");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use rustwren_core::protocol::records::append_input;
 use rustwren_core::worker::{Chunk, Function, Shared, serve};
 use rustwren_runtime::{Pool, PoolOptions};
 
+#[expect(clippy::unnecessary_wraps, reason = "the signature of `Resolve`")]
 fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
     #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
     fn open(_: &[u8]) -> Result<Shared, TaskFailure> {
@@ -108,7 +109,7 @@ async fn measure(pool: &Pool, name: &str, total: u64, chunk: u32, at_once: usize
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    if std::env::var_os(rustwren_core::worker::ENV_FD).is_some() {
+    if rustwren_core::env::is_worker() {
         serve(resolve);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -35,7 +35,9 @@ impl State {
     /// Fetches back half of what waits at the process with the longest line. Whether any waits anywhere.
     fn fetch_waiting(&mut self, now: Instant) -> bool {
         let lines = self.workers.iter().enumerate().filter(|(_, w)| w.status == Status::Ready);
-        let Some((index, worker)) = lines.max_by_key(|(_, w)| w.pipeline.len()) else { return false };
+        let Some((index, worker)) = lines.max_by_key(|(_, w)| w.pipeline.len()) else {
+            return false;
+        };
         let waiting = worker.pipeline.len().saturating_sub(1);
         if waiting == 0 {
             return false;
@@ -45,7 +47,9 @@ impl State {
         }
         let keys: Vec<usize> = worker.pipeline.iter().copied().skip(1 + waiting / 2).collect();
         for key in keys {
-            let Some(piece) = self.pieces.get_mut(key) else { continue };
+            let Some(piece) = self.pieces.get_mut(key) else {
+                continue;
+            };
             let worker = &mut self.workers[index];
             if !piece.asked_back && piece.call.is_some() {
                 piece.asked_back = true;
@@ -63,7 +67,9 @@ impl State {
         let mut later = false;
         for (index, worker) in self.workers.iter().enumerate() {
             let head = worker.pipeline.front().filter(|_| worker.status == Status::Ready && worker.sent > 0);
-            let Some((key, piece)) = head.and_then(|&key| Some((key, self.pieces.get(key)?))) else { continue };
+            let Some((key, piece)) = head.and_then(|&key| Some((key, self.pieces.get(key)?))) else {
+                continue;
+            };
             let Some(page) = &worker.page else { continue };
             let started = if page.call() == piece.id { page.started() } else { 0 };
             let left = piece.count.saturating_sub(started);
@@ -90,7 +96,9 @@ impl State {
     /// Ends a process that is inside an element for longer than allowed, or inside one that nobody waits for.
     pub(crate) fn check(&mut self, index: usize, now: Instant) {
         let worker = &self.workers[index];
-        let Some(page) = worker.page.clone().filter(|_| worker.status == Status::Ready) else { return };
+        let Some(page) = worker.page.clone().filter(|_| worker.status == Status::Ready) else {
+            return;
+        };
         let limit_of = |piece: usize| {
             let call = self.pieces.get(piece)?.call.and_then(|call| self.calls.get(call))?;
             call.job.task_timeout
@@ -104,7 +112,9 @@ impl State {
         let mut verdict = None;
         let clock = monotonic_nanos();
         for busy in page.busy() {
-            let Some(key) = self.piece_key(busy.call).filter(|key| worker.pipeline.contains(key)) else { continue };
+            let Some(key) = self.piece_key(busy.call).filter(|key| worker.pipeline.contains(key)) else {
+                continue;
+            };
             if self.pieces.get(key).is_some_and(|piece| piece.call.is_none()) {
                 verdict = Some(Kill::Cancelled);
                 break;
@@ -112,12 +122,12 @@ impl State {
             let Some(limit) = limit_of(key) else { continue };
             let gone = Duration::from_nanos(clock.saturating_sub(busy.since));
             let end = limit.saturating_add(TIMEOUT_GRACE);
-            if gone >= end {
+            let Some(left) = end.checked_sub(gone).filter(|left| !left.is_zero()) else {
                 verdict =
                     Some(Kill::TimedOut { call: busy.call, element: busy.element, since: busy.since, limit });
                 break;
-            }
-            next = Some(next.map_or(end - gone, |next| next.min(end - gone)));
+            };
+            next = Some(next.map_or(left, |next| next.min(left)));
         }
         if verdict.is_none() && worker.pipeline.iter().all(orphan) {
             // Only what nobody waits for is left, and it has had time to be given back.
@@ -127,7 +137,8 @@ impl State {
             self.end_process(index, why);
             return;
         }
-        self.workers[index].check_at = next.and_then(|next| now.checked_add(next.max(Duration::from_millis(1))));
+        self.workers[index].check_at =
+            next.and_then(|next| now.checked_add(next.max(Duration::from_millis(1))));
     }
 
     /// What the process is to be told about a piece.

@@ -17,7 +17,9 @@ impl State {
 
     /// Ends what is left of a call without telling anybody.
     pub(crate) fn abandon(&mut self, key: usize) {
-        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
         let pieces = std::mem::take(&mut call.pieces);
         for piece in pieces.iter() {
             self.orphan(piece);
@@ -25,7 +27,9 @@ impl State {
     }
 
     fn orphan(&mut self, key: usize) {
-        let Some(piece) = self.pieces.get_mut(key) else { return };
+        let Some(piece) = self.pieces.get_mut(key) else {
+            return;
+        };
         piece.call = None;
         piece.inputs = Vec::new();
         // Queued ones are dropped when their turn comes.
@@ -33,7 +37,9 @@ impl State {
         let id = piece.id;
         let now = Instant::now();
         let worker = &mut self.workers[index];
-        let Some(position) = worker.pipeline.iter().position(|&k| k == key) else { return };
+        let Some(position) = worker.pipeline.iter().position(|&k| k == key) else {
+            return;
+        };
         if position >= worker.sent {
             self.unline(index, key, now);
             self.pieces.try_remove(key);

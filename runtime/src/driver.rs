@@ -181,7 +181,10 @@ impl Connection {
             (worker.notify.clone(), worker.process.as_ref().and_then(|process| process.exit_watch().ok()))
         });
         loop {
-            let Some(wake_at) = prepare(inner, index, output) else { return End::Ours };
+            let wake_at = match prepare(inner, index, output) {
+                Next::End => return End::Ours,
+                Next::WaitUntil(at) => at,
+            };
             if output.write(&writing).is_err() {
                 return End::Closed;
             }
@@ -247,12 +250,19 @@ fn take_in(inner: &Inner, index: usize, frames: &mut FrameBuffer) {
     });
 }
 
-/// Writes down what is to be sent to the process. `None`: nothing any more, it is to end. Otherwise the time by
-/// which to look again.
-fn prepare(inner: &Inner, index: usize, output: &mut Output) -> Option<Option<Instant>> {
+/// What a driver does next.
+enum Next {
+    /// The process is to end.
+    End,
+    /// Send, and look again when something happens, or by this time.
+    WaitUntil(Option<Instant>),
+}
+
+/// Writes down what is to be sent to the process.
+fn prepare(inner: &Inner, index: usize, output: &mut Output) -> Next {
     inner.with(|state| {
         if state.closed || state.workers[index].status == Status::Ending {
-            return None;
+            return Next::End;
         }
         let worker = &mut state.workers[index];
         for key in worker.forget.drain(..) {
@@ -289,7 +299,7 @@ fn prepare(inner: &Inner, index: usize, output: &mut Output) -> Option<Option<In
         if state.workers[index].pipeline.is_empty() {
             state.workers[index].check_at = None;
         }
-        Some([look, state.workers[index].check_at].into_iter().flatten().min())
+        Next::WaitUntil([look, state.workers[index].check_at].into_iter().flatten().min())
     })
 }
 
@@ -325,7 +335,7 @@ async fn bury(inner: &Inner, index: usize, mut connection: Connection, end: End)
         _ if page.is_disconnected() || (kill.is_none() && by_itself.is_none()) => {
             (FailureKind::Connection, "it closed its connection to the supervisor".to_owned())
         }
-        _ => classify(status, &log_tail),
+        _ => classify(status, &process.last_errors()),
     };
     let death = Death {
         kind,
@@ -368,10 +378,10 @@ fn take_in_last(inner: &Inner, index: usize, frames: &mut FrameBuffer) {
 }
 
 /// What a process did that ended like this.
-fn classify(status: Option<ExitStatus>, log_tail: &str) -> (FailureKind, String) {
+fn classify(status: Option<ExitStatus>, errors: &str) -> (FailureKind, String) {
     let aborted = status.and_then(|status| status.signal()) == Some(rustix::process::Signal::ABORT.as_raw());
     let last = |text: &str| {
-        let line = log_tail.lines().rev().find(|line| line.contains(text));
+        let line = errors.lines().rev().find(|line| line.contains(text));
         line.map(|line| line.trim().to_owned())
     };
     if aborted && let Some(line) = last("has overflowed its stack") {
@@ -389,9 +399,15 @@ fn classify(status: Option<ExitStatus>, log_tail: &str) -> (FailureKind, String)
 
 /// Passes on what the process has written and not sent on any more.
 fn last_output(state: &mut crate::state::State, process: &Process, death: &Death) {
-    let Some(key) = state.piece_key(death.call) else { return };
-    let Some(piece) = state.pieces.get(key) else { return };
-    let Some(call) = piece.call.and_then(|call| state.calls.get(call)) else { return };
+    let Some(key) = state.piece_key(death.call) else {
+        return;
+    };
+    let Some(piece) = state.pieces.get(key) else {
+        return;
+    };
+    let Some(call) = piece.call.and_then(|call| state.calls.get(call)) else {
+        return;
+    };
     let element = death.busy.first().map(|busy| busy.element);
     let (offset, count) = match (element, death.busy.len()) {
         (Some(element), 1) => (element, 1),
@@ -403,7 +419,8 @@ fn last_output(state: &mut crate::state::State, process: &Process, death: &Death
         let mut from = forwarded;
         let end = size.min(mark.saturating_add(MAX_OUTPUT));
         let mut tell = |bytes: bytes::Bytes| {
-            let line = LogLine { offset: piece.offset.saturating_add(offset), count, stderr: stream == 1, bytes };
+            let line =
+                LogLine { offset: piece.offset.saturating_add(offset), count, stderr: stream == 1, bytes };
             state.told.push(Told::Log(call.events.clone(), call.invocation, line));
         };
         while from < end {

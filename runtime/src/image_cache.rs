@@ -105,15 +105,8 @@ impl ImageCache {
     /// A cache in this folder, which is made when it is first needed. `max_bytes` bounds the unpacked images
     /// in it, apart from those in use; a single larger one is refused.
     pub fn new(dir: impl Into<PathBuf>, max_bytes: u64) -> Self {
-        let shared = Shared {
-            dir: dir.into(),
-            max_bytes,
-            images: Mutex::default(),
-            room: Mutex::default(),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
+        let shared = Shared { dir: dir.into(), max_bytes, images: Mutex::default(), room: Mutex::default() };
+        Self { shared: Arc::new(shared) }
     }
 
     /// The image as a file, fetched from `key` in `storage` unless it is here already.
@@ -146,11 +139,9 @@ impl ImageCache {
         work: impl FnOnce(&Shared) -> Result<T, BackendError> + Send + 'static,
     ) -> Result<T, BackendError> {
         let shared = Arc::clone(&self.shared);
-        tokio::task::spawn_blocking(move || work(&shared))
-            .await
-            .map_err(|error| {
-                BackendError::new(ErrorClass::Internal, "the image cache stopped").with_source(error)
-            })?
+        tokio::task::spawn_blocking(move || work(&shared)).await.map_err(|error| {
+            BackendError::new(ErrorClass::Internal, "the image cache stopped").with_source(error)
+        })?
     }
 }
 
@@ -162,11 +153,7 @@ impl Shared {
     /// Makes the folder, and makes sure that it is this user's alone.
     fn prepare(&self) -> Result<(), BackendError> {
         let dir = &self.dir;
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(MODE)
-            .create(dir)
-            .map_err(|e| disk("make", dir, e))?;
+        fs::DirBuilder::new().recursive(true).mode(MODE).create(dir).map_err(|e| disk("make", dir, e))?;
         let meta = fs::metadata(dir).map_err(|e| disk("look at", dir, e))?;
         if meta.uid() != rustix::process::geteuid().as_raw() {
             let message = format!("the image cache {} belongs to another user", dir.display());
@@ -209,13 +196,7 @@ impl Shared {
                 break;
             }
             touch(&file.0, &path);
-            return Ok(Some((
-                CachedImage {
-                    path,
-                    _in_use: Arc::new(file),
-                },
-                identity,
-            )));
+            return Ok(Some((CachedImage { path, _in_use: Arc::new(file) }, identity)));
         }
         tracing::warn!(path = %path.display(), "an image in the cache is not what it should be; fetching it again");
         remove(&path)?;
@@ -251,16 +232,8 @@ impl Shared {
         let reader = InUse::new(reader, &path);
         let meta = reader.0.metadata().map_err(|e| disk("look at", file.path(), e))?;
         let written = file.into_temp_path();
-        written
-            .persist(&path)
-            .map_err(|e| disk("write", &path, e.error))?;
-        Ok((
-            CachedImage {
-                path,
-                _in_use: Arc::new(reader),
-            },
-            (meta.dev(), meta.ino()),
-        ))
+        written.persist(&path).map_err(|e| disk("write", &path, e.error))?;
+        Ok((CachedImage { path, _in_use: Arc::new(reader) }, (meta.dev(), meta.ino())))
     }
 
     /// Evicts the least recently used images until `size` more bytes fit, and what dead processes left.
@@ -336,10 +309,7 @@ fn now() -> SystemTime {
 /// Opens a file to read, but not what a symbolic link leads to, and without waiting for the other end of a pipe.
 fn open(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    File::options()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
+    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
 /// Whether a file is a program that only this user can have written.

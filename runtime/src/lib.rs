@@ -17,5 +17,5 @@ mod rope;
 mod settle;
 mod state;
 
-pub use options::{EnvironmentPolicy, PoolOptions, Program};
+pub use options::{PoolOptions, Program};
 pub use pool::Pool;

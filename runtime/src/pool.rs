@@ -67,12 +67,21 @@ impl Pool {
     /// The ids of the processes that are there now.
     pub fn pids(&self) -> Vec<u32> {
         self.inner.with(|state| {
-            state.workers.iter().filter_map(|w| w.process.as_ref()).map(crate::process::Process::pid).collect()
+            state
+                .workers
+                .iter()
+                .filter_map(|w| w.process.as_ref())
+                .map(crate::process::Process::pid)
+                .collect()
         })
     }
 
     /// Runs an invocation: [`rustwren_core::invoker::Invoker::invoke`]. Dropping the future cancels it.
-    pub async fn invoke(&self, invocation: Invocation, events: &Arc<dyn Events>) -> Result<Reply, BackendError> {
+    pub async fn invoke(
+        &self,
+        invocation: Invocation,
+        events: &Arc<dyn Events>,
+    ) -> Result<Reply, BackendError> {
         let fetching = Instant::now();
         let inputs = match invocation.inputs {
             Payload::Inline(rope) => rope,
@@ -97,7 +106,10 @@ impl Pool {
         let queued_at = Instant::now();
         let submitted = self.inner.with(|state| {
             if state.closed {
-                return Err(BackendError::new(ErrorClass::Cancelled, "the pool of function processes is closed"));
+                return Err(BackendError::new(
+                    ErrorClass::Cancelled,
+                    "the pool of function processes is closed",
+                ));
             }
             let key = job_key(state, &invocation.job, shared);
             let call = state.calls.insert(Call {
@@ -126,7 +138,9 @@ impl Pool {
         });
         let mut waiting = Waiting { pool: self, call: Some(submitted?) };
         poll_fn(|cx| {
-            let Some(key) = waiting.call else { return Poll::Pending };
+            let Some(key) = waiting.call else {
+                return Poll::Pending;
+            };
             let outcome = self.inner.with(|state| {
                 let call = state.calls.get_mut(key)?;
                 if call.outcome.is_none() {
@@ -177,7 +191,10 @@ impl Pool {
 
     async fn fetch(&self, key: &str, offset: u64, len: u64) -> Result<Vec<Bytes>, BackendError> {
         let storage = self.storage.as_ref().ok_or_else(|| {
-            BackendError::new(ErrorClass::Misconfigured, format!("{key} lies in storage, and none is configured"))
+            BackendError::new(
+                ErrorClass::Misconfigured,
+                format!("{key} lies in storage, and none is configured"),
+            )
         })?;
         let end = offset.checked_add(len).ok_or_else(|| {
             BackendError::new(ErrorClass::Invalid, format!("bytes {offset} and {len} more of {key}"))

@@ -1,5 +1,6 @@
 //! One function process: starting it, ending it, and finding out how it ended.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -11,7 +12,8 @@ use std::time::Duration;
 use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::{MemfdFlags, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
-use rustwren_core::worker::{self, SharedPage, join_tails, read_tail};
+use rustwren_core::env::is_withheld;
+use rustwren_core::worker::{self, MAX_TAIL, SharedPage, join_tails, read_tail};
 use tokio::io::unix::AsyncFd;
 
 use crate::options::{PoolOptions, Program};
@@ -42,7 +44,7 @@ impl Process {
                 // Right after an image was written: another thread's fork may hold it open for a moment.
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_RETRIES => {
                     tries += 1;
-                    std::thread::sleep(BUSY_PAUSE);
+                    pause();
                 }
                 other => return other,
             }
@@ -63,10 +65,8 @@ impl Process {
         };
         let mut command = Command::new(path);
         command.arg0(name).arg(worker::ARGUMENT).process_group(0);
-        for (variable, _) in std::env::vars_os() {
-            if options.environment.removes(&variable) {
-                command.env_remove(variable);
-            }
+        for variable in withheld(options) {
+            command.env_remove(variable);
         }
         command
             .envs(options.set.iter().map(|(name, value)| (name, value)))
@@ -105,6 +105,10 @@ impl Process {
     }
 
     /// A descriptor that becomes readable when the process has ended.
+    #[expect(
+        deprecated,
+        reason = "its replacement is unsafe for types that give a changing descriptor; this is not one"
+    )]
     pub(crate) fn exit_watch(&self) -> io::Result<AsyncFd<OwnedFd>> {
         AsyncFd::with_interest(
             rustix::process::pidfd_open(self.pid, PidfdFlags::empty())?,
@@ -152,6 +156,23 @@ impl Process {
         join_tails(&out, &err)
     }
 
+    /// The end of what it wrote to stderr: long enough for what the standard library says before it aborts, with
+    /// a backtrace behind it.
+    pub(crate) fn last_errors(&self) -> String {
+        let end = self.output_size(1);
+        let begin = self.page.output(1).0.max(end.saturating_sub(64 << 10));
+        let mut text = Vec::new();
+        while begin + (text.len() as u64) < end {
+            let from = begin + text.len() as u64;
+            let piece = read_tail(&self.output[1], from, end.min(from + MAX_TAIL as u64));
+            if piece.is_empty() {
+                break;
+            }
+            text.extend(piece);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     pub(crate) fn output_size(&self, stream: usize) -> u64 {
         rustix::fs::fstat(&self.output[stream]).map_or(0, |stat| stat.st_size as u64)
     }
@@ -161,6 +182,19 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The variables of this process that function processes do not get to see.
+#[expect(clippy::disallowed_methods, reason = "not one of them is read: they are passed on, or not")]
+fn withheld(options: &PoolOptions) -> impl Iterator<Item = OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    names.filter(|name| is_withheld(name, &options.pass_env))
+}
+
+/// On a thread that may block.
+#[expect(clippy::disallowed_methods, reason = "nothing tells when another process closes a file")]
+fn pause() {
+    std::thread::sleep(BUSY_PAUSE);
 }
 
 fn output_file(name: &str) -> io::Result<OwnedFd> {

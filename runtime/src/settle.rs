@@ -32,7 +32,9 @@ pub(crate) struct Death {
 impl State {
     /// Ends a call: its caller gets this.
     pub(crate) fn resolve(&mut self, key: usize, outcome: Result<Reply, BackendError>) {
-        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
         if call.outcome.is_none() {
             call.outcome = Some(outcome);
             if let Some(waker) = call.waker.take() {
@@ -58,13 +60,14 @@ impl State {
 
     /// A call may be over: if no piece of it is left.
     pub(crate) fn settle(&mut self, key: usize) {
-        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
         if !call.pieces.is_empty() || call.outcome.is_some() {
             return;
         }
-        let stopped = (call.incomplete || !call.failed.is_empty() || !call.suspects.is_empty()).then(|| Stopped {
-            failed: std::mem::take(&mut call.failed),
-            suspects: std::mem::take(&mut call.suspects),
+        let stopped = (call.incomplete || !call.failed.is_empty() || !call.suspects.is_empty()).then(|| {
+            Stopped { failed: std::mem::take(&mut call.failed), suspects: std::mem::take(&mut call.suspects) }
         });
         let reply = Reply { results: std::mem::take(&mut call.results), stopped, usage: call.usage };
         self.resolve(key, Ok(reply));
@@ -72,7 +75,9 @@ impl State {
 
     /// Passes on results of a call that goes on.
     pub(crate) fn tell_results(&mut self, key: usize) {
-        let Some(call) = self.calls.get_mut(key) else { return };
+        let Some(call) = self.calls.get_mut(key) else {
+            return;
+        };
         for batch in call.results.drain(..) {
             self.told.push(Told::Results(call.events.clone(), call.invocation, batch));
         }
@@ -81,7 +86,9 @@ impl State {
     /// Takes a piece out of its process's line. Whether it was there.
     pub(crate) fn unline(&mut self, index: usize, key: usize, now: Instant) -> bool {
         let worker = &mut self.workers[index];
-        let Some(position) = worker.pipeline.iter().position(|&k| k == key) else { return false };
+        let Some(position) = worker.pipeline.iter().position(|&k| k == key) else {
+            return false;
+        };
         worker.pipeline.remove(position);
         if position < worker.sent {
             worker.sent -= 1;
@@ -95,7 +102,9 @@ impl State {
     /// Elements of a piece from `from` on come back from a process: they queue again, in as many parts as there
     /// are processes to take them.
     pub(crate) fn take_back(&mut self, key: usize, from: u32) -> Result<(), &'static str> {
-        let Some(piece) = self.pieces.get_mut(key) else { return Ok(()) };
+        let Some(piece) = self.pieces.get_mut(key) else {
+            return Ok(());
+        };
         if from > piece.count {
             return Err("it gives back elements that it was not given");
         }
@@ -103,7 +112,9 @@ impl State {
         piece.asked_back = false;
         piece.count = from;
         let (call, offset) = (piece.call, piece.offset + from);
-        let Some(call) = call.filter(|_| rest > 0) else { return Ok(()) };
+        let Some(call) = call.filter(|_| rest > 0) else {
+            return Ok(());
+        };
         let mut tail = std::mem::take(&mut piece.inputs);
         let Some(head) = split_front(&mut tail, from) else {
             self.fail_call(call, malformed());
@@ -142,7 +153,8 @@ impl State {
         (worker.kill, worker.check_at, worker.cold, worker.page) = (None, None, None, None);
         worker.finished = 0;
 
-        let running = line[..sent].iter().position(|&key| self.pieces.get(key).is_some_and(|p| p.id == death.call));
+        let running =
+            line[..sent].iter().position(|&key| self.pieces.get(key).is_some_and(|p| p.id == death.call));
         for (position, &key) in line.iter().enumerate().rev() {
             // Calls run in the order in which they were sent: behind the one begun last, none has begun.
             if position >= sent || running.is_none_or(|running| position > running) {
@@ -153,7 +165,9 @@ impl State {
                 }
                 continue;
             }
-            let Some(piece) = self.drop_piece(key) else { continue };
+            let Some(piece) = self.drop_piece(key) else {
+                continue;
+            };
             let Some(call) = piece.call else { continue };
             if running == Some(position) {
                 self.blame(call, &piece, death);
@@ -176,7 +190,9 @@ impl State {
 
     /// Says which elements of the piece that was running killed its process.
     fn blame(&mut self, call: usize, piece: &Piece, death: &Death) {
-        let Some(call) = self.calls.get_mut(call) else { return };
+        let Some(call) = self.calls.get_mut(call) else {
+            return;
+        };
         let failure = |kind: FailureKind| TaskFailure {
             log_tail: death.log_tail.clone(),
             ..TaskFailure::new(kind, death.message.clone())
@@ -208,7 +224,8 @@ impl State {
             }
             _ => {
                 guilty.retain(|&element| !piece.has_result(element));
-                let named = guilty.iter().map(|element| (piece.offset + element, failure(death.kind.clone())));
+                let named =
+                    guilty.iter().map(|element| (piece.offset + element, failure(death.kind.clone())));
                 call.suspects.extend(named);
             }
         }
@@ -217,7 +234,9 @@ impl State {
     /// Ends all calls that wait in the queue, unless a process is there that could take them.
     pub(crate) fn fail_waiting(&mut self, error: impl Fn() -> BackendError) {
         for key in std::mem::take(&mut self.queue) {
-            let Some(piece) = self.drop_piece(key) else { continue };
+            let Some(piece) = self.drop_piece(key) else {
+                continue;
+            };
             if let Some(call) = piece.call {
                 self.fail_call(call, error());
             }

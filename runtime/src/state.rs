@@ -55,7 +55,11 @@ pub(crate) struct Pieces {
 
 impl Pieces {
     pub(crate) fn add(&mut self, key: usize) {
-        if self.one.is_none() { self.one = Some(key) } else { self.more.push(key) }
+        if self.one.is_none() {
+            self.one = Some(key);
+        } else {
+            self.more.push(key);
+        }
     }
 
     pub(crate) fn remove(&mut self, key: usize) {
@@ -192,7 +196,9 @@ impl Worker {
         match self.pace {
             None => 1,
             Some(nanos) if nanos > LONG_NANOS => 1,
-            Some(nanos) => usize::try_from(AHEAD_NANOS / nanos.max(1)).unwrap_or(MAX_AHEAD).clamp(2, MAX_AHEAD),
+            Some(nanos) => {
+                usize::try_from(AHEAD_NANOS / nanos.max(1)).unwrap_or(MAX_AHEAD).clamp(2, MAX_AHEAD)
+            }
         }
     }
 }
@@ -297,7 +303,8 @@ impl State {
                 continue;
             }
             let ready = self.workers.iter().enumerate().filter(|(_, w)| w.status == Status::Ready);
-            let best = ready.filter(|(_, w)| w.pipeline.len() < w.depth()).min_by_key(|(_, w)| w.pipeline.len());
+            let best =
+                ready.filter(|(_, w)| w.pipeline.len() < w.depth()).min_by_key(|(_, w)| w.pipeline.len());
             let best = best.map(|(index, worker)| (index, worker.pipeline.len()));
             if best.is_none_or(|(_, load)| load > 0) {
                 self.want_process();
@@ -325,7 +332,9 @@ impl State {
         let worker = &mut self.workers[index];
         worker.pipeline.push_back(piece);
         worker.notify.notify_one();
-        let Some(piece) = self.pieces.get_mut(piece) else { return };
+        let Some(piece) = self.pieces.get_mut(piece) else {
+            return;
+        };
         piece.worker = Some(index);
         if let Some(call) = piece.call.and_then(|call| self.calls.get(call))
             && let Some(limit) = call.job.task_timeout
@@ -342,15 +351,20 @@ impl State {
     pub(crate) fn new_head(&mut self, index: usize, now: Instant) {
         let worker = &mut self.workers[index];
         worker.head_since = now;
-        let Some(piece) = worker.pipeline.front().and_then(|&key| self.pieces.get(key)) else { return };
-        let Some(call) = piece.call.and_then(|call| self.calls.get_mut(call)) else { return };
+        let Some(piece) = worker.pipeline.front().and_then(|&key| self.pieces.get(key)) else {
+            return;
+        };
+        let Some(call) = piece.call.and_then(|call| self.calls.get_mut(call)) else {
+            return;
+        };
         if let Some(took) = worker.cold.take() {
             call.usage.cold = true;
             call.usage.start += took;
         }
         if !call.told_started {
             call.told_started = true;
-            call.usage.queued = now.saturating_duration_since(call.queued_at).saturating_sub(call.usage.start);
+            call.usage.queued =
+                now.saturating_duration_since(call.queued_at).saturating_sub(call.usage.start);
             self.told.push(Told::Started(call.events.clone(), call.invocation));
         }
     }

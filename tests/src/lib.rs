@@ -38,7 +38,8 @@ pub fn main(backends: &[Backend]) -> ExitCode {
         for &(name, run) in suite::ALL.iter().flat_map(|tests| tests.iter()) {
             let gap = backend.gaps.iter().find(|(gap, _)| *gap == name);
             let trial = Trial::test(format!("{}::{name}", backend.name), move || {
-                let executor = block_on((backend.connect)()).map_err(|error| Failed::from(error.to_string()))?;
+                let executor =
+                    block_on((backend.connect)()).map_err(|error| Failed::from(error.to_string()))?;
                 block_on(run(executor));
                 Ok(())
             });

@@ -15,10 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-testkit", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-runtime"]),
-    (
-        "rustwren",
-        &["rustwren-core", "rustwren-macros", "rustwren-local"],
-    ),
+    ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
     ("rustwren-tests", &["rustwren", "rustwren-core"]),
@@ -52,24 +49,14 @@ fn findings(package: &Package, members: &[&str], arrows: &Arrows) -> Vec<String>
         )];
     };
     let mut out = Vec::new();
-    for dependency in package
-        .dependencies
-        .iter()
-        .filter(|d| members.contains(&d.name.as_str()))
-    {
+    for dependency in package.dependencies.iter().filter(|d| members.contains(&d.name.as_str())) {
         let to = dependency.name.as_str();
         if to == TESTKIT {
             if dependency.kind != DependencyKind::Development && name != TESTS {
-                out.push(format!(
-                    "{manifest}: {TESTKIT} is for tests only: move it to [dev-dependencies]"
-                ));
+                out.push(format!("{manifest}: {TESTKIT} is for tests only: move it to [dev-dependencies]"));
             }
         } else if !allowed.contains(&to) {
-            let allowed = if allowed.is_empty() {
-                "none of ours".to_owned()
-            } else {
-                allowed.join(", ")
-            };
+            let allowed = if allowed.is_empty() { "none of ours".to_owned() } else { allowed.join(", ") };
             out.push(format!(
                 "{manifest}: {name} must not depend on {to} (allowed: {allowed}): move the code to where both can \
                  reach it, or put a trait in rustwren-core between them"
@@ -86,10 +73,7 @@ fn dependencies_follow_the_arrows() {
     let members: Vec<&str> = packages.iter().map(|p| p.name.as_str()).collect();
     let arrows: Arrows = ARROWS.iter().copied().collect();
 
-    let mut found: Vec<String> = packages
-        .iter()
-        .flat_map(|p| findings(p, &members, &arrows))
-        .collect();
+    let mut found: Vec<String> = packages.iter().flat_map(|p| findings(p, &members, &arrows)).collect();
     for name in arrows.keys().filter(|name| !members.contains(name)) {
         found.push(format!(
             "tests/tests/arrows.rs: no crate is called {name} any more: remove its row from ARROWS"
@@ -104,18 +88,12 @@ fn wrong_arrows_are_found() {
     let metadata = metadata();
     let packages = metadata.workspace_packages();
     let members: Vec<&str> = packages.iter().map(|p| p.name.as_str()).collect();
-    let local = packages
-        .iter()
-        .find(|p| p.name.as_str() == "rustwren-local")
-        .unwrap();
+    let local = packages.iter().find(|p| p.name.as_str() == "rustwren-local").unwrap();
 
     let strict: Arrows = [("rustwren-local", &["rustwren-core"][..])].into();
     let found = findings(local, &members, &strict);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(
-        found[0].contains("rustwren-local must not depend on rustwren-runtime"),
-        "{found:?}"
-    );
+    assert!(found[0].contains("rustwren-local must not depend on rustwren-runtime"), "{found:?}");
 
     let found = findings(local, &members, &Arrows::new());
     assert!(found[0].contains("has no arrows"), "{found:?}");

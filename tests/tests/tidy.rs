@@ -1,11 +1,7 @@
 //! Rules of the house that no compiler checks. `CONTRIBUTING.md` has the reasons; each finding here names its
 //! place and its mend.
 
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test says what went wrong by failing"
-)]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test says what went wrong by failing")]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,10 +17,8 @@ use tokens::{lines_of, tokens};
 const MAX_LINES: usize = 450;
 
 /// Files that may be longer, each with the reason.
-const LONG_FILES: &[(&str, &str)] = &[(
-    "crates/core/src/config/tests.rs",
-    "one short case after the other over one module's whole surface",
-)];
+const LONG_FILES: &[(&str, &str)] =
+    &[("crates/core/src/config/tests.rs", "one short case after the other over one module's whole surface")];
 
 /// Where `unsafe` lives.
 const RAW: &str = "crates/core/src/raw/";
@@ -46,12 +40,8 @@ const HOSTS: &[&str] = &[
 ];
 
 /// Folders that exist on one machine only.
-const HOME_FOLDERS: &[&str] = &[
-    concat!("/ho", "me/"),
-    concat!("/Us", "ers/"),
-    concat!("/ro", "ot/"),
-    concat!("/wo", "rk/"),
-];
+const HOME_FOLDERS: &[&str] =
+    &[concat!("/ho", "me/"), concat!("/Us", "ers/"), concat!("/ro", "ot/"), concat!("/wo", "rk/")];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -64,22 +54,14 @@ fn files() -> Vec<String> {
         .current_dir(root())
         .output()
         .expect("the tidy tests list the project's files with git: install git");
-    assert!(
-        output.status.success(),
-        "git ls-files: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "git ls-files: {}", String::from_utf8_lossy(&output.stderr));
     let files: Vec<String> = String::from_utf8(output.stdout)
         .expect("file names are UTF-8")
         .split_terminator('\0')
         .filter(|name| root().join(name).is_file())
         .map(str::to_owned)
         .collect();
-    assert!(
-        files.len() > 20,
-        "git lists {} files: is this a clone?",
-        files.len()
-    );
+    assert!(files.len() > 20, "git lists {} files: is this a clone?", files.len());
     files
 }
 
@@ -94,11 +76,7 @@ fn read(name: &str) -> String {
 /// Runs a check over every Rust file and fails with all findings at once.
 fn check_rust_files(check: fn(&str, &str) -> Vec<String>) {
     let names = files().into_iter().filter(|name| has_extension(name, "rs"));
-    none(
-        &names
-            .flat_map(|name| check(&name, &read(&name)))
-            .collect::<Vec<_>>(),
-    );
+    none(&names.flat_map(|name| check(&name, &read(&name))).collect::<Vec<_>>());
 }
 
 #[track_caller]
@@ -108,10 +86,7 @@ fn none(findings: &[String]) {
 
 fn length_findings(name: &str, text: &str) -> Vec<String> {
     let lines = text.lines().count();
-    let reason = LONG_FILES
-        .iter()
-        .find(|(file, _)| *file == name)
-        .map(|(_, reason)| reason);
+    let reason = LONG_FILES.iter().find(|(file, _)| *file == name).map(|(_, reason)| reason);
     match (lines > MAX_LINES, reason) {
         (true, None) => vec![format!(
             "{name}:{MAX_LINES}: {lines} lines, the limit is {MAX_LINES}: split it by what it does, or list it in \
@@ -140,11 +115,7 @@ fn leftover_findings(name: &str, text: &str) -> Vec<String> {
     let tokens = tokens(name, text);
     ["todo", "unimplemented", "dbg"]
         .into_iter()
-        .flat_map(|word| {
-            lines_of(&tokens, &[word, "!"])
-                .into_iter()
-                .map(move |line| (word, line))
-        })
+        .flat_map(|word| lines_of(&tokens, &[word, "!"]).into_iter().map(move |line| (word, line)))
         .map(|(word, line)| {
             format!("{name}:{line}: `{word}!` is left over: write what belongs here, or remove it")
         })
@@ -167,10 +138,7 @@ fn replay_findings(name: &str, text: &str) -> Vec<String> {
     let mut out = Vec::new();
     for (sequence, mend) in banned {
         for line in lines_of(&tokens, sequence) {
-            out.push(format!(
-                "{name}:{line}: `{}` breaks replay: {mend}",
-                sequence.concat()
-            ));
+            out.push(format!("{name}:{line}: `{}` breaks replay: {mend}", sequence.concat()));
         }
     }
     // `fastrand::u64(..)` and its like draw from a generator of the thread's own.
@@ -282,9 +250,7 @@ fn decisions_are_indexed() {
         .collect();
     for page in &pages {
         if !index.contains(&format!("]({page})")) {
-            found.push(format!(
-                "docs/decisions/{page}:1: not in the index: add a row to {INDEX}"
-            ));
+            found.push(format!("docs/decisions/{page}:1: not in the index: add a row to {INDEX}"));
         }
     }
     for (number, line) in index.lines().enumerate() {
@@ -306,12 +272,7 @@ fn code_map(text: &str) -> Vec<(usize, Vec<String>)> {
         .enumerate()
         .filter(|(_, line)| line.starts_with("| `"))
         .filter_map(|(i, line)| Some((i + 1, line.split('|').nth(1)?)))
-        .map(|(line, cell)| {
-            (
-                line,
-                cell.split('`').skip(1).step_by(2).map(str::to_owned).collect(),
-            )
-        })
+        .map(|(line, cell)| (line, cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()))
         .collect()
 }
 
@@ -319,23 +280,14 @@ fn code_map(text: &str) -> Vec<(usize, Vec<String>)> {
 fn the_code_map_is_true() {
     const MAP: &str = "docs/architecture.md";
     let rows = code_map(&read(MAP));
-    assert!(
-        rows.len() > 5,
-        "{MAP}: the code map's rows should start with a path in backquotes"
-    );
+    assert!(rows.len() > 5, "{MAP}: the code map's rows should start with a path in backquotes");
     let mut found = Vec::new();
     let mut named = BTreeSet::new();
     for (line, paths) in rows {
         // Further paths of a row may be written relative to the first one's folder.
-        let beside = Path::new(&paths[0])
-            .parent()
-            .map(Path::to_owned)
-            .unwrap_or_default();
+        let beside = Path::new(&paths[0]).parent().map(Path::to_owned).unwrap_or_default();
         for path in paths {
-            match [PathBuf::from(&path), beside.join(&path)]
-                .into_iter()
-                .find(|p| root().join(p).exists())
-            {
+            match [PathBuf::from(&path), beside.join(&path)].into_iter().find(|p| root().join(p).exists()) {
                 Some(path) => drop(named.insert(path.to_string_lossy().trim_end_matches('/').to_owned())),
                 None => {
                     found.push(format!(
@@ -347,13 +299,8 @@ fn the_code_map_is_true() {
     }
     for manifest in files().iter().filter(|name| name.ends_with("/Cargo.toml")) {
         let folder = manifest.trim_end_matches("/Cargo.toml");
-        if !named
-            .iter()
-            .any(|path| path == folder || path.starts_with(&format!("{folder}/")))
-        {
-            found.push(format!(
-                "{manifest}:1: the crate is not in the code map: add a row to {MAP}"
-            ));
+        if !named.iter().any(|path| path == folder || path.starts_with(&format!("{folder}/"))) {
+            found.push(format!("{manifest}:1: the crate is not in the code map: add a row to {MAP}"));
         }
     }
     none(&found);
@@ -382,20 +329,14 @@ fn the_checks_can_fail() {
     assert_eq!(replay_findings("crates/core/src/scheduler/x.rs", clock).len(), 3);
     assert!(replay_findings("crates/core/src/clock.rs", clock).is_empty());
 
-    assert_eq!(
-        codec_findings("crates/core/src/x.rs", "use bincode::config;").len(),
-        1
-    );
+    assert_eq!(codec_findings("crates/core/src/x.rs", "use bincode::config;").len(), 1);
     assert!(codec_findings("crates/core/src/codec.rs", "use bincode::config;").is_empty());
 
     for folder in HOME_FOLDERS {
         assert_eq!(place_findings("x.md", &format!("see `{folder}you/x`")).len(), 1);
         assert!(
-            place_findings(
-                "x.md",
-                &format!("https://example.com{folder}x, a{folder}b, {folder}me")
-            )
-            .is_empty()
+            place_findings("x.md", &format!("https://example.com{folder}x, a{folder}b, {folder}me"))
+                .is_empty()
         );
     }
     for host in HOSTS {

@@ -39,12 +39,7 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             "512MB",
             "How much address space one function process may use. A task that needs more fails.",
         ),
-        KeyDoc::with_default(
-            "stack_size",
-            Kind::Size,
-            "8MiB",
-            "The stack of each thread that runs tasks.",
-        ),
+        KeyDoc::with_default("stack_size", Kind::Size, "8MiB", "The stack of each thread that runs tasks."),
         KeyDoc::with_default(
             "start_timeout",
             Kind::Duration,
@@ -116,14 +111,9 @@ impl ComputeConfig {
         }
         let memory_limit = settings.get_size("memory_limit")?;
         if memory_limit.is_some_and(|bytes| bytes < SMALLEST_MEMORY) {
-            return Err(settings.error(
-                "memory_limit",
-                "must be at least 16MiB: no program starts in less",
-            ));
+            return Err(settings.error("memory_limit", "must be at least 16MiB: no program starts in less"));
         }
-        let start_timeout = settings
-            .get_duration("start_timeout")?
-            .unwrap_or(Duration::from_secs(10));
+        let start_timeout = settings.get_duration("start_timeout")?.unwrap_or(Duration::from_secs(10));
         if start_timeout.is_zero() {
             return Err(settings.error("start_timeout", "must be more than zero"));
         }

@@ -12,7 +12,7 @@ use rustwren_core::image::{ImageId, image_key};
 use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Reply};
 use rustwren_core::storage::Storage;
 use rustwren_runtime::image_cache::{CachedImage, ImageCache};
-use rustwren_runtime::{EnvironmentPolicy, Pool, PoolOptions, Program};
+use rustwren_runtime::{Pool, PoolOptions, Program};
 use tokio::sync::OnceCell;
 
 use crate::config::{ComputeConfig, ImageMode};
@@ -37,7 +37,11 @@ pub struct LocalOptions {
 
 impl LocalOptions {
     /// As a configuration says.
-    pub fn from_config(config: ComputeConfig, settings: &Settings, storage: Arc<dyn Storage>) -> Result<Self> {
+    pub fn from_config(
+        config: ComputeConfig,
+        settings: &Settings,
+        storage: Arc<dyn Storage>,
+    ) -> Result<Self> {
         let image_dir = match config.image {
             ImageMode::Direct => None,
             ImageMode::Packed => Some(settings.cache_dir()?.join("unpacked")),
@@ -87,7 +91,7 @@ impl LocalInvoker {
         options.memory_limit = config.memory_limit;
         options.stack_size = config.stack_size as u64;
         options.start_timeout = config.start_timeout;
-        options.environment = EnvironmentPolicy { keep: config.pass_env.clone(), ..EnvironmentPolicy::default() };
+        options.pass_env.clone_from(&config.pass_env);
         options.depth = env::worker_depth();
         Ok(Started { pool: Pool::new(options, Some(Arc::clone(&self.options.storage))), _image: cached })
     }

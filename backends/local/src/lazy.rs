@@ -32,7 +32,8 @@ impl LazyDirectory {
         let open = || async {
             let root = self.root.clone();
             tokio::task::spawn_blocking(move || DirectoryStorage::open(root)).await.map_err(|error| {
-                BackendError::new(ErrorClass::Internal, "opening a storage did not end well").with_source(error)
+                BackendError::new(ErrorClass::Internal, "opening a storage did not end well")
+                    .with_source(error)
             })?
         };
         self.opened.get_or_try_init(open).await
@@ -67,7 +68,9 @@ impl Storage for LazyDirectory {
 
     fn list(&self, prefix: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
         let prefix = prefix.to_owned();
-        stream::once(async move { Ok::<_, BackendError>(self.open().await?.list(&prefix)) }).try_flatten().boxed()
+        stream::once(async move { Ok::<_, BackendError>(self.open().await?.list(&prefix)) })
+            .try_flatten()
+            .boxed()
     }
 
     async fn delete(&self, key: &Key) -> StorageResult<()> {

@@ -94,15 +94,11 @@ impl DirectoryStorage {
             let mut data = Vec::new();
             data.try_reserve_exact(usize::try_from(len).map_err(|_| too_large())?)
                 .map_err(|_| too_large())?;
-            let read = file
-                .seek(SeekFrom::Start(range.start))
-                .and_then(|_| file.take(len).read_to_end(&mut data));
+            let read =
+                file.seek(SeekFrom::Start(range.start)).and_then(|_| file.take(len).read_to_end(&mut data));
             read.map_err(|e| tree.fault(errors::errno(&e), &format!("read object {key}")))?;
             if data.len() as u64 != len {
-                let message = format!(
-                    "object {key} in {} was cut while it was read",
-                    tree.root().display()
-                );
+                let message = format!("object {key} in {} was cut while it was read", tree.root().display());
                 return Err(BackendError::new(ErrorClass::Internal, message)
                     .with_hint("nothing but this storage may write below its directory"));
             }
@@ -140,11 +136,7 @@ impl Storage for DirectoryStorage {
         blocking(move || {
             let stat = tree.stat(&key)?;
             let size = u64::try_from(stat.st_size).unwrap_or(0);
-            Ok(ObjectMeta {
-                key,
-                size,
-                modified: tree::modified(&stat),
-            })
+            Ok(ObjectMeta { key, size, modified: tree::modified(&stat) })
         })
         .await
     }

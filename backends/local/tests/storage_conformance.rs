@@ -11,10 +11,7 @@ async fn a_directory_keeps_the_contract() {
     run_all(Arc::new(DirectoryStorage::open(root.path()).unwrap()), &[]).await;
     // Nothing but the folder of temporary files is left, and nothing in that.
     let names = |dir: &std::path::Path| -> Vec<_> {
-        std::fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect()
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect()
     };
     assert_eq!(names(root.path()), [".rustwren-tmp"]);
     assert!(names(&root.path().join(".rustwren-tmp")).is_empty());

@@ -1,10 +1,6 @@
 //! What directory storage promises beyond the contract of storages.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -26,10 +22,7 @@ fn open(root: &Path) -> DirectoryStorage {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 /// Every path below a directory, sorted, without the root.
@@ -45,10 +38,7 @@ fn tree(root: &Path) -> Vec<PathBuf> {
     }
     let mut found = Vec::new();
     visit(root, &mut found);
-    let mut found: Vec<_> = found
-        .iter()
-        .map(|path| path.strip_prefix(root).unwrap().to_owned())
-        .collect();
+    let mut found: Vec<_> = found.iter().map(|path| path.strip_prefix(root).unwrap().to_owned()).collect();
     found.sort_unstable();
     found
 }
@@ -61,42 +51,21 @@ fn temporary_files(root: &Path) -> usize {
 }
 
 async fn list(storage: &DirectoryStorage) -> Vec<String> {
-    storage
-        .list_all("")
-        .await
-        .unwrap()
-        .iter()
-        .map(|object| object.key.to_string())
-        .collect()
+    storage.list_all("").await.unwrap().iter().map(|object| object.key.to_string()).collect()
 }
 
 /// Every operation on one key, with its name, as far as it failed.
 async fn failures(storage: &DirectoryStorage, key: &Key) -> Vec<(&'static str, BackendError)> {
     let data = Bytes::from_static(b"new");
     let results = [
-        (
-            "put",
-            storage.put(key, data.clone()).await.map(|()| String::new()),
-        ),
-        (
-            "put_if_absent",
-            storage
-                .put_if_absent(key, data)
-                .await
-                .map(|outcome| format!("{outcome:?}")),
-        ),
+        ("put", storage.put(key, data.clone()).await.map(|()| String::new())),
+        ("put_if_absent", storage.put_if_absent(key, data).await.map(|outcome| format!("{outcome:?}"))),
         ("get", storage.get(key).await.map(|data| format!("{data:?}"))),
-        (
-            "get_range",
-            storage.get_range(key, 0..1).await.map(|data| format!("{data:?}")),
-        ),
+        ("get_range", storage.get_range(key, 0..1).await.map(|data| format!("{data:?}"))),
         ("head", storage.head(key).await.map(|meta| format!("{meta:?}"))),
         ("delete", storage.delete(key).await.map(|()| String::new())),
     ];
-    results
-        .into_iter()
-        .filter_map(|(name, result)| Some((name, result.err()?)))
-        .collect()
+    results.into_iter().filter_map(|(name, result)| Some((name, result.err()?))).collect()
 }
 
 const ALL: [&str; 6] = ["put", "put_if_absent", "get", "get_range", "head", "delete"];
@@ -106,14 +75,8 @@ async fn objects_are_files_with_the_names_of_their_keys() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("made/when/missing");
     let storage = open(&root);
-    assert_eq!(
-        storage.location(),
-        format!("file://{}", fs::canonicalize(&root).unwrap().display())
-    );
-    storage
-        .put(&key("jobs/j1/0.bin"), Bytes::from_static(b"data"))
-        .await
-        .unwrap();
+    assert_eq!(storage.location(), format!("file://{}", fs::canonicalize(&root).unwrap().display()));
+    storage.put(&key("jobs/j1/0.bin"), Bytes::from_static(b"data")).await.unwrap();
     storage.put(&key("jobs"), Bytes::new()).await.unwrap();
     assert_eq!(fs::read(root.join("jobs%/j1%/0.bin")).unwrap(), b"data");
     storage.delete(&key("jobs/j1/0.bin")).await.unwrap();
@@ -131,25 +94,14 @@ async fn links_are_refused_whatever_the_operation() {
     symlink(outside.path().join("new"), dir.path().join("dangling")).unwrap();
     for name in ["out/secret", "out/new", "out/deep/new", "link", "dangling"] {
         let failed = failures(&storage, &key(name)).await;
-        assert_eq!(
-            failed.iter().map(|(name, _)| *name).collect::<Vec<_>>(),
-            ALL,
-            "{name}"
-        );
+        assert_eq!(failed.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ALL, "{name}");
         for (operation, error) in failed {
             assert_eq!(error.class(), ErrorClass::Denied, "{operation} {name}: {error}");
-            assert!(
-                error.hint().unwrap().contains("symbolic links"),
-                "{operation} {name}: {error:?}"
-            );
+            assert!(error.hint().unwrap().contains("symbolic links"), "{operation} {name}: {error:?}");
         }
     }
     for prefix in ["", "out", "out/", "link", "d"] {
-        assert_eq!(
-            storage.list_all(prefix).await.unwrap_err().class(),
-            ErrorClass::Denied,
-            "{prefix}"
-        );
+        assert_eq!(storage.list_all(prefix).await.unwrap_err().class(), ErrorClass::Denied, "{prefix}");
     }
     assert_eq!(storage.list_all("other").await.unwrap(), []);
     assert_eq!(fs::read(outside.path().join("secret")).unwrap(), b"secret");
@@ -221,20 +173,14 @@ async fn a_missing_root_is_no_missing_object() {
         assert_eq!(error.class(), ErrorClass::Misconfigured, "{operation}: {error}");
         assert!(error.to_string().contains("is not there"), "{error}");
     }
-    assert_eq!(
-        storage.list_all("").await.unwrap_err().class(),
-        ErrorClass::Misconfigured
-    );
+    assert_eq!(storage.list_all("").await.unwrap_err().class(), ErrorClass::Misconfigured);
     fs::create_dir(&root).unwrap();
     storage.put(&key("k"), Bytes::new()).await.unwrap();
 
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     for bad in [file.clone(), file.join("below")] {
-        assert_eq!(
-            DirectoryStorage::open(bad).unwrap_err().class(),
-            ErrorClass::Misconfigured
-        );
+        assert_eq!(DirectoryStorage::open(bad).unwrap_err().class(), ErrorClass::Misconfigured);
     }
 }
 
@@ -251,10 +197,7 @@ async fn a_cancelled_write_does_not_come_later() {
             assert!(futures_util::poll!(write).is_pending());
         }
         let seen = storage.get_opt(&key).await.unwrap();
-        assert!(
-            seen.is_none() || seen.as_ref() == Some(&old),
-            "a part of a cancelled write shows"
-        );
+        assert!(seen.is_none() || seen.as_ref() == Some(&old), "a part of a cancelled write shows");
         storage.put(&key, Bytes::from_static(b"new")).await.unwrap();
         for _ in 0..10 {
             assert_eq!(storage.get(&key).await.unwrap(), "new");
@@ -271,11 +214,7 @@ async fn leftovers_of_dead_writers_do_not_show_and_go_when_old() {
     storage.put(&key("k"), Bytes::new()).await.unwrap();
     let folder = dir.path().join(".rustwren-tmp");
     let hour = Duration::from_hours(1);
-    for (name, age) in [
-        ("1-old", hour * 25),
-        ("1-fresh", hour * 23),
-        ("1-new", Duration::ZERO),
-    ] {
+    for (name, age) in [("1-old", hour * 25), ("1-fresh", hour * 23), ("1-new", Duration::ZERO)] {
         let file = fs::File::create(folder.join(name)).unwrap();
         file.set_modified(SystemTime::now() - age).unwrap();
     }
@@ -336,14 +275,8 @@ fn a_root_that_can_only_be_read_is_read_and_not_written() {
                     assert_eq!(error.hint().is_some(), expected == ErrorClass::Denied);
                 }
             }
-            assert_eq!(
-                storage.put(&key("d/k"), Bytes::new()).await.unwrap_err().class(),
-                ErrorClass::Denied
-            );
-            assert_eq!(
-                storage.delete(&key("d/k")).await.unwrap_err().class(),
-                ErrorClass::Denied
-            );
+            assert_eq!(storage.put(&key("d/k"), Bytes::new()).await.unwrap_err().class(), ErrorClass::Denied);
+            assert_eq!(storage.delete(&key("d/k")).await.unwrap_err().class(), ErrorClass::Denied);
             assert_eq!(storage.get(&key("d/k")).await.unwrap(), "v");
         });
     });
@@ -370,10 +303,7 @@ fn what_may_not_be_read_is_denied_and_not_missing() {
                 "{name}"
             );
         }
-        assert_eq!(
-            block_on(storage.list_all("")).unwrap_err().class(),
-            ErrorClass::Denied
-        );
+        assert_eq!(block_on(storage.list_all("")).unwrap_err().class(), ErrorClass::Denied);
     });
     set_mode(&dir.path().join("dir%"), 0o755);
 }
@@ -390,16 +320,12 @@ fn a_failed_write_leaves_nothing() {
         let data = Bytes::from(vec![1; 1 << 20]);
         for name in ["d/k", "d/new", "d/new/new"] {
             assert_eq!(
-                block_on(storage.put(&key(name), data.clone()))
-                    .unwrap_err()
-                    .class(),
+                block_on(storage.put(&key(name), data.clone())).unwrap_err().class(),
                 ErrorClass::Denied
             );
         }
         assert_eq!(
-            block_on(storage.put_if_absent(&key("d/x"), data))
-                .unwrap_err()
-                .class(),
+            block_on(storage.put_if_absent(&key("d/x"), data)).unwrap_err().class(),
             ErrorClass::Denied
         );
     });

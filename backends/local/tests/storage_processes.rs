@@ -1,10 +1,6 @@
 //! Many processes and many storages over one directory.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "helpers of tests fail as tests do"
-)]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -23,10 +19,7 @@ const WRITERS_EACH: usize = 4;
 const ROUNDS: usize = 20;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap()
-        .block_on(future)
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
 }
 
 fn key(round: usize) -> Key {
@@ -86,10 +79,7 @@ impl Racer {
         loop {
             let line = self.output.next().expect("a racer died").unwrap();
             if let Some(writers) = line.strip_prefix("raced") {
-                return writers
-                    .split_whitespace()
-                    .map(|w| content(&name, w.parse().unwrap()))
-                    .collect();
+                return writers.split_whitespace().map(|w| content(&name, w.parse().unwrap())).collect();
             }
         }
     }
@@ -112,27 +102,15 @@ fn of_racing_processes_one_creates() {
             racer.say(round);
         }
         let winners: Vec<_> = racers.iter_mut().flat_map(Racer::winners).collect();
-        assert_eq!(
-            winners.len(),
-            1,
-            "writers that created the object in round {round}"
-        );
-        assert!(
-            block_on(storage.get(&key(round))).unwrap() == winners[0],
-            "the object is not the winner's"
-        );
+        assert_eq!(winners.len(), 1, "writers that created the object in round {round}");
+        assert!(block_on(storage.get(&key(round))).unwrap() == winners[0], "the object is not the winner's");
     }
     for mut racer in racers {
         drop(racer.child.stdin.take());
         assert!(racer.child.wait().unwrap().success());
     }
     assert_eq!(block_on(storage.list_all("")).unwrap().len(), ROUNDS);
-    assert_eq!(
-        std::fs::read_dir(dir.path().join(".rustwren-tmp"))
-            .unwrap()
-            .count(),
-        0
-    );
+    assert_eq!(std::fs::read_dir(dir.path().join(".rustwren-tmp")).unwrap().count(), 0);
 }
 
 /// Writers and deleters in the same directories: a directory that one finds empty and removes is one that
@@ -160,10 +138,7 @@ fn writes_survive_the_removal_of_empty_directories() {
                         }
                         assert_eq!(storage.get(&key).await.unwrap(), data);
                         let listed = storage.list_all("a/").await.unwrap();
-                        assert!(
-                            listed.iter().any(|object| object.key == key),
-                            "an object is not listed"
-                        );
+                        assert!(listed.iter().any(|object| object.key == key), "an object is not listed");
                         storage.delete(&key).await.unwrap();
                         assert!(!storage.exists(&key).await.unwrap());
                     }

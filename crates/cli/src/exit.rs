@@ -27,10 +27,7 @@ pub(crate) const ALL: &[(Exit, &str)] = &[
     (Exit::Usage, "wrong command line"),
     (Exit::Config, "wrong configuration"),
     (Exit::Denied, "denied: credentials or permissions"),
-    (
-        Exit::Unavailable,
-        "a provider, or the output, could not be used; try again later",
-    ),
+    (Exit::Unavailable, "a provider, or the output, could not be used; try again later"),
     (Exit::Incompatible, "the program cannot run where it is sent"),
     (Exit::Internal, "a bug in RustWren"),
     (Exit::Interrupted, "cancelled, as by Ctrl-C"),

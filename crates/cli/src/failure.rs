@@ -30,9 +30,8 @@ impl Failure {
                 let text = error.to_string();
                 let hint = error.hint();
                 // The hint is the end of the text; here it has a line of its own style.
-                let message = hint
-                    .and_then(|hint| text.strip_suffix(&format!("\nhint: {hint}")))
-                    .unwrap_or(&text);
+                let message =
+                    hint.and_then(|hint| text.strip_suffix(&format!("\nhint: {hint}"))).unwrap_or(&text);
                 output::error(message, hint);
                 Exit::of(error.kind())
             }

@@ -16,11 +16,9 @@ pub(crate) fn start(verbose: u8) -> Result<(), Failure> {
         _ => "trace",
     });
     let filter = EnvFilter::builder().parse(directives).map_err(|error| {
-        Error::new(
-            ErrorKind::Config,
-            format!("environment variable {}: {error}", env::LOG.name),
+        Error::new(ErrorKind::Config, format!("environment variable {}: {error}", env::LOG.name)).with_hint(
+            "a level (error, warn, info, debug, trace), or `target=level` pairs with commas between",
         )
-        .with_hint("a level (error, warn, info, debug, trace), or `target=level` pairs with commas between")
     })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -25,10 +25,7 @@ fn main() -> ExitCode {
     rustwren::init();
     // The panic hook has printed what happened; what is left is to end with the code for a bug of ours.
     let exit = catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-        output::error(
-            "this is a bug in RustWren",
-            Some("please report it with the lines above"),
-        );
+        output::error("this is a bug in RustWren", Some("please report it with the lines above"));
         Exit::Internal
     });
     exit.into()
@@ -54,17 +51,9 @@ fn run() -> Exit {
 fn dispatch(cli: &Cli) -> Result<(), Failure> {
     log::start(cli.verbose)?;
     match &cli.command {
-        Command::Config {
-            command: ConfigCommand::Show { json },
-        } => commands::config::show(cli, *json),
-        Command::Config {
-            command: ConfigCommand::Path,
-        } => commands::config::path(cli),
-        Command::Init {
-            provider,
-            force,
-            path,
-        } => commands::init::run(*provider, *force, path),
+        Command::Config { command: ConfigCommand::Show { json } } => commands::config::show(cli, *json),
+        Command::Config { command: ConfigCommand::Path } => commands::config::path(cli),
+        Command::Init { provider, force, path } => commands::init::run(*provider, *force, path),
         Command::Doctor { json } => commands::doctor::run(cli, *json),
         Command::Completions { shell } => commands::completions::run(*shell),
     }

@@ -18,10 +18,7 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 /// Writes data to stdout, all of it or an error.
 pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();
-    stdout
-        .write_all(bytes)
-        .and_then(|()| stdout.flush())
-        .map_err(Failure::Output)
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::Output)
 }
 
 /// Tells the user what went wrong, and the mend.

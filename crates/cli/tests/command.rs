@@ -15,9 +15,7 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
-        let place = Self {
-            dir: tempfile::tempdir().unwrap(),
-        };
+        let place = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir(place.path("work")).unwrap();
         fs::create_dir(place.path("home")).unwrap();
         place
@@ -57,13 +55,7 @@ fn stderr(output: &Output) -> &str {
 }
 
 fn assert_exit(output: &Output, code: i32) {
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "stdout: {}\nstderr: {}",
-        stdout(output),
-        stderr(output)
-    );
+    assert_eq!(output.status.code(), Some(code), "stdout: {}\nstderr: {}", stdout(output), stderr(output));
 }
 
 /// Value and origin of one key in `config show --json`.
@@ -71,16 +63,8 @@ fn shown(place: &Place, key: &str) -> (serde_json::Value, String) {
     let output = place.run(&["config", "show", "--json"]);
     assert_exit(&output, 0);
     let all: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
-    let value = all["values"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|value| value["key"] == key)
-        .unwrap();
-    (
-        value["value"].clone(),
-        value["origin"].as_str().unwrap().to_owned(),
-    )
+    let value = all["values"].as_array().unwrap().iter().find(|value| value["key"] == key).unwrap();
+    (value["value"].clone(), value["origin"].as_str().unwrap().to_owned())
 }
 
 #[test]
@@ -88,20 +72,13 @@ fn help_goes_to_stdout_and_is_what_the_reference_says() {
     let place = Place::new();
     let reference = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli.md");
     let reference = fs::read_to_string(reference).unwrap();
-    for args in [
-        vec!["--help"],
-        vec!["config", "--help"],
-        vec!["config", "show", "--help"],
-        vec!["init", "--help"],
-    ] {
+    for args in
+        [vec!["--help"], vec!["config", "--help"], vec!["config", "show", "--help"], vec!["init", "--help"]]
+    {
         let output = place.run(&args);
         assert_exit(&output, 0);
         assert_eq!(stderr(&output), "");
-        assert!(
-            reference.contains(stdout(&output).trim_end()),
-            "{args:?}:\n{}",
-            stdout(&output)
-        );
+        assert!(reference.contains(stdout(&output).trim_end()), "{args:?}:\n{}", stdout(&output));
     }
 }
 
@@ -109,61 +86,37 @@ fn help_goes_to_stdout_and_is_what_the_reference_says() {
 fn version() {
     let output = Place::new().run(&["--version"]);
     assert_exit(&output, 0);
-    assert_eq!(
-        stdout(&output),
-        concat!("rustwren ", env!("CARGO_PKG_VERSION"), "\n")
-    );
+    assert_eq!(stdout(&output), concat!("rustwren ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
 fn wrong_command_lines() {
     let place = Place::new();
-    for args in [
-        vec![],
-        vec!["frobnicate"],
-        vec!["config", "show", "--jsn"],
-        vec!["init", "--provider", "mars"],
-    ] {
+    for args in
+        [vec![], vec!["frobnicate"], vec!["config", "show", "--jsn"], vec!["init", "--provider", "mars"]]
+    {
         let output = place.run(&args);
         assert_exit(&output, 2);
         assert_eq!(stdout(&output), "", "{args:?}");
-        assert!(
-            stderr(&output).contains("Usage") || stderr(&output).contains("possible values"),
-            "{args:?}"
-        );
+        assert!(stderr(&output).contains("Usage") || stderr(&output).contains("possible values"), "{args:?}");
     }
 }
 
 #[test]
 fn show_names_origins() {
     let place = Place::new();
-    assert_eq!(
-        shown(&place, "storage.backend"),
-        ("local".into(), "default".to_owned())
-    );
+    assert_eq!(shown(&place, "storage.backend"), ("local".into(), "default".to_owned()));
     place.write("work/rustwren.toml", "[compute]\nworkers = 3\n");
     let file = place.path("work/rustwren.toml");
-    assert_eq!(
-        shown(&place, "compute.workers"),
-        (3.into(), format!("{}:2:1", file.display()))
-    );
+    assert_eq!(shown(&place, "compute.workers"), (3.into(), format!("{}:2:1", file.display())));
 
     let mut command = place.command(&["config", "show"]);
     let output = command.env("RUSTWREN__COMPUTE__WORKERS", "5").output().unwrap();
     assert_exit(&output, 0);
-    let line = stdout(&output)
-        .lines()
-        .find(|line| line.starts_with("compute.workers"))
-        .unwrap();
+    let line = stdout(&output).lines().find(|line| line.starts_with("compute.workers")).unwrap();
     assert!(line.starts_with("compute.workers = 5 "), "{line}");
-    assert!(
-        line.ends_with("# environment variable RUSTWREN__COMPUTE__WORKERS"),
-        "{line}"
-    );
-    assert!(
-        !stdout(&output).contains('\u{1b}'),
-        "no colour where there is no terminal"
-    );
+    assert!(line.ends_with("# environment variable RUSTWREN__COMPUTE__WORKERS"), "{line}");
+    assert!(!stdout(&output).contains('\u{1b}'), "no colour where there is no terminal");
     assert_eq!(stderr(&output), "");
 }
 
@@ -197,33 +150,19 @@ fn path_of_the_file() {
     assert_exit(&output, 0);
     assert_eq!(stdout(&output), "");
     let user = place.path("home/.config/rustwren/rustwren.toml");
-    assert!(
-        stderr(&output).contains(&format!("{}", user.display())),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).contains(&format!("{}", user.display())), "{}", stderr(&output));
 
     fs::create_dir_all(user.parent().unwrap()).unwrap();
     fs::write(&user, "").unwrap();
-    assert_eq!(
-        stdout(&place.run(&["config", "path"])),
-        format!("{}\n", user.display())
-    );
+    assert_eq!(stdout(&place.run(&["config", "path"])), format!("{}\n", user.display()));
 
     place.write("rustwren.toml", "");
     let parent = place.path("rustwren.toml");
-    assert_eq!(
-        stdout(&place.run(&["config", "path"])),
-        format!("{}\n", parent.display())
-    );
+    assert_eq!(stdout(&place.run(&["config", "path"])), format!("{}\n", parent.display()));
 
     place.write("work/other.toml", "");
     let other = place.path("work/other.toml");
-    let output = place
-        .command(&["config", "path"])
-        .env("RUSTWREN_CONFIG", "other.toml")
-        .output()
-        .unwrap();
+    let output = place.command(&["config", "path"]).env("RUSTWREN_CONFIG", "other.toml").output().unwrap();
     assert_eq!(stdout(&output), format!("{}\n", other.display()));
 }
 
@@ -248,24 +187,13 @@ fn a_mistake_in_the_file_shows_place_and_hint() {
 fn a_named_file_that_is_not_there() {
     let place = Place::new();
     assert_exit(&place.run(&["--config", "none.toml", "config", "show"]), 3);
-    assert_exit(
-        &place
-            .command(&["config", "path"])
-            .env("RUSTWREN_CONFIG", "none.toml")
-            .output()
-            .unwrap(),
-        3,
-    );
+    assert_exit(&place.command(&["config", "path"]).env("RUSTWREN_CONFIG", "none.toml").output().unwrap(), 3);
 }
 
 #[test]
 fn a_variable_with_one_underscore_is_warned_of() {
     let place = Place::new();
-    let output = place
-        .command(&["config", "show"])
-        .env("RUSTWREN_COMPUTE_WORKERS", "5")
-        .output()
-        .unwrap();
+    let output = place.command(&["config", "show"]).env("RUSTWREN_COMPUTE_WORKERS", "5").output().unwrap();
     assert_exit(&output, 0);
     assert!(
         stderr(&output).starts_with("warning: environment variable RUSTWREN_COMPUTE_WORKERS"),
@@ -288,27 +216,15 @@ fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
     place.write("work/rustwren.toml", "# mine\n");
     let output = place.run(&["init"]);
     assert_exit(&output, 3);
-    assert_eq!(
-        stderr(&output),
-        "error: rustwren.toml is there already\nhint: --force replaces it\n"
-    );
-    assert_eq!(
-        fs::read_to_string(place.path("work/rustwren.toml")).unwrap(),
-        "# mine\n"
-    );
+    assert_eq!(stderr(&output), "error: rustwren.toml is there already\nhint: --force replaces it\n");
+    assert_eq!(fs::read_to_string(place.path("work/rustwren.toml")).unwrap(), "# mine\n");
 
     assert_exit(&place.run(&["init", "--force"]), 0);
-    assert_eq!(
-        fs::read_to_string(place.path("work/rustwren.toml")).unwrap(),
-        written
-    );
+    assert_eq!(fs::read_to_string(place.path("work/rustwren.toml")).unwrap(), written);
 
     // Into a folder, and into one that is not there.
     assert_exit(&place.run(&["init", "../home"]), 0);
-    assert_eq!(
-        fs::read_to_string(place.path("home/rustwren.toml")).unwrap(),
-        written
-    );
+    assert_eq!(fs::read_to_string(place.path("home/rustwren.toml")).unwrap(), written);
     assert_exit(&place.run(&["init", "none/there.toml"]), 3);
 }
 
@@ -326,35 +242,18 @@ fn completions_for_every_shell() {
 #[test]
 fn a_wrong_log_filter_is_refused() {
     let place = Place::new();
-    let output = place
-        .command(&["config", "path"])
-        .env("RUSTWREN_LOG", "rustwren=loud")
-        .output()
-        .unwrap();
+    let output = place.command(&["config", "path"]).env("RUSTWREN_LOG", "rustwren=loud").output().unwrap();
     assert_exit(&output, 3);
-    assert!(
-        stderr(&output).starts_with("error: environment variable RUSTWREN_LOG: "),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).starts_with("error: environment variable RUSTWREN_LOG: "), "{}", stderr(&output));
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let place = Place::new();
-    for args in [
-        vec!["completions", "bash"],
-        vec!["config", "show"],
-        vec!["--help"],
-    ] {
+    for args in [vec!["completions", "bash"], vec!["config", "show"], vec!["--help"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = place
-            .command(&args)
-            .stdout(writer)
-            .stderr(Stdio::piped())
-            .output()
-            .unwrap();
+        let output = place.command(&args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
         assert_exit(&output, 0);
         assert_eq!(stderr(&output), "", "{args:?}");
     }
@@ -365,16 +264,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 fn a_full_disk_is_a_failure() {
     let place = Place::new();
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = place
-        .command(&["config", "show"])
-        .stdout(full)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+    let output = place.command(&["config", "show"]).stdout(full).stderr(Stdio::piped()).output().unwrap();
     assert_exit(&output, 5);
-    assert!(
-        stderr(&output).starts_with("error: cannot write the output: "),
-        "{}",
-        stderr(&output)
-    );
+    assert!(stderr(&output).starts_with("error: cannot write the output: "), "{}", stderr(&output));
 }

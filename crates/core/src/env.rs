@@ -120,17 +120,12 @@ impl EnvVar {
 
     /// Its value in `environment` as text; an error of kind [`ErrorKind::Config`] where it is not UTF-8.
     pub fn get_str_in(&self, environment: &Environment) -> Result<Option<String>> {
-        self.get_in(environment)
-            .map(|value| self.text(value.to_owned()))
-            .transpose()
+        self.get_in(environment).map(|value| self.text(value.to_owned())).transpose()
     }
 
     fn text(&self, value: OsString) -> Result<String> {
         value.into_string().map_err(|_| {
-            Error::new(
-                ErrorKind::Config,
-                format!("environment variable {} is not valid UTF-8", self.name),
-            )
+            Error::new(ErrorKind::Config, format!("environment variable {} is not valid UTF-8", self.name))
         })
     }
 }
@@ -153,10 +148,7 @@ impl Environment {
 
     /// The value of a variable, unless not set or empty.
     pub fn get(&self, name: &str) -> Option<&OsStr> {
-        self.variables
-            .get(OsStr::new(name))
-            .filter(|value| !value.is_empty())
-            .map(OsString::as_os_str)
+        self.variables.get(OsStr::new(name)).filter(|value| !value.is_empty()).map(OsString::as_os_str)
     }
 
     /// Variables that are set and not empty, by ascending name.
@@ -170,12 +162,7 @@ impl Environment {
 
 impl<N: Into<OsString>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
     fn from_iter<T: IntoIterator<Item = (N, V)>>(variables: T) -> Self {
-        Self {
-            variables: variables
-                .into_iter()
-                .map(|(name, value)| (name.into(), value.into()))
-                .collect(),
-        }
+        Self { variables: variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect() }
     }
 }
 
@@ -263,9 +250,8 @@ mod tests {
     #[test]
     fn text_that_is_not_utf8_names_the_variable() {
         use std::os::unix::ffi::OsStrExt as _;
-        let environment: Environment = [(OsString::from(LOG.name), OsStr::from_bytes(&[0xff]).to_owned())]
-            .into_iter()
-            .collect();
+        let environment: Environment =
+            [(OsString::from(LOG.name), OsStr::from_bytes(&[0xff]).to_owned())].into_iter().collect();
         let error = LOG.get_str_in(&environment).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
         assert!(error.to_string().contains("RUSTWREN_LOG"));
@@ -307,11 +293,7 @@ mod tests {
             ("abc", "abcd", false),
             ("abcd", "abc", false),
         ] {
-            assert_eq!(
-                wildcard(pattern.as_bytes(), text.as_bytes()),
-                expected,
-                "{pattern} {text}"
-            );
+            assert_eq!(wildcard(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
         }
     }
 }

@@ -144,7 +144,13 @@ impl Error {
     /// An error of this kind; the message says what was attempted and what stood in the way.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self {
-            inner: Box::new(Inner { kind, message: message.into(), hint: None, tasks: Vec::new(), source: None }),
+            inner: Box::new(Inner {
+                kind,
+                message: message.into(),
+                hint: None,
+                tasks: Vec::new(),
+                source: None,
+            }),
         }
     }
 

@@ -22,21 +22,15 @@ fn try_expand(options: TokenStream, item: TokenStream) -> Result<TokenStream, Er
     let function: ItemFn =
         syn::parse2(item.clone()).map_err(|error| match syn::parse2::<syn::Item>(item) {
             // It is an item, but no function.
-            Ok(other) => Error::new(
-                other.span(),
-                "#[rustwren::main] goes on a function: `async fn main() { .. }`",
-            ),
+            Ok(other) => {
+                Error::new(other.span(), "#[rustwren::main] goes on a function: `async fn main() { .. }`")
+            }
             Err(_) => error,
         })?;
     let options = Options::parse(options)?;
     check(&function)?;
 
-    let ItemFn {
-        attrs,
-        vis,
-        sig,
-        block,
-    } = &function;
+    let ItemFn { attrs, vis, sig, block } = &function;
     let outer = attrs.iter().filter(|a| matches!(a.style, AttrStyle::Outer));
     let inner = attrs.iter().filter(|a| matches!(a.style, AttrStyle::Inner(_)));
     let body = if sig.asyncness.is_some() {
@@ -69,10 +63,7 @@ fn check(function: &ItemFn) -> Result<(), Error> {
         );
     }
     if !sig.inputs.is_empty() {
-        findings.add(
-            &sig.inputs,
-            "`main` takes no arguments: read them from `std::env::args_os()`",
-        );
+        findings.add(&sig.inputs, "`main` takes no arguments: read them from `std::env::args_os()`");
     }
     if !sig.generics.params.is_empty() {
         findings.add(&sig.generics, "`main` cannot be generic: remove the parameters");
@@ -93,10 +84,7 @@ fn check(function: &ItemFn) -> Result<(), Error> {
         && let syn::Type::ImplTrait(output) = &**output
         && sig.asyncness.is_some()
     {
-        findings.add(
-            output,
-            "name the type that `main` returns: `rustwren::Result<()>`, say",
-        );
+        findings.add(output, "name the type that `main` returns: `rustwren::Result<()>`, say");
     }
     findings.into_result()
 }
@@ -121,10 +109,7 @@ impl Parse for Setting {
         let name: Ident = input.parse().map_err(|error| Error::new(error.span(), KNOWN))?;
         let is_flavor = name == "flavor";
         if !is_flavor && name != "worker_threads" {
-            return Err(Error::new(
-                name.span(),
-                format!("unknown option `{name}`: {KNOWN}"),
-            ));
+            return Err(Error::new(name.span(), format!("unknown option `{name}`: {KNOWN}")));
         }
         let with_place = |error: Error| Error::new(error.span(), format!("{error}: {KNOWN}"));
         input.parse::<Token![=]>().map_err(with_place)?;
@@ -144,16 +129,12 @@ impl Options {
                 Setting::Flavor(name, value) => {
                     (name.clone(), options.flavor.replace((name, value)).is_some())
                 }
-                Setting::WorkerThreads(name, value) => (
-                    name.clone(),
-                    options.worker_threads.replace((name, value)).is_some(),
-                ),
+                Setting::WorkerThreads(name, value) => {
+                    (name.clone(), options.worker_threads.replace((name, value)).is_some())
+                }
             };
             if twice {
-                return Err(Error::new(
-                    name.span(),
-                    format!("`{name}` is given twice: remove one"),
-                ));
+                return Err(Error::new(name.span(), format!("`{name}` is given twice: remove one")));
             }
         }
         Ok(options)
@@ -174,10 +155,7 @@ impl Options {
                 quote! { ::rustwren::__private::Flavor::MultiThread(::core::option::Option::Some(#n)) }
             }
         };
-        match (
-            self.flavor.as_ref().map(|(_, value)| (value, value.value())),
-            threads,
-        ) {
+        match (self.flavor.as_ref().map(|(_, value)| (value, value.value())), threads) {
             (None, None) => Ok(quote! { ::rustwren::__private::Flavor::Default }),
             (None, threads) => Ok(multi_thread(threads)),
             (Some((_, flavor)), threads) if flavor == "multi_thread" => Ok(multi_thread(threads)),
@@ -198,17 +176,12 @@ impl Options {
     /// A plain `fn main` brings its own runtime, or none.
     fn refuse_all(&self) -> Result<(), Error> {
         let mut findings = Findings::default();
-        for name in [
-            self.flavor.as_ref().map(|o| &o.0),
-            self.worker_threads.as_ref().map(|o| &o.0),
-        ]
-        .into_iter()
-        .flatten()
+        for name in [self.flavor.as_ref().map(|o| &o.0), self.worker_threads.as_ref().map(|o| &o.0)]
+            .into_iter()
+            .flatten()
         {
-            findings.add(
-                name,
-                &format!("`{name}` is for an async main: write `async fn main`, or remove it"),
-            );
+            findings
+                .add(name, &format!("`{name}` is for an async main: write `async fn main`, or remove it"));
         }
         findings.into_result()
     }
@@ -237,15 +210,11 @@ mod tests {
     use super::*;
 
     fn error(options: &str, item: &str) -> String {
-        try_expand(options.parse().unwrap(), item.parse().unwrap())
-            .unwrap_err()
-            .to_string()
+        try_expand(options.parse().unwrap(), item.parse().unwrap()).unwrap_err().to_string()
     }
 
     fn expanded(options: &str, item: &str) -> String {
-        try_expand(options.parse().unwrap(), item.parse().unwrap())
-            .unwrap()
-            .to_string()
+        try_expand(options.parse().unwrap(), item.parse().unwrap()).unwrap().to_string()
     }
 
     #[test]
@@ -283,20 +252,14 @@ mod tests {
         let expected = quote! {
             fn main() { #![allow(unused)] ::rustwren::init(); { let x = 1; } }
         };
-        assert_eq!(
-            expanded("", "fn main() { #![allow(unused)] let x = 1; }"),
-            expected.to_string()
-        );
+        assert_eq!(expanded("", "fn main() { #![allow(unused)] let x = 1; }"), expected.to_string());
     }
 
     #[test]
     fn the_runtime_is_chosen_as_in_tokio() {
         for (options, flavor) in [
             ("", quote! { ::rustwren::__private::Flavor::Default }),
-            (
-                "flavor = \"current_thread\",",
-                quote! { ::rustwren::__private::Flavor::CurrentThread },
-            ),
+            ("flavor = \"current_thread\",", quote! { ::rustwren::__private::Flavor::CurrentThread }),
             (
                 "flavor = \"multi_thread\"",
                 quote! { ::rustwren::__private::Flavor::MultiThread(::core::option::Option::None) },
@@ -325,26 +288,10 @@ mod tests {
             ("\"multi_thread\"", main, "known options are"),
             ("worker_threads", main, "known options are"),
             ("worker_threads = 0", main, "at least one thread"),
-            (
-                "worker_threads = 1, worker_threads = 2",
-                main,
-                "`worker_threads` is given twice",
-            ),
-            (
-                "flavor = \"current_thread\", worker_threads = 2",
-                main,
-                "has one thread",
-            ),
-            (
-                "worker_threads = 2",
-                "fn main() {}",
-                "`worker_threads` is for an async main",
-            ),
-            (
-                "flavor = \"current_thread\"",
-                "fn main() {}",
-                "`flavor` is for an async main",
-            ),
+            ("worker_threads = 1, worker_threads = 2", main, "`worker_threads` is given twice"),
+            ("flavor = \"current_thread\", worker_threads = 2", main, "has one thread"),
+            ("worker_threads = 2", "fn main() {}", "`worker_threads` is for an async main"),
+            ("flavor = \"current_thread\"", "fn main() {}", "`flavor` is for an async main"),
         ] {
             let error = error(options, item);
             assert!(error.contains(message), "{options} {item}: {error}");

@@ -14,10 +14,7 @@ pub(crate) fn expand(options: &TokenStream, item: &TokenStream) -> TokenStream {
 
 fn try_expand(options: &TokenStream, item: TokenStream) -> Result<TokenStream, Error> {
     if !options.is_empty() {
-        return Err(Error::new_spanned(
-            options,
-            "#[remote] takes no options: remove them",
-        ));
+        return Err(Error::new_spanned(options, "#[remote] takes no options: remove them"));
     }
     let function: ItemFn =
         syn::parse2(item.clone()).map_err(|error| match syn::parse2::<syn::Item>(item) {
@@ -64,22 +61,13 @@ fn check(sig: &Signature) -> Result<(), Error> {
         );
     }
     if let Some(token) = &sig.unsafety {
-        findings.add(
-            token,
-            "a #[remote] function is safe to call: wrap the unsafe one in it",
-        );
+        findings.add(token, "a #[remote] function is safe to call: wrap the unsafe one in it");
     }
     if let Some(abi) = &sig.abi {
-        findings.add(
-            abi,
-            "a #[remote] function has the Rust ABI: remove this, or wrap the foreign function",
-        );
+        findings.add(abi, "a #[remote] function has the Rust ABI: remove this, or wrap the foreign function");
     }
     if let Some(variadic) = &sig.variadic {
-        findings.add(
-            variadic,
-            "a #[remote] function takes one input: several travel as a tuple",
-        );
+        findings.add(variadic, "a #[remote] function takes one input: several travel as a tuple");
     }
     for argument in &sig.inputs {
         match argument {
@@ -176,10 +164,7 @@ fn returns_result(output: &ReturnType) -> bool {
         return false;
     };
     let Type::Path(path) = &**output else { return false };
-    path.path
-        .segments
-        .last()
-        .is_some_and(|last| last.ident == "Result")
+    path.path.segments.last().is_some_and(|last| last.ident == "Result")
 }
 
 #[cfg(test)]
@@ -188,9 +173,7 @@ mod tests {
 
     fn parsed(item: &str) -> Result<&'static str, String> {
         let function: ItemFn = syn::parse_str(item).unwrap();
-        check(&function.sig)
-            .and_then(|()| call(&function.sig))
-            .map_err(|e| e.to_string())
+        check(&function.sig).and_then(|()| call(&function.sig)).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -204,15 +187,9 @@ mod tests {
             ("fn f(x: u64) -> Vec<Result<u64, String>> { vec![Ok(x)] }", "map"),
             ("fn f(x: u64) -> std::fmt::Result { Ok(()) }", "try_map"),
             ("async fn f(x: u64) -> u64 { x }", "map_async"),
-            (
-                "async fn f(x: u64) -> rustwren::Result<u64> { Ok(x) }",
-                "try_map_async",
-            ),
+            ("async fn f(x: u64) -> rustwren::Result<u64> { Ok(x) }", "try_map_async"),
             ("fn f(s: &Model, x: u64) -> u64 { x }", "map_with"),
-            (
-                "fn f(s: &[u8], x: u64) -> Result<u64, E> { Ok(x) }",
-                "try_map_with",
-            ),
+            ("fn f(s: &[u8], x: u64) -> Result<u64, E> { Ok(x) }", "try_map_with"),
         ] {
             assert_eq!(parsed(item), Ok(expected), "{item}");
         }
@@ -231,10 +208,7 @@ mod tests {
             ("fn f<T>(x: T) {}", "one name stands for one function"),
             ("fn f<'a>(x: S<'a>) {}", "one name stands for one function"),
             ("fn f(x: impl Read) {}", "name the type of the argument"),
-            (
-                "fn f(x: u8) -> impl Future<Output = u8> { async { x } }",
-                "write an `async fn`",
-            ),
+            ("fn f(x: u8) -> impl Future<Output = u8> { async { x } }", "write an `async fn`"),
             ("fn f(x: u8) -> &'static str { \"\" }", "it is owned"),
             ("fn f(&self, x: u8) {}", "is no method"),
             ("unsafe fn f(x: u8) {}", "safe to call"),
@@ -267,10 +241,7 @@ mod tests {
                 );
             };
         };
-        assert_eq!(
-            expand(&TokenStream::new(), &item).to_string(),
-            expected.to_string()
-        );
+        assert_eq!(expand(&TokenStream::new(), &item).to_string(), expected.to_string());
     }
 
     #[test]

@@ -82,11 +82,7 @@ const CHECKS: &[(&str, Check)] = checks![
 /// When a check fails, after all have run, with the names of those that did; and when a gap names no check.
 pub async fn run_all(storage: Arc<dyn Storage>, gaps: &[Gap]) {
     for gap in gaps {
-        assert!(
-            CHECKS.iter().any(|(name, _)| *name == gap.check),
-            "there is no check {:?}",
-            gap.check
-        );
+        assert!(CHECKS.iter().any(|(name, _)| *name == gap.check), "there is no check {:?}", gap.check);
     }
     let mut failed = Vec::new();
     for (name, check) in CHECKS {
@@ -115,10 +111,7 @@ pub(crate) struct Scratch<'a> {
 
 impl<'a> Scratch<'a> {
     pub(crate) fn new(storage: &'a dyn Storage) -> Self {
-        Self {
-            storage,
-            prefix: format!("suite-{:016x}/", fastrand::u64(..)),
-        }
+        Self { storage, prefix: format!("suite-{:016x}/", fastrand::u64(..)) }
     }
 
     /// The full name of an object or prefix.
@@ -149,12 +142,8 @@ impl<'a> Scratch<'a> {
     pub(crate) async fn list(&self, prefix: &str) -> Vec<String> {
         let listed = self.storage.list_all(&self.name(prefix)).await;
         let listed = listed.unwrap_or_else(|error| panic!("list {prefix:?}: {error}"));
-        let names = listed
-            .iter()
-            .map(|object| object.key.as_str().strip_prefix(&self.prefix));
-        names
-            .map(|name| name.expect("a listing holds only its prefix").to_owned())
-            .collect()
+        let names = listed.iter().map(|object| object.key.as_str().strip_prefix(&self.prefix));
+        names.map(|name| name.expect("a listing holds only its prefix").to_owned()).collect()
     }
 
     /// Removes everything and makes sure that it is gone.

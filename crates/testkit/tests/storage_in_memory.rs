@@ -13,9 +13,6 @@ async fn memory_keeps_the_contract() {
 #[tokio::test]
 async fn a_part_of_memory_keeps_the_contract() {
     let part = PrefixedStorage::new(Arc::new(MemoryStorage::new()), &Key::new("users/%/1").unwrap());
-    let gaps = [Gap {
-        check: "long_keys_work",
-        reason: "the prefix takes room from the longest keys",
-    }];
+    let gaps = [Gap { check: "long_keys_work", reason: "the prefix takes room from the longest keys" }];
     run_all(Arc::new(part), &gaps).await;
 }

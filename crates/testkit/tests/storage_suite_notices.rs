@@ -95,22 +95,16 @@ impl Storage for Faulty {
     }
 
     async fn get(&self, key: &Key) -> StorageResult<Bytes> {
-        self.inner
-            .get(&self.key(key))
-            .await
-            .map_err(|error| match self.fault {
-                Fault::AbsenceIsTransient => BackendError::new(ErrorClass::Transient, "reset"),
-                _ => error,
-            })
+        self.inner.get(&self.key(key)).await.map_err(|error| match self.fault {
+            Fault::AbsenceIsTransient => BackendError::new(ErrorClass::Transient, "reset"),
+            _ => error,
+        })
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> StorageResult<Bytes> {
         let size = self.inner.head(&self.key(key)).await?.size;
         if self.is(Fault::RangesAreNotCut) && range.end > size {
-            return Err(BackendError::new(
-                ErrorClass::Invalid,
-                "range ends after the object",
-            ));
+            return Err(BackendError::new(ErrorClass::Invalid, "range ends after the object"));
         }
         if self.is(Fault::RangeAfterTheEndIsEmpty) && range.start > size {
             return Ok(Bytes::new());
@@ -138,8 +132,7 @@ impl Storage for Faulty {
                 let prefix = prefix.trim_end_matches('/').to_owned();
                 let whole = move |meta: &StorageResult<ObjectMeta>| {
                     let name = meta.as_ref().expect("memory does not fail").key.as_str();
-                    name.strip_prefix(&prefix)
-                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                    name.strip_prefix(&prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
                 };
                 listed.filter(move |meta| std::future::ready(whole(meta))).boxed()
             }
@@ -160,15 +153,9 @@ impl Storage for Faulty {
 
 /// What the suite says about a storage with this fault, if anything.
 async fn verdict(fault: Fault, gaps: &[Gap]) -> Option<String> {
-    let storage = Faulty {
-        inner: MemoryStorage::new(),
-        fault,
-    };
-    let run = AssertUnwindSafe(run_all(Arc::new(storage), gaps))
-        .catch_unwind()
-        .await;
-    run.err()
-        .map(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
+    let storage = Faulty { inner: MemoryStorage::new(), fault };
+    let run = AssertUnwindSafe(run_all(Arc::new(storage), gaps)).catch_unwind().await;
+    run.err().map(|panic| panic.downcast_ref::<String>().cloned().unwrap_or_default())
 }
 
 #[tokio::test]
@@ -193,10 +180,7 @@ async fn every_fault_is_noticed_by_the_check_for_it() {
         (Fault::HeadLies, "metadata_is_that_of_the_object"),
     ] {
         let verdict = verdict(fault, &[]).await;
-        assert!(
-            verdict.as_ref().is_some_and(|said| said.contains(check)),
-            "{fault:?}: {verdict:?}"
-        );
+        assert!(verdict.as_ref().is_some_and(|said| said.contains(check)), "{fault:?}: {verdict:?}");
     }
 }
 

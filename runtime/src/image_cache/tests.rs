@@ -27,8 +27,7 @@ impl Programs {
     /// Stores a program under the id of another.
     fn put_as(&mut self, id: ImageId, program: &[u8]) {
         let packed = zstd::bulk::compress(program, 3).unwrap();
-        self.objects
-            .insert(image_key(id).unwrap().to_string(), packed.into());
+        self.objects.insert(image_key(id).unwrap().to_string(), packed.into());
     }
 
     fn fetched(&self) -> usize {
@@ -105,10 +104,7 @@ async fn an_image_is_fetched_once_and_can_be_started() {
     let out = retry_busy(|| Command::new(image.path()).output()).await.unwrap();
     assert_eq!(out.stdout, b"started\n");
     let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
-    assert_eq!(
-        (mode(image.path()), mode(image.path().parent().unwrap())),
-        (0o700, 0o700)
-    );
+    assert_eq!((mode(image.path()), mode(image.path().parent().unwrap())), (0o700, 0o700));
     // Nothing is left beside it.
     assert_eq!(fs::read_dir(image.path().parent().unwrap()).unwrap().count(), 1);
 }
@@ -118,20 +114,13 @@ async fn another_process_verifies_and_uses_what_is_there() {
     let dir = tempfile::tempdir().unwrap();
     let mut storage = Programs::default();
     let id = storage.add(SCRIPT);
-    let path = ensure(&cache(&dir, 1 << 20), &storage, id)
-        .await
-        .unwrap()
-        .path()
-        .to_owned();
+    let path = ensure(&cache(&dir, 1 << 20), &storage, id).await.unwrap().path().to_owned();
     ensure(&cache(&dir, 1 << 20), &storage, id).await.unwrap();
     assert_eq!(storage.fetched(), 1);
     // Damaged: fetched again.
     fs::write(&path, b"#!/bin/sh\necho damaged\n").unwrap();
     ensure(&cache(&dir, 1 << 20), &storage, id).await.unwrap();
-    assert_eq!(
-        (storage.fetched(), fs::read(&path).unwrap()),
-        (2, SCRIPT.to_vec())
-    );
+    assert_eq!((storage.fetched(), fs::read(&path).unwrap()), (2, SCRIPT.to_vec()));
 }
 
 #[tokio::test]
@@ -146,10 +135,7 @@ async fn a_file_that_took_a_verified_ones_place_is_verified_too() {
     fs::set_permissions(&other, Permissions::from_mode(0o700)).unwrap();
     fs::rename(&other, image.path()).unwrap();
     let image = ensure(&cache, &storage, id).await.unwrap();
-    assert_eq!(
-        (storage.fetched(), fs::read(image.path()).unwrap()),
-        (2, SCRIPT.to_vec())
-    );
+    assert_eq!((storage.fetched(), fs::read(image.path()).unwrap()), (2, SCRIPT.to_vec()));
 }
 
 #[tokio::test]
@@ -157,20 +143,13 @@ async fn what_others_could_have_written_is_replaced() {
     let dir = tempfile::tempdir().unwrap();
     let mut storage = Programs::default();
     let id = storage.add(SCRIPT);
-    let path = ensure(&cache(&dir, 1 << 20), &storage, id)
-        .await
-        .unwrap()
-        .path()
-        .to_owned();
+    let path = ensure(&cache(&dir, 1 << 20), &storage, id).await.unwrap().path().to_owned();
     // Right contents, but open to others.
     fs::set_permissions(&path, Permissions::from_mode(0o777)).unwrap();
     fs::set_permissions(path.parent().unwrap(), Permissions::from_mode(0o777)).unwrap();
     ensure(&cache(&dir, 1 << 20), &storage, id).await.unwrap();
     assert_eq!(storage.fetched(), 2);
-    assert_eq!(
-        fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777,
-        0o700
-    );
+    assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
     // A link to a right file somewhere else.
     let elsewhere = dir.path().join("elsewhere");
     fs::rename(&path, &elsewhere).unwrap();
@@ -201,27 +180,18 @@ async fn the_least_recently_used_is_evicted_but_none_in_use() {
     // The oldest is in use: its neighbour goes.
     images.truncate(1);
     let fourth = ensure(&cache, &storage, ids[3]).await.unwrap();
-    assert_eq!(
-        paths.each_ref().map(|path| path.exists()),
-        [true, false, true, true, false]
-    );
+    assert_eq!(paths.each_ref().map(|path| path.exists()), [true, false, true, true, false]);
     // A clone keeps it as well.
     let clone = images[0].clone();
     drop(images);
     drop(fourth);
     used_at(&paths[3], 4);
     ensure(&cache, &storage, ids[4]).await.unwrap();
-    assert_eq!(
-        paths.each_ref().map(|path| path.exists()),
-        [true, false, false, true, true]
-    );
+    assert_eq!(paths.each_ref().map(|path| path.exists()), [true, false, false, true, true]);
     drop(clone);
     // An evicted one comes back, and the first is now the one to go.
     ensure(&cache, &storage, ids[1]).await.unwrap();
-    assert_eq!(
-        paths.each_ref().map(|path| path.exists()),
-        [false, true, false, true, true]
-    );
+    assert_eq!(paths.each_ref().map(|path| path.exists()), [false, true, false, true, true]);
 }
 
 #[tokio::test]
@@ -258,10 +228,7 @@ async fn what_dead_processes_left_is_removed() {
     let id = storage.add(SCRIPT);
     let folder = dir.path().join("some/images");
     fs::create_dir_all(&folder).unwrap();
-    File::create(folder.join(".new-dead"))
-        .unwrap()
-        .set_modified(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    File::create(folder.join(".new-dead")).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
     File::create(folder.join(".new-alive")).unwrap();
     ensure(&cache(&dir, 1 << 20), &storage, id).await.unwrap();
     assert!(!folder.join(".new-dead").exists() && folder.join(".new-alive").exists());
@@ -273,23 +240,11 @@ async fn a_wrong_object_is_refused_and_nothing_is_kept() {
     let mut storage = Programs::default();
     let cache = cache(&dir, 1 << 20);
     let id = ImageId([7; 32]);
-    assert_eq!(
-        ensure(&cache, &storage, id).await.unwrap_err().class(),
-        ErrorClass::NotFound
-    );
+    assert_eq!(ensure(&cache, &storage, id).await.unwrap_err().class(), ErrorClass::NotFound);
     storage.put_as(id, b"another program");
-    assert_eq!(
-        ensure(&cache, &storage, id).await.unwrap_err().class(),
-        ErrorClass::Internal
-    );
-    storage.objects.insert(
-        image_key(id).unwrap().to_string(),
-        Bytes::from_static(b"nonsense"),
-    );
-    assert_eq!(
-        ensure(&cache, &storage, id).await.unwrap_err().class(),
-        ErrorClass::Internal
-    );
+    assert_eq!(ensure(&cache, &storage, id).await.unwrap_err().class(), ErrorClass::Internal);
+    storage.objects.insert(image_key(id).unwrap().to_string(), Bytes::from_static(b"nonsense"));
+    assert_eq!(ensure(&cache, &storage, id).await.unwrap_err().class(), ErrorClass::Internal);
     assert_eq!(fs::read_dir(dir.path().join("some/images")).unwrap().count(), 0);
 }
 
@@ -300,10 +255,7 @@ async fn an_image_larger_than_the_cache_is_refused() {
     let id = storage.add(&[0; 4096]);
     let error = ensure(&cache(&dir, 4095), &storage, id).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Misconfigured);
-    assert!(
-        error.to_string().contains("4096 bytes") && error.hint().is_some(),
-        "{error}"
-    );
+    assert!(error.to_string().contains("4096 bytes") && error.hint().is_some(), "{error}");
     ensure(&cache(&dir, 4096), &storage, id).await.unwrap();
 }
 
@@ -312,14 +264,9 @@ async fn a_folder_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let mut storage = Programs::default();
     let id = storage.add(SCRIPT);
-    let error = ensure(&ImageCache::new(file.path().join("images"), 100), &storage, id)
-        .await
-        .unwrap_err();
+    let error = ensure(&ImageCache::new(file.path().join("images"), 100), &storage, id).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Misconfigured);
-    assert!(
-        error.to_string().contains(&*file.path().to_string_lossy()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&*file.path().to_string_lossy()), "{error}");
     assert_eq!(storage.fetched(), 0);
 }
 
@@ -333,10 +280,7 @@ async fn a_busy_file_is_started_once_it_is_free() {
     let mut busy = 0;
     let out = retry_busy(|| {
         let out = Command::new(image.path()).output();
-        if out
-            .as_ref()
-            .is_err_and(|error| error.kind() == io::ErrorKind::ExecutableFileBusy)
-        {
+        if out.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::ExecutableFileBusy) {
             busy += 1;
             drop(writer.take());
         }
@@ -350,8 +294,5 @@ async fn a_busy_file_is_started_once_it_is_free() {
         tries += 1;
         Command::new(dir.path().join("nothing")).output()
     });
-    assert_eq!(
-        (missing.await.unwrap_err().kind(), tries),
-        (io::ErrorKind::NotFound, 1)
-    );
+    assert_eq!((missing.await.unwrap_err().kind(), tries), (io::ErrorKind::NotFound, 1));
 }

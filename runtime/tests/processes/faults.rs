@@ -68,9 +68,15 @@ async fn deaths_are_blamed_on_the_element() {
 }
 
 async fn memory_limit() {
-    let pool = pool_with(1, |options| options.memory_limit = Some(256 << 20));
-    let ran = run(&pool, "fault", &["a", "memory", "b"]).await;
-    check_blame(&ran, 1, &FailureKind::OutOfMemory);
+    // With a backtrace, what says so is far from the end of the output.
+    for backtrace in ["0", "1"] {
+        let pool = pool_with(1, |options| {
+            options.memory_limit = Some(256 << 20);
+            options.set = vec![("RUST_BACKTRACE".into(), backtrace.into())];
+        });
+        let ran = run(&pool, "fault", &["a", "memory", "b"]).await;
+        check_blame(&ran, 1, &FailureKind::OutOfMemory);
+    }
 }
 
 async fn endless_loop_is_ended() {
@@ -99,7 +105,7 @@ async fn killed_from_outside() {
     let kill = async {
         recorder.until(|told| !told.batches.lock().unwrap().is_empty()).await;
         let pid = pool.pids()[0];
-        let pid = rustix::process::Pid::from_raw(pid as i32).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     };
     let (ran, ()) = tokio::join!(run_with(&pool, invocation, Arc::clone(&recorder)), kill);
@@ -141,7 +147,7 @@ async fn async_death_names_suspects() {
     let recorder: Arc<Recorder> = Arc::default();
     let kill = async {
         recorder.until(|told| !told.batches.lock().unwrap().is_empty()).await;
-        let pid = rustix::process::Pid::from_raw(pool.pids()[0] as i32).unwrap();
+        let pid = rustix::process::Pid::from_raw(pool.pids()[0].cast_signed()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     };
     let invocation = invocation(&job, &["never", "never", "a"]);
@@ -160,7 +166,8 @@ async fn threads_death_names_suspects() {
     // The loop never ends, so both are running when one of them kills the process.
     let ran = try_run(&pool, invocation(&Arc::new(job), &["loop", "abort"])).await.unwrap();
     let stopped = ran.reply.stopped.unwrap();
-    let mut named: Vec<u32> = stopped.failed.iter().map(|(i, _)| *i).chain(stopped.suspects.iter().map(|(i, _)| *i)).collect();
+    let mut named: Vec<u32> =
+        stopped.failed.iter().map(|(i, _)| *i).chain(stopped.suspects.iter().map(|(i, _)| *i)).collect();
     named.sort_unstable();
     assert!(named.contains(&1), "{named:?}");
     assert!(!exists(String::from_utf8(pid[0].clone()).unwrap().parse().unwrap()));

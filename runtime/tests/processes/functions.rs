@@ -59,7 +59,9 @@ fn forever() -> ! {
 #[expect(clippy::too_many_lines, reason = "a table")]
 pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, String> {
     assert_eq!(own, crate::harness::IMAGE);
-    let Target::Named { name, .. } = &entry.target else { return Err("only names".to_owned()) };
+    let Target::Named { name, .. } = &entry.target else {
+        return Err("only names".to_owned());
+    };
     Ok(match name.as_str() {
         "echo" => plain!(|input| Ok(input.to_vec())),
         "pid" => plain!(|_| Ok(std::process::id().to_string().into_bytes())),
@@ -73,7 +75,7 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
         "touch_or_wait" => plain!(|input| {
             match text(input).split_once(' ').unwrap() {
                 ("wait", path) => wait_for(path),
-                ("touch", path) => drop(std::fs::write(path, "").unwrap()),
+                ("touch", path) => std::fs::write(path, "").unwrap(),
                 _ => {}
             }
             Ok(std::process::id().to_string().into_bytes())
@@ -85,7 +87,13 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
                 "panic value" => std::panic::panic_any(5_u8),
                 "error" => return Err(TaskFailure::new(FailureKind::Returned, "no")),
                 "abort" => std::process::abort(),
-                "segfault" => kill_process(getpid(), Signal::SEGV).unwrap(),
+                "segfault" => {
+                    #[expect(unsafe_code, reason = "a task with a wild pointer")]
+                    // SAFETY: there is none; nothing is mapped at this address, so the process is killed.
+                    unsafe {
+                        std::ptr::without_provenance_mut::<u8>(8).write_volatile(1);
+                    }
+                }
                 "kill" => kill_process(getpid(), Signal::KILL).unwrap(),
                 "exit" => std::process::exit(3),
                 "overflow" => drop(recurse(0)),
@@ -96,11 +104,17 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
                     std::process::abort()
                 }
                 "close" => {
-                    for fd in 3..30 {
+                    let socket = |fd: &i32| {
+                        let link = std::fs::read_link(format!("/proc/self/fd/{fd}"));
+                        link.is_ok_and(|link| link.to_string_lossy().starts_with("socket:"))
+                    };
+                    for fd in (3..100).filter(socket) {
                         #[expect(unsafe_code, reason = "a task that closes what is not its own")]
                         // SAFETY: breaking the ownership of the process's descriptors is what is tested.
                         drop(unsafe { std::fs::File::from_raw_fd(fd) });
                     }
+                    // The results before this element cannot be sent any more.
+                    forever()
                 }
                 "garbage" => garbage(),
                 _ => {}
@@ -141,6 +155,7 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
                     Ok(())
                 });
             }
+            #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
             fn open(shared: &[u8]) -> Result<Shared, TaskFailure> {
                 assert_ne!(shared, b"panic", "cannot open this");
                 Ok(Box::new(shared.to_vec()))

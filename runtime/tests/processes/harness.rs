@@ -19,6 +19,7 @@ use rustwren_runtime::{Pool, PoolOptions};
 
 pub(crate) type Test = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
 
+/// The tests of a module, by name.
 #[macro_export]
 macro_rules! tests {
     ($($name:ident),* $(,)?) => {
@@ -29,7 +30,9 @@ macro_rules! tests {
 pub(crate) fn main(tests: &[Test]) -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if args.iter().any(|arg| arg == "--list") {
-        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        for (name, _) in tests {
+            println!("{name}: test");
+        }
         return ExitCode::SUCCESS;
     }
     let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
@@ -43,7 +46,8 @@ pub(crate) fn main(tests: &[Test]) -> ExitCode {
         let begun = Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         // The limit is for a supervisor that hangs; no test depends on it.
-        let limited = || runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), test()).await });
+        let limited =
+            || runtime.block_on(async { tokio::time::timeout(Duration::from_mins(1), test()).await });
         let passed = matches!(catch_unwind(AssertUnwindSafe(limited)), Ok(Ok(())));
         println!("test {name} ... {} ({:?})", if passed { "ok" } else { "FAILED" }, begun.elapsed());
         if !passed {
@@ -63,6 +67,8 @@ pub(crate) fn pool(workers: usize) -> Pool {
 pub(crate) fn pool_with(workers: usize, change: impl FnOnce(&mut PoolOptions)) -> Pool {
     let mut options = PoolOptions::new(IMAGE);
     options.workers = workers;
+    // What panics print is to be the same wherever the tests run.
+    options.set = vec![("RUST_BACKTRACE".into(), "0".into())];
     change(&mut options);
     Pool::new(options, None)
 }
@@ -71,10 +77,7 @@ pub(crate) fn job(function: &str) -> JobSpec {
     JobSpec {
         id: format!("job-{function}"),
         label: function.to_owned(),
-        entry: Entry {
-            image: IMAGE,
-            target: Target::Named { name: function.to_owned(), call: Call::Map },
-        },
+        entry: Entry { image: IMAGE, target: Target::Named { name: function.to_owned(), call: Call::Map } },
         shared: None,
         task_timeout: None,
         concurrency: 1,

@@ -1,6 +1,5 @@
 //! Processes come and go.
 
-use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -114,17 +113,18 @@ async fn silent_program() {
 }
 
 async fn program_not_there() {
-    let pool = pool_with(1, |options| options.program = Program::Path("/nowhere/at/all".into()));
+    let pool = pool_with(1, |options| {
+        options.program = Program::Path("/nowhere/at/all".into());
+    });
     let error = try_run(&pool, invocation(&Arc::new(job("echo")), &["x"])).await.err().unwrap();
     assert_eq!(error.class(), ErrorClass::Misconfigured);
 }
 
 async fn environment_is_cleaned() {
     let pool = pool_with(1, |options| {
-        options.set = vec![("GIVEN".into(), "yes".into())];
+        options.set.push(("GIVEN".into(), "yes".into()));
         options.depth = 2;
     });
-    assert!(pool.options().environment.removes(OsStr::new("AWS_SECRET_ACCESS_KEY")));
     let names = ["GIVEN", "RUSTWREN_WORKER_FD", "RUSTWREN_WORKER_DEPTH", "RUSTWREN_WORKER_IMAGE"];
     let ran = run(&pool, "environment", &names).await;
     assert_eq!(ran.outputs(), [&b"yes"[..], b"", b"3", b""]);

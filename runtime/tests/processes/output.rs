@@ -24,7 +24,11 @@ async fn a_flood_is_cut() {
     let log = ran.recorder.log_of(0, false);
     assert!(log.starts_with("xxx"));
     assert!(log.len() as u64 >= MAX_OUTPUT && log.len() < MAX_OUTPUT as usize + 200, "{}", log.len());
-    assert!(log.contains(&format!("{} more bytes of output dropped", 10_000_000 - MAX_OUTPUT)), "{}", &log[log.len() - 99..]);
+    assert!(
+        log.contains(&format!("{} more bytes of output dropped", 10_000_000 - MAX_OUTPUT)),
+        "{}",
+        &log[log.len() - 99..]
+    );
     assert_eq!(ran.recorder.log_of(1, false), format!("{}\n", "x".repeat(99)));
 }
 

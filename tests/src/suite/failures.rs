@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use rustwren::prelude::*;
 use rustwren::Error;
+use rustwren::prelude::*;
 
 crate::tests![
     a_panic,
@@ -243,7 +243,13 @@ async fn a_task_that_kills_its_process_is_tried_again(executor: Executor) {
 
 async fn workers_killed_at_random(executor: Executor) {
     const ALL: u64 = 10_000;
-    let mut job = executor.map(|x: u64| (x * x, std::process::id()), 0..ALL).retries(100).chunk_size(25).spawn().await.unwrap();
+    let mut job = executor
+        .map(|x: u64| (x * x, std::process::id()), 0..ALL)
+        .retries(100)
+        .chunk_size(25)
+        .spawn()
+        .await
+        .unwrap();
     let mut random = fastrand::Rng::with_seed(42);
     let mut seen = vec![false; ALL as usize];
     let (mut kills, mut last) = (0, 0);
@@ -253,7 +259,8 @@ async fn workers_killed_at_random(executor: Executor) {
         assert!(!std::mem::replace(&mut seen[index as usize], true), "{index} came twice");
         if pid != last && random.u32(..20) == 0 {
             // It may be gone already, or be another's: then there is nothing to kill.
-            let killed = std::process::Command::new("kill").arg("-KILL").arg(pid.to_string()).output().unwrap();
+            let killed =
+                std::process::Command::new("kill").arg("-KILL").arg(pid.to_string()).output().unwrap();
             kills += u32::from(killed.status.success());
             last = pid;
         }
@@ -327,7 +334,8 @@ async fn threads_that_die_together(executor: Executor) {
         }
         x * 2
     };
-    let outcomes = executor.map(work, 0..40).concurrency(4).chunk_size(20).retries(0).outcomes().await.unwrap();
+    let outcomes =
+        executor.map(work, 0..40).concurrency(4).chunk_size(20).retries(0).outcomes().await.unwrap();
     for (i, outcome) in outcomes.into_iter().enumerate() {
         match outcome {
             Ok(value) => assert_eq!(value, i as u64 * 2),

@@ -117,11 +117,8 @@ async fn futures_of_unknown_length(executor: Executor) {
 }
 
 async fn futures_fail_one_by_one(executor: Executor) {
-    let mut job = executor
-        .try_map(|x: u64| if x == 3 { Err("three") } else { Ok(x) }, 0..6)
-        .spawn()
-        .await
-        .unwrap();
+    let mut job =
+        executor.try_map(|x: u64| if x == 3 { Err("three") } else { Ok(x) }, 0..6).spawn().await.unwrap();
     let futures = job.futures().await.unwrap();
     for (i, mut future) in futures.into_iter().enumerate() {
         let result = (&mut future).await;
@@ -202,8 +199,7 @@ async fn a_future_that_is_cancelled_while_it_runs(executor: Executor) {
 
 async fn waiting_for_some(executor: Executor) {
     let go = Signal::new();
-    let inputs: Vec<Option<PathBuf>> =
-        (0..10).map(|i| if i == 9 { Some(go.path()) } else { None }).collect();
+    let inputs: Vec<Option<PathBuf>> = (0..10).map(|i| if i == 9 { Some(go.path()) } else { None }).collect();
     let work = |path: Option<PathBuf>| path.as_deref().map(until).is_some();
     let mut job = executor.map(work, inputs).chunk_size(1).spawn().await.unwrap();
     assert!(job.wait(Wait::Any).await.finished() >= 1);

@@ -29,7 +29,13 @@ async fn a_task_knows_itself(executor: Executor) {
         .map(
             |_: u64| {
                 let task = task();
-                (task.is_remote(), task.index(), task.attempt(), task.label().to_owned(), task.job().to_owned())
+                (
+                    task.is_remote(),
+                    task.index(),
+                    task.attempt(),
+                    task.label().to_owned(),
+                    task.job().to_owned(),
+                )
             },
             (0..100).rev(),
         )
@@ -47,7 +53,8 @@ async fn a_task_knows_itself(executor: Executor) {
 }
 
 async fn a_task_knows_its_deadline(executor: Executor) {
-    let left = executor.map(|_: u8| task().time_left(), 0..3).timeout(Duration::from_secs(3600)).await.unwrap();
+    let left =
+        executor.map(|_: u8| task().time_left(), 0..3).timeout(Duration::from_secs(3600)).await.unwrap();
     for left in left {
         let left = left.unwrap();
         assert!(left <= Duration::from_secs(3600) && left > Duration::from_secs(1800), "{left:?}");

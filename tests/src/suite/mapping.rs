@@ -143,7 +143,8 @@ async fn tuples_and_structures(executor: Executor) {
 }
 
 async fn map_and_reduce(executor: Executor) {
-    let sum = executor.map_reduce(|x: u64| x * x, |all: Vec<u64>| all.iter().sum::<u64>(), 0..1000).await.unwrap();
+    let sum =
+        executor.map_reduce(|x: u64| x * x, |all: Vec<u64>| all.iter().sum::<u64>(), 0..1000).await.unwrap();
     assert_eq!(sum, (0..1000).map(|x| x * x).sum());
     let here = std::process::id();
     let (text, there) = executor

@@ -16,24 +16,12 @@ pub(crate) fn tokens(name: &str, text: &str) -> Vec<Token> {
             match tree {
                 TokenTree::Group(group) => {
                     let is_call = group.delimiter() == Delimiter::Parenthesis;
-                    out.push(Token {
-                        text: if is_call { "(" } else { "{" }.to_owned(),
-                        line,
-                    });
+                    out.push(Token { text: if is_call { "(" } else { "{" }.to_owned(), line });
                     flatten(group.stream(), out);
                 }
-                TokenTree::Ident(ident) => out.push(Token {
-                    text: ident.to_string(),
-                    line,
-                }),
-                TokenTree::Punct(punct) => out.push(Token {
-                    text: punct.as_char().to_string(),
-                    line,
-                }),
-                TokenTree::Literal(_) => out.push(Token {
-                    text: "\"\"".to_owned(),
-                    line,
-                }),
+                TokenTree::Ident(ident) => out.push(Token { text: ident.to_string(), line }),
+                TokenTree::Punct(punct) => out.push(Token { text: punct.as_char().to_string(), line }),
+                TokenTree::Literal(_) => out.push(Token { text: "\"\"".to_owned(), line }),
             }
         }
     }
@@ -47,12 +35,7 @@ pub(crate) fn tokens(name: &str, text: &str) -> Vec<Token> {
 pub(crate) fn lines_of(tokens: &[Token], sequence: &[&str]) -> Vec<usize> {
     tokens
         .windows(sequence.len())
-        .filter(|window| {
-            window
-                .iter()
-                .zip(sequence)
-                .all(|(token, text)| token.text == *text)
-        })
+        .filter(|window| window.iter().zip(sequence).all(|(token, text)| token.text == *text))
         .map(|window| window[0].line)
         .collect()
 }

@@ -18,15 +18,11 @@ pub(super) fn fault(errno: Errno, what: &str, root: &Path) -> BackendError {
         ),
         Errno::ACCESS | Errno::PERM => (
             ErrorClass::Denied,
-            Some(format!(
-                "give this user read and write permission on everything below {root}"
-            )),
+            Some(format!("give this user read and write permission on everything below {root}")),
         ),
         Errno::ROFS => (
             ErrorClass::Denied,
-            Some(format!(
-                "{root} is on a read-only file system: choose another directory for the storage"
-            )),
+            Some(format!("{root} is on a read-only file system: choose another directory for the storage")),
         ),
         // Waiting does not make room: whoever runs the job has to.
         Errno::NOSPC | Errno::DQUOT => (
@@ -108,10 +104,7 @@ mod tests {
             let error = fault(errno, "write object k", root);
             assert_eq!(error.class(), class);
             assert!(error.hint().unwrap().contains("/data"), "{error:?}");
-            assert!(
-                error.to_string().starts_with("cannot write object k in /data: "),
-                "{error}"
-            );
+            assert!(error.to_string().starts_with("cannot write object k in /data: "), "{error}");
         }
         for errno in [Errno::MFILE, Errno::NFILE, Errno::IO, Errno::STALE, Errno::NOENT] {
             assert_eq!(fault(errno, "read object k", root).class(), ErrorClass::Transient);

@@ -55,21 +55,14 @@ impl Walk {
                 dir.map(|dir| (names::directories_of(&dir), prefix[..=end].to_owned()))
             }
         };
-        Self {
-            tree,
-            prefix: prefix.to_owned(),
-            start,
-            stack: Vec::new(),
-        }
+        Self { tree, prefix: prefix.to_owned(), start, stack: Vec::new() }
     }
 
     /// The next objects; none at the end.
     pub(super) fn batch(&mut self) -> StorageResult<Vec<ObjectMeta>> {
         let root = self.tree.open_root()?;
-        self.fill(&root).map_err(|e| {
-            self.tree
-                .fault(e, &format!("list the objects with prefix {:?}", self.prefix))
-        })
+        self.fill(&root)
+            .map_err(|e| self.tree.fault(e, &format!("list the objects with prefix {:?}", self.prefix)))
     }
 
     fn fill(&mut self, root: &OwnedFd) -> Result<Vec<ObjectMeta>, Errno> {
@@ -127,11 +120,7 @@ impl Level {
             }
         }
         entries.sort_unstable_by(|a, b| a.part.cmp(&b.part));
-        Ok(Self {
-            dirs,
-            key,
-            entries: entries.into_iter(),
-        })
+        Ok(Self { dirs, key, entries: entries.into_iter() })
     }
 
     /// Looks up objects until the batch is full or a directory comes next.
@@ -165,11 +154,7 @@ impl Level {
             // A name can be ours in form and yet too long, below other names, to be of a key.
             if let (Some(stat), Ok(key)) = (stat, Key::new(key)) {
                 let size = u64::try_from(stat.st_size).unwrap_or(0);
-                found.push(ObjectMeta {
-                    key,
-                    size,
-                    modified: modified(&stat),
-                });
+                found.push(ObjectMeta { key, size, modified: modified(&stat) });
             }
         }
         Ok(Visited::Full)
@@ -187,31 +172,19 @@ impl Entry {
             Name::Continued(_) => {
                 if on_the_way(&part) {
                     let dirs = [&self.dirs[..], &[name.to_owned()]].concat();
-                    unread.push(Self {
-                        part,
-                        dirs,
-                        name: String::new(),
-                    });
+                    unread.push(Self { part, dirs, name: String::new() });
                 }
             }
             Name::Object(_) => {
                 if part.starts_with(wanted) && self.is_place_of(&part) {
-                    entries.push(Self {
-                        part,
-                        dirs: self.dirs.clone(),
-                        name: name.to_owned(),
-                    });
+                    entries.push(Self { part, dirs: self.dirs.clone(), name: name.to_owned() });
                 }
             }
             Name::Directory(_) => {
                 if self.is_place_of(&part) {
                     let part = part + "/";
                     if on_the_way(&part) {
-                        entries.push(Self {
-                            part,
-                            dirs: self.dirs.clone(),
-                            name: name.to_owned(),
-                        });
+                        entries.push(Self { part, dirs: self.dirs.clone(), name: name.to_owned() });
                     }
                 }
             }
@@ -222,10 +195,6 @@ impl Entry {
     fn is_place_of(&self, part: &str) -> bool {
         let pieces = names::pieces(part);
         let (_, above) = pieces.split_last().unwrap_or((&self.name, &[]));
-        above.len() == self.dirs.len()
-            && above
-                .iter()
-                .zip(&self.dirs)
-                .all(|(a, b)| names::continued(a) == *b)
+        above.len() == self.dirs.len() && above.iter().zip(&self.dirs).all(|(a, b)| names::continued(a) == *b)
     }
 }

@@ -59,13 +59,13 @@ pub(super) fn directories_of(key: &Key) -> Vec<String> {
 fn push_directory(part: &str, dirs: &mut Vec<String>) {
     let pieces = pieces(part);
     let last = pieces.len() - 1;
-    dirs.extend(pieces.iter().enumerate().map(|(i, piece)| {
-        if i == last {
-            format!("{piece}{PART}")
-        } else {
-            continued(piece)
-        }
-    }));
+    dirs.extend(
+        pieces.iter().enumerate().map(
+            |(i, piece)| {
+                if i == last { format!("{piece}{PART}") } else { continued(piece) }
+            },
+        ),
+    );
 }
 
 /// The directory in which a part goes on after this piece.
@@ -112,10 +112,7 @@ pub(super) enum Name {
 pub(super) fn read(name: &str) -> Option<Name> {
     if let Some(piece) = name.strip_suffix(PART) {
         Some(Name::Directory(unescape(piece)?))
-    } else if let Some(piece) = name
-        .strip_suffix(CONTINUED)
-        .and_then(|rest| rest.strip_suffix(PART))
-    {
+    } else if let Some(piece) = name.strip_suffix(CONTINUED).and_then(|rest| rest.strip_suffix(PART)) {
         Some(Name::Continued(unescape(piece)?))
     } else {
         Some(Name::Object(unescape(name)?))
@@ -159,10 +156,7 @@ mod tests {
         assert_eq!(path("%2E/k%+/a%"), "%252E%/k%25+%/a%25");
         let long = "x".repeat(130) + ".";
         assert_eq!(path(&long), format!("{}%+/xx.", "x".repeat(128)));
-        assert_eq!(
-            path(&format!("{}./b", "x".repeat(128))),
-            format!("{}%+/%2E%/b", "x".repeat(128))
-        );
+        assert_eq!(path(&format!("{}./b", "x".repeat(128))), format!("{}%+/%2E%/b", "x".repeat(128)));
     }
 
     #[test]

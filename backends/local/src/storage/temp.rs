@@ -43,15 +43,9 @@ impl Temp {
                 Err(Errno::EXIST) => continue,
                 opened => opened?,
             };
-            let temp = Self {
-                folder,
-                name,
-                there: true,
-            };
+            let temp = Self { folder, name, there: true };
             let mut file = File::from(fd);
-            file.write_all(data)
-                .and_then(|()| file.sync_all())
-                .map_err(|e| errno(&e))?;
+            file.write_all(data).and_then(|()| file.sync_all()).map_err(|e| errno(&e))?;
             return Ok(temp);
         }
     }

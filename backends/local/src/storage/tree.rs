@@ -16,10 +16,8 @@ use super::gate::Gate;
 use super::names::ObjectPath;
 use super::temp::Temp;
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// How often a write looks for its directory again when others keep removing it. Each round means that another
 /// client has made progress.
@@ -70,14 +68,8 @@ impl Tree {
         });
         let file = found.map_err(|e| self.fault(e, &format!("read object {key}")))?;
         let file = File::from(file.ok_or_else(|| self.absent(key))?);
-        let metadata = file
-            .metadata()
-            .map_err(|e| self.fault(errno(&e), &format!("read object {key}")))?;
-        if metadata.is_file() {
-            Ok((file, metadata))
-        } else {
-            Err(self.absent(key))
-        }
+        let metadata = file.metadata().map_err(|e| self.fault(errno(&e), &format!("read object {key}")))?;
+        if metadata.is_file() { Ok((file, metadata)) } else { Err(self.absent(key)) }
     }
 
     /// What is known of an object.
@@ -88,16 +80,11 @@ impl Tree {
             Some(dir) => stat_object(&dir, &path.file),
             None => Ok(None),
         });
-        found
-            .map_err(|e| self.fault(e, &format!("look up object {key}")))?
-            .ok_or_else(|| self.absent(key))
+        found.map_err(|e| self.fault(e, &format!("look up object {key}")))?.ok_or_else(|| self.absent(key))
     }
 
     fn absent(&self, key: &Key) -> BackendError {
-        BackendError::new(
-            ErrorClass::NotFound,
-            format!("no object {key} in {}", self.root.display()),
-        )
+        BackendError::new(ErrorClass::NotFound, format!("no object {key} in {}", self.root.display()))
     }
 
     /// Writes an object. If the gate is shut before the object has its name, nothing happens.
@@ -112,9 +99,7 @@ impl Tree {
         let root = self.open_root()?;
         let failed = |e| self.fault(e, &format!("write object {key}"));
         // A look before the work: a lost race should not cost a written file.
-        if let Some(dir) = walk(&root, &path.dirs)
-            .or_else(absent_if_not_a_directory)
-            .map_err(failed)?
+        if let Some(dir) = walk(&root, &path.dirs).or_else(absent_if_not_a_directory).map_err(failed)?
             && occupied(&dir, &path.file).map_err(failed)?
             && existing == Existing::Keep
         {
@@ -132,10 +117,7 @@ impl Tree {
                 Existing::Keep => temp.create_as(&dir, &path.file),
             });
             let cancelled = || {
-                BackendError::new(
-                    ErrorClass::Cancelled,
-                    format!("the write of object {key} was cancelled"),
-                )
+                BackendError::new(ErrorClass::Cancelled, format!("the write of object {key} was cancelled"))
             };
             match named.ok_or_else(cancelled)? {
                 Err(Errno::NOENT) => {}
@@ -226,11 +208,7 @@ pub(super) fn present<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
 
 /// When a write finds a file where it needs a directory, `walk_or_create` says so; the look before must not.
 fn absent_if_not_a_directory(error: Errno) -> Result<Option<OwnedFd>, Errno> {
-    if error == Errno::NOTDIR {
-        Ok(None)
-    } else {
-        Err(error)
-    }
+    if error == Errno::NOTDIR { Ok(None) } else { Err(error) }
 }
 
 /// Opens one directory in another. A symbolic link is `LOOP`.
@@ -239,11 +217,7 @@ pub(super) fn open_directory(parent: impl AsFd, name: &str) -> Result<OwnedFd, E
         // Which of the two a symbolic link gives depends on the system.
         Err(Errno::NOTDIR | Errno::LOOP) => {
             let stat = rustix::fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            Err(if file_type(&stat) == FileType::Symlink {
-                Errno::LOOP
-            } else {
-                Errno::NOTDIR
-            })
+            Err(if file_type(&stat) == FileType::Symlink { Errno::LOOP } else { Errno::NOTDIR })
         }
         opened => opened,
     }

@@ -23,10 +23,7 @@ struct Shown<'a> {
 pub(crate) fn show(cli: &Cli, json: bool) -> Result<(), Failure> {
     let config = load(cli)?;
     if json {
-        let shown = Shown {
-            file: config.file().map(Path::to_string_lossy),
-            values: config.show(),
-        };
+        let shown = Shown { file: config.file().map(Path::to_string_lossy), values: config.show() };
         let mut text = serde_json::to_string_pretty(&shown).map_err(|error| {
             Error::new(ErrorKind::Internal, "cannot write the configuration as JSON").with_source(error)
         })?;
@@ -71,18 +68,13 @@ fn as_toml(config: &Config) -> String {
         .iter()
         .map(|shown| match (&shown.value, shown.meaning) {
             (Some(value), _) => (format!("{} = {value}", shown.key), shown.origin.to_string()),
-            (None, meaning) => (
-                format!("# {} is not set", shown.key),
-                meaning.unwrap_or_default().to_owned(),
-            ),
+            (None, meaning) => {
+                (format!("# {} is not set", shown.key), meaning.unwrap_or_default().to_owned())
+            }
         })
         .collect();
-    let width = lines
-        .iter()
-        .map(|(line, _)| line.chars().count())
-        .filter(|width| *width <= 60)
-        .max()
-        .unwrap_or(0);
+    let width =
+        lines.iter().map(|(line, _)| line.chars().count()).filter(|width| *width <= 60).max().unwrap_or(0);
     let mut text = match config.file() {
         Some(path) => format!("{DIM}# {}{DIM:#}\n", path.to_string_lossy().escape_debug()),
         None => format!("{DIM}# no configuration file{DIM:#}\n"),

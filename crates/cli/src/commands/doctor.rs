@@ -65,7 +65,8 @@ impl Report {
             let time = format!("{:.1} ms", leg.seconds * 1e3);
             let detail = leg.error.as_deref().unwrap_or(&leg.detail);
             // Writing to a string does not fail.
-            let _ok = writeln!(text, "{style}{mark:<6}{style:#} {:<10} {time:>10}  {DIM}{detail}{DIM:#}", leg.name);
+            let _ok =
+                writeln!(text, "{style}{mark:<6}{style:#} {:<10} {time:>10}  {DIM}{detail}{DIM:#}", leg.name);
         }
         text
     }
@@ -76,8 +77,9 @@ pub(crate) fn run(cli: &Cli, json: bool) -> std::result::Result<(), Failure> {
     let mut report = Report::default();
     let outcome = try_all(cli, &mut report);
     if json {
-        let mut text = serde_json::to_string_pretty(&report)
-            .map_err(|error| Error::new(ErrorKind::Internal, "cannot write the report as JSON").with_source(error))?;
+        let mut text = serde_json::to_string_pretty(&report).map_err(|error| {
+            Error::new(ErrorKind::Internal, "cannot write the report as JSON").with_source(error)
+        })?;
         text.push('\n');
         output::data(text.as_bytes())?;
     } else {
@@ -93,9 +95,13 @@ fn try_all(cli: &Cli, report: &mut Report) -> Result<()> {
     }
     report.leg("config", || {
         let config = Config::load(&registry(), &options)?;
-        let file = config.file().map_or_else(|| "no file: defaults".to_owned(), |path| path.display().to_string());
+        let file =
+            config.file().map_or_else(|| "no file: defaults".to_owned(), |path| path.display().to_string());
         let backend = |settings: &rustwren::config::Settings| settings.backend().unwrap_or("none").to_owned();
-        Ok(((), format!("{file}; storage {}, compute {}", backend(config.storage()), backend(config.compute()))))
+        Ok((
+            (),
+            format!("{file}; storage {}, compute {}", backend(config.storage()), backend(config.compute())),
+        ))
     })?;
     let executor = report.leg("connect", || {
         let executor = block_on(Executor::connect_with(&options))?;
@@ -109,8 +115,10 @@ fn try_all(cli: &Cli, report: &mut Report) -> Result<()> {
     let time = started.elapsed();
     let stats = cold.as_ref().map_or_else(|_| JobStats::default(), |(_, stats)| *stats);
     let cold = cold.map(|(pid, _)| {
-        let parts = [("start", stats.usage.start), ("fetch", stats.usage.fetch), ("compute", stats.usage.compute)];
-        let parts: Vec<String> = parts.iter().map(|(name, t)| format!("{name} {:.1} ms", t.as_secs_f64() * 1e3)).collect();
+        let parts =
+            [("start", stats.usage.start), ("fetch", stats.usage.fetch), ("compute", stats.usage.compute)];
+        let parts: Vec<String> =
+            parts.iter().map(|(name, t)| format!("{name} {:.1} ms", t.as_secs_f64() * 1e3)).collect();
         (pid, format!("first call: {}; answered by process {pid}", parts.join(", ")))
     });
     report.add("worker", time, cold)?;
@@ -129,10 +137,16 @@ async fn storage(executor: &Executor) -> Result<String> {
     storage.delete(&key).await?;
     let location = storage.location();
     if back? != "well?" {
-        return Err(Error::new(ErrorKind::Internal, format!("{location} gave back something else than was written")));
+        return Err(Error::new(
+            ErrorKind::Internal,
+            format!("{location} gave back something else than was written"),
+        ));
     }
     if storage.exists(&key).await? {
-        return Err(Error::new(ErrorKind::Internal, format!("{location} still has an object that was deleted")));
+        return Err(Error::new(
+            ErrorKind::Internal,
+            format!("{location} still has an object that was deleted"),
+        ));
     }
     Ok(location)
 }

@@ -16,12 +16,7 @@ pub(crate) struct ConfigError {
 
 impl ConfigError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self {
-            origin: None,
-            message: message.into(),
-            snippet: None,
-            hint: None,
-        }
+        Self { origin: None, message: message.into(), snippet: None, hint: None }
     }
 
     pub(crate) fn at(mut self, origin: &Origin) -> Self {

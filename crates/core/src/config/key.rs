@@ -98,14 +98,7 @@ impl KeyDoc {
         value: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self {
-            name,
-            kind,
-            default: KeyDefault::Value(value),
-            example: value,
-            doc,
-            secret: false,
-        }
+        Self { name, kind, default: KeyDefault::Value(value), example: value, doc, secret: false }
     }
 
     /// A key that may stay unset; `meaning` says what then happens.
@@ -116,26 +109,12 @@ impl KeyDoc {
         example: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self {
-            name,
-            kind,
-            default: KeyDefault::Unset { meaning },
-            example,
-            doc,
-            secret: false,
-        }
+        Self { name, kind, default: KeyDefault::Unset { meaning }, example, doc, secret: false }
     }
 
     /// A key that must be set.
     pub const fn required(name: &'static str, kind: Kind, example: &'static str, doc: &'static str) -> Self {
-        Self {
-            name,
-            kind,
-            default: KeyDefault::Required,
-            example,
-            doc,
-            secret: false,
-        }
+        Self { name, kind, default: KeyDefault::Required, example, doc, secret: false }
     }
 
     /// Marks the value as one that is never shown.

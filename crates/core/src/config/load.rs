@@ -98,9 +98,7 @@ impl LoadOptions {
     }
 
     pub(crate) fn absolute(&self, path: &Path) -> PathBuf {
-        self.working_dir
-            .as_deref()
-            .map_or_else(|| path.to_owned(), |dir| dir.join(path))
+        self.working_dir.as_deref().map_or_else(|| path.to_owned(), |dir| dir.join(path))
     }
 }
 
@@ -111,10 +109,7 @@ impl std::fmt::Debug for LoadOptions {
             .field("file", &self.file)
             .field("working_dir", &self.working_dir)
             .field("environment", &self.environment)
-            .field(
-                "overrides",
-                &self.overrides.iter().map(|(key, _)| key).collect::<Vec<_>>(),
-            )
+            .field("overrides", &self.overrides.iter().map(|(key, _)| key).collect::<Vec<_>>())
             .finish_non_exhaustive()
     }
 }
@@ -235,12 +230,7 @@ impl Config {
 
 fn shown_choice(key: String, setting: Option<Setting>) -> ShownValue {
     match setting {
-        Some(Setting { value, origin }) => ShownValue {
-            key,
-            value: Some(value),
-            meaning: None,
-            origin,
-        },
+        Some(Setting { value, origin }) => ShownValue { key, value: Some(value), meaning: None, origin },
         None => ShownValue {
             key,
             value: None,

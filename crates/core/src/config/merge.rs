@@ -55,17 +55,8 @@ impl<'a> Merge<'a> {
                 Lookup::Known(keys) => (Some(keys.keys), None),
                 _ => (None, Some(unknown_backend(registry, Some(section), name))),
             };
-            let backend = Setting {
-                value: Value::Text(name.to_owned()),
-                origin: Origin::Default,
-            };
-            Backed {
-                section,
-                backend,
-                keys,
-                refusal,
-                values: Values::new(),
-            }
+            let backend = Setting { value: Value::Text(name.to_owned()), origin: Origin::Default };
+            Backed { section, backend, keys, refusal, values: Values::new() }
         };
         Self {
             registry,
@@ -105,13 +96,7 @@ impl<'a> Merge<'a> {
                 return Err(self.unknown_key(layer, entry, section, key, keys));
             };
             let value = resolve(self.options, &self.secrets, layer, entry, doc)?;
-            values.insert(
-                doc.name,
-                Setting {
-                    value,
-                    origin: entry.origin.clone(),
-                },
-            );
+            values.insert(doc.name, Setting { value, origin: entry.origin.clone() });
         }
         Ok(())
     }
@@ -122,11 +107,7 @@ impl<'a> Merge<'a> {
             if let Some(refusal) = backed.refusal {
                 return Err(refusal.into());
             }
-            let name = if let Value::Text(name) = &backed.backend.value {
-                Some(name.clone())
-            } else {
-                None
-            };
+            let name = if let Value::Text(name) = &backed.backend.value { Some(name.clone()) } else { None };
             let settings = Settings {
                 section: backed.section.name(),
                 backend: name,
@@ -208,14 +189,9 @@ impl<'a> Merge<'a> {
             let unknown = |section| matches!(self.registry.lookup(section, name), Lookup::Unknown);
             if unknown(Section::Storage) && unknown(Section::Compute) {
                 let error = unknown_backend(self.registry, None, name);
-                return Err(layer
-                    .value_error(entry, String::new(), &self.secrets)
-                    .merge(error));
+                return Err(layer.value_error(entry, String::new(), &self.secrets).merge(error));
             }
-            self.provider = Some(Setting {
-                value,
-                origin: entry.origin.clone(),
-            });
+            self.provider = Some(Setting { value, origin: entry.origin.clone() });
         }
         for backed in [&mut self.storage, &mut self.compute] {
             let own = find(&[backed.section.name(), BACKEND.name]);
@@ -235,9 +211,7 @@ impl<'a> Merge<'a> {
                 Lookup::Unknown if own.is_none() => continue,
                 Lookup::Unknown => {
                     let error = unknown_backend(self.registry, Some(backed.section), name);
-                    return Err(layer
-                        .value_error(entry, String::new(), &self.secrets)
-                        .merge(error));
+                    return Err(layer.value_error(entry, String::new(), &self.secrets).merge(error));
                 }
             };
             if backed.backend.value != value {
@@ -245,10 +219,7 @@ impl<'a> Merge<'a> {
             }
             backed.keys = keys;
             backed.refusal = refusal;
-            backed.backend = Setting {
-                value,
-                origin: entry.origin.clone(),
-            };
+            backed.backend = Setting { value, origin: entry.origin.clone() };
         }
         Ok(())
     }
@@ -261,16 +232,10 @@ impl<'a> Merge<'a> {
         key: &str,
         keys: &[KeyDoc],
     ) -> ConfigError {
-        let backed = [&self.storage, &self.compute]
-            .into_iter()
-            .find(|backed| backed.section.name() == section);
-        let known = keys
-            .iter()
-            .map(|doc| doc.name)
-            .chain(backed.map(|_| BACKEND.name));
-        let others = backed
-            .map(|backed| self.registry.with_key(backed.section, key))
-            .unwrap_or_default();
+        let backed =
+            [&self.storage, &self.compute].into_iter().find(|backed| backed.section.name() == section);
+        let known = keys.iter().map(|doc| doc.name).chain(backed.map(|_| BACKEND.name));
+        let others = backed.map(|backed| self.registry.with_key(backed.section, key)).unwrap_or_default();
         let elsewhere = self.sections_with(key);
         let hint = match (nearest(key, known.clone()), others.as_slice(), elsewhere.first()) {
             (Some(near), ..) => format!("did you mean `{near}`?"),
@@ -288,9 +253,7 @@ impl<'a> Merge<'a> {
 
     fn unknown_section(&self, layer: &RawConfig, entry: &RawEntry, name: &str) -> ConfigError {
         let hint = suggestion(name, SECTIONS.iter().copied(), "sections are");
-        layer
-            .key_error(entry, format!("unknown section [{name}]"), &self.secrets)
-            .with_hint(hint)
+        layer.key_error(entry, format!("unknown section [{name}]"), &self.secrets).with_hint(hint)
     }
 
     /// Sections that have a key of this name.
@@ -300,9 +263,7 @@ impl<'a> Merge<'a> {
             .into_iter()
             .filter(|backed| backed.keys.is_some_and(has) || key == BACKEND.name)
             .map(|backed| backed.section.name());
-        let plain = [("job", JOB), ("client", CLIENT)]
-            .into_iter()
-            .filter(|(_, keys)| has(keys));
+        let plain = [("job", JOB), ("client", CLIENT)].into_iter().filter(|(_, keys)| has(keys));
         backed.chain(plain.map(|(section, _)| section)).collect()
     }
 }
@@ -321,13 +282,11 @@ fn resolve(
         return Ok(value);
     };
     // A path in a file counts from the file, so that it means the same wherever the program is started.
-    Ok(Value::Path(
-        match (&entry.origin, path.strip_prefix("~"), &options.home_dir) {
-            (_, Ok(rest), Some(home)) => home.join(rest),
-            (Origin::File { path: file, .. }, ..) => file.parent().unwrap_or(Path::new("")).join(path),
-            _ => options.absolute(&path),
-        },
-    ))
+    Ok(Value::Path(match (&entry.origin, path.strip_prefix("~"), &options.home_dir) {
+        (_, Ok(rest), Some(home)) => home.join(rest),
+        (Origin::File { path: file, .. }, ..) => file.parent().unwrap_or(Path::new("")).join(path),
+        _ => options.absolute(&path),
+    }))
 }
 
 /// `section`: none for `provider`.
@@ -339,15 +298,10 @@ fn unknown_backend(registry: &Registry, section: Option<Section>, name: &str) ->
         Some(Section::Compute) => "compute backend",
     };
     let near = nearest(name, known.iter().chain(&missing).copied());
-    let near = near
-        .map(|near| format!("did you mean `{near}`? "))
-        .unwrap_or_default();
+    let near = near.map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
     let optional = match missing.as_slice() {
         [] => String::new(),
-        names => format!(
-            "; with a cargo feature of `rustwren`: {}",
-            list_names(names.iter().copied())
-        ),
+        names => format!("; with a cargo feature of `rustwren`: {}", list_names(names.iter().copied())),
     };
     let hint = format!("{near}Known: {}{optional}", list_names(known));
     ConfigError::new(format!("there is no {what} {name:?}")).with_hint(hint)

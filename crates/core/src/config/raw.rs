@@ -21,25 +21,14 @@ impl Source {
     /// Where byte `at` is.
     pub(crate) fn origin(&self, at: usize) -> Origin {
         let (line, start) = self.line_start(at);
-        let column = self
-            .text
-            .get(start..at)
-            .map_or(0, |before| before.chars().count())
-            + 1;
-        Origin::File {
-            path: Arc::clone(&self.path),
-            line,
-            column,
-        }
+        let column = self.text.get(start..at).map_or(0, |before| before.chars().count()) + 1;
+        Origin::File { path: Arc::clone(&self.path), line, column }
     }
 
     fn line_start(&self, at: usize) -> (usize, usize) {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
         let line = before.split(|byte| *byte == b'\n').count();
-        let start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |newline| newline + 1);
+        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
         (line, start)
     }
 
@@ -61,10 +50,7 @@ impl Source {
         let indent = self.text.get(start..span.start)?.chars().count();
         let carets = "^".repeat(shown.chars().count().saturating_sub(indent).max(1));
         let gutter = " ".repeat(number.to_string().len());
-        Some(format!(
-            "{gutter} |\n{number} | {shown}\n{gutter} | {}{carets}",
-            " ".repeat(indent)
-        ))
+        Some(format!("{gutter} |\n{number} | {shown}\n{gutter} | {}{carets}", " ".repeat(indent)))
     }
 }
 
@@ -98,21 +84,14 @@ impl RawConfig {
     pub(crate) fn parse(path: &Path, text: String, secrets: &[&str]) -> Result<Self, ConfigError> {
         // What editors on Windows put in front is no part of the text.
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-        let source = Source {
-            path: path.into(),
-            text,
-        };
+        let source = Source { path: path.into(), text };
         let table = DeTable::parse(&source.text).map_err(|error| {
             let span = error.span().unwrap_or(source.text.len()..source.text.len());
             // A broken string can swallow lines: with secrets anywhere in the file, none of it is shown.
             let shown = !secrets.iter().any(|name| source.text.contains(name));
             ConfigError::new(format!("not valid TOML: {}", error.message()))
                 .at(&source.origin(span.start))
-                .with_snippet(if shown {
-                    source.snippet(&span, secrets)
-                } else {
-                    None
-                })
+                .with_snippet(if shown { source.snippet(&span, secrets) } else { None })
         })?;
         let (mut entries, mut sections) = (Vec::new(), Vec::new());
         let add =
@@ -129,40 +108,18 @@ impl RawConfig {
             if let DeValue::Table(section) = value.get_ref() {
                 for (inner, value) in section {
                     let path = vec![name.clone(), inner.get_ref().to_string()];
-                    add(
-                        &mut entries,
-                        path,
-                        inner.span(),
-                        value.span(),
-                        raw_value(value.get_ref()),
-                    );
+                    add(&mut entries, path, inner.span(), value.span(), raw_value(value.get_ref()));
                 }
-                add(
-                    &mut sections,
-                    vec![name],
-                    key.span(),
-                    value.span(),
-                    RawValue::Other("a table"),
-                );
+                add(&mut sections, vec![name], key.span(), value.span(), RawValue::Other("a table"));
             } else {
-                add(
-                    &mut entries,
-                    vec![name],
-                    key.span(),
-                    value.span(),
-                    raw_value(value.get_ref()),
-                );
+                add(&mut entries, vec![name], key.span(), value.span(), raw_value(value.get_ref()));
             }
         }
         // Mistakes are reported in the order of the file.
         for list in [&mut entries, &mut sections] {
             list.sort_by_key(|entry| entry.spans.as_ref().map(|(key, _)| key.start));
         }
-        Ok(Self {
-            entries,
-            sections,
-            source: Some(source),
-        })
+        Ok(Self { entries, sections, source: Some(source) })
     }
 
     /// The layer that environment variables make.
@@ -170,23 +127,12 @@ impl RawConfig {
         let mut entries = Vec::new();
         let mut add = |name: &str, path: Vec<String>, value: &std::ffi::OsStr| {
             let origin = Origin::Variable(name.to_owned());
-            let text = value
-                .to_str()
-                .ok_or_else(|| ConfigError::new("not valid UTF-8").at(&origin))?;
-            entries.push(RawEntry {
-                path,
-                value: text.into(),
-                origin,
-                spans: None,
-            });
+            let text = value.to_str().ok_or_else(|| ConfigError::new("not valid UTF-8").at(&origin))?;
+            entries.push(RawEntry { path, value: text.into(), origin, spans: None });
             Ok::<_, ConfigError>(())
         };
         if let Some(value) = env::PROGRESS.get_in(environment) {
-            add(
-                env::PROGRESS.name,
-                vec!["client".to_owned(), "progress".to_owned()],
-                value,
-            )?;
+            add(env::PROGRESS.name, vec!["client".to_owned(), "progress".to_owned()], value)?;
         }
         for (name, value) in environment.iter() {
             // A name that is not UTF-8 is none of ours.
@@ -197,11 +143,7 @@ impl RawConfig {
             let path: Vec<_> = key.split("__").map(str::to_ascii_lowercase).collect();
             add(name, path, value)?;
         }
-        Ok(Self {
-            entries,
-            sections: Vec::new(),
-            source: None,
-        })
+        Ok(Self { entries, sections: Vec::new(), source: None })
     }
 
     /// The layer that the program makes: dotted key paths and values.
@@ -215,21 +157,14 @@ impl RawConfig {
                 spans: None,
             })
             .collect();
-        Self {
-            entries,
-            sections: Vec::new(),
-            source: None,
-        }
+        Self { entries, sections: Vec::new(), source: None }
     }
 
     /// An error about an entry's key.
     pub(crate) fn key_error(&self, entry: &RawEntry, message: String, secrets: &[&str]) -> ConfigError {
         let spans = entry.spans.as_ref().map(|(key, _)| key);
-        let snippet = self
-            .source
-            .as_ref()
-            .zip(spans)
-            .and_then(|(source, span)| source.snippet(span, secrets));
+        let snippet =
+            self.source.as_ref().zip(spans).and_then(|(source, span)| source.snippet(span, secrets));
         ConfigError::new(message).at(&entry.origin).with_snippet(snippet)
     }
 
@@ -247,9 +182,7 @@ impl RawConfig {
 /// Keys and where they come from, not values: they may be secrets.
 impl fmt::Debug for RawConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.entries.iter().map(|entry| (entry.dotted(), &entry.origin)))
-            .finish()
+        f.debug_map().entries(self.entries.iter().map(|entry| (entry.dotted(), &entry.origin))).finish()
     }
 }
 
@@ -257,11 +190,7 @@ fn raw_value(value: &DeValue<'_>) -> RawValue {
     match value {
         DeValue::String(text) => RawValue::String(text.to_string()),
         DeValue::Integer(number) => {
-            let limit = if number.as_str().starts_with('-') {
-                i128::MIN
-            } else {
-                i128::MAX
-            };
+            let limit = if number.as_str().starts_with('-') { i128::MIN } else { i128::MAX };
             RawValue::Integer(i128::from_str_radix(number.as_str(), number.radix()).unwrap_or(limit))
         }
         DeValue::Boolean(value) => RawValue::Bool(*value),

@@ -38,23 +38,12 @@ pub fn markdown(registry: &Registry) -> String {
     ));
     for (title, audience) in [
         ("For users", Audience::User),
-        (
-            "Conventions of the system that RustWren follows",
-            Audience::System,
-        ),
-        (
-            "Set by RustWren for function processes, not by hand",
-            Audience::Internal,
-        ),
+        ("Conventions of the system that RustWren follows", Audience::System),
+        ("Set by RustWren for function processes, not by hand", Audience::Internal),
     ] {
-        put(&format!(
-            "{title}:\n\n| variable | what it does | when not set |\n|---|---|---|\n"
-        ));
+        put(&format!("{title}:\n\n| variable | what it does | when not set |\n|---|---|---|\n"));
         for variable in env::ALL.iter().filter(|variable| variable.audience == audience) {
-            put(&format!(
-                "| `{}` | {} | {} |\n",
-                variable.name, variable.doc, variable.default
-            ));
+            put(&format!("| `{}` | {} | {} |\n", variable.name, variable.doc, variable.default));
         }
         put("\n");
     }
@@ -99,12 +88,8 @@ fn table(keys: &[KeyDoc]) -> String {
         };
         let secret = if key.secret { " Never shown." } else { "" };
         // Writing to a string cannot fail.
-        writeln!(
-            text,
-            "| `{}` | {} | {default} | {}{secret} |",
-            key.name, key.kind, key.doc
-        )
-        .unwrap_or_default();
+        writeln!(text, "| `{}` | {} | {default} | {}{secret} |", key.name, key.kind, key.doc)
+            .unwrap_or_default();
     }
     text.push('\n');
     text
@@ -139,10 +124,7 @@ pub fn check_annotated(text: &str, backends: &[BackendKeys]) -> Vec<String> {
     for backend in backends {
         let section = backend.section.name();
         declared.extend(
-            [BACKEND]
-                .iter()
-                .chain(backend.keys)
-                .map(|key| (format!("{section}.{}", key.name), *key)),
+            [BACKEND].iter().chain(backend.keys).map(|key| (format!("{section}.{}", key.name), *key)),
         );
     }
     for (section, keys) in [("job", JOB), ("client", CLIENT)] {
@@ -160,9 +142,7 @@ pub fn check_annotated(text: &str, backends: &[BackendKeys]) -> Vec<String> {
             wrong.push(format!("`{dotted}` must be shown as {}", literal(key)));
         }
         if let KeyDefault::Unset { meaning } = key.default
-            && !prose_above(text, key.name)
-                .iter()
-                .any(|prose| prose.contains(meaning))
+            && !prose_above(text, key.name).iter().any(|prose| prose.contains(meaning))
         {
             wrong.push(format!(
                 "the lines above `{dotted}` must say what holds when it is not set: {meaning}"
@@ -182,8 +162,7 @@ fn prose_above(text: &str, key: &str) -> Vec<String> {
     let lines: Vec<_> = text.lines().collect();
     let sets = |line: &str| {
         let line = line.strip_prefix('#').unwrap_or(line);
-        line.strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start().starts_with('='))
+        line.strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
     };
     lines
         .iter()

@@ -34,12 +34,7 @@ pub trait InvokerFactory: Send + Sync + 'static {
 }
 
 /// Backends of ours, each with the cargo feature that compiles it in.
-const OPTIONAL: &[(&str, &str)] = &[
-    ("aws", "aws"),
-    ("azure", "azure"),
-    ("gcp", "gcp"),
-    ("http", "http"),
-];
+const OPTIONAL: &[(&str, &str)] = &[("aws", "aws"), ("azure", "azure"), ("gcp", "gcp"), ("http", "http")];
 
 /// `F` is an `Arc` of a factory; none for backends that are only declared.
 #[derive(Clone)]
@@ -75,26 +70,14 @@ impl Registry {
     /// Adds a storage backend.
     pub fn storage(mut self, factory: impl StorageFactory) -> Self {
         let keys = factory.keys();
-        self.storage.insert(
-            keys.name,
-            Entry {
-                keys,
-                factory: Some(Arc::new(factory)),
-            },
-        );
+        self.storage.insert(keys.name, Entry { keys, factory: Some(Arc::new(factory)) });
         self
     }
 
     /// Adds a compute backend.
     pub fn invoker(mut self, factory: impl InvokerFactory) -> Self {
         let keys = factory.keys();
-        self.compute.insert(
-            keys.name,
-            Entry {
-                keys,
-                factory: Some(Arc::new(factory)),
-            },
-        );
+        self.compute.insert(keys.name, Entry { keys, factory: Some(Arc::new(factory)) });
         self
     }
 
@@ -161,11 +144,7 @@ impl Registry {
             .collect();
         known.sort_unstable();
         known.dedup();
-        let missing = OPTIONAL
-            .iter()
-            .map(|(name, _)| *name)
-            .filter(|name| !known.contains(name))
-            .collect();
+        let missing = OPTIONAL.iter().map(|(name, _)| *name).filter(|name| !known.contains(name)).collect();
         (known, missing)
     }
 
@@ -179,11 +158,8 @@ impl Registry {
 
     /// Names of keys whose values must not be shown.
     pub(crate) fn secrets(&self) -> Vec<&'static str> {
-        let keys: Vec<&KeyDoc> = self
-            .backends()
-            .flat_map(|keys| keys.keys)
-            .filter(|key| key.secret)
-            .collect();
+        let keys: Vec<&KeyDoc> =
+            self.backends().flat_map(|keys| keys.keys).filter(|key| key.secret).collect();
         keys.into_iter().map(|key| key.name).collect()
     }
 }
@@ -191,10 +167,7 @@ impl Registry {
 fn no_factory(section: Section, name: &str) -> Error {
     Error::new(
         ErrorKind::Internal,
-        format!(
-            "{} backend `{name}` cannot be made by this program",
-            section.name()
-        ),
+        format!("{} backend `{name}` cannot be made by this program", section.name()),
     )
 }
 

@@ -15,12 +15,8 @@ pub(crate) const PROVIDER: KeyDoc = KeyDoc::optional(
 );
 
 /// The key that [storage] and [compute] have with every backend.
-pub(crate) const BACKEND: KeyDoc = KeyDoc::with_default(
-    "backend",
-    Kind::Text,
-    "local",
-    "Name of the backend that serves this section.",
-);
+pub(crate) const BACKEND: KeyDoc =
+    KeyDoc::with_default("backend", Kind::Text, "local", "Name of the backend that serves this section.");
 
 /// `[job]`: defaults of every job, which its builder can change.
 pub(crate) const JOB: &[KeyDoc] = &[
@@ -31,29 +27,17 @@ pub(crate) const JOB: &[KeyDoc] = &[
         "2",
         "How often an element is run again after a failed attempt, whatever the failure.",
     ),
-    KeyDoc::optional(
-        "timeout",
-        Kind::Duration,
-        "no limit",
-        "30s",
-        "How long one element may run.",
-    ),
+    KeyDoc::optional("timeout", Kind::Duration, "no limit", "30s", "How long one element may run."),
     KeyDoc::optional(
         "chunk_size",
-        Kind::Integer {
-            min: 1,
-            max: 1_000_000_000,
-        },
+        Kind::Integer { min: 1, max: 1_000_000_000 },
         "adapted to the measured time of the tasks",
         "100",
         "How many elements travel in one invocation.",
     ),
     KeyDoc::optional(
         "workers",
-        Kind::Integer {
-            min: 1,
-            max: 1_000_000,
-        },
+        Kind::Integer { min: 1, max: 1_000_000 },
         "as many as the provider allows",
         "100",
         "How many workers one job may use at once.",

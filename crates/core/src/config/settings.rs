@@ -58,9 +58,7 @@ impl Settings {
             backend: Some(keys.name.to_owned()),
             keys: keys.keys,
             values: BTreeMap::new(),
-            context: Arc::new(Context {
-                cache_dir: Some(cache_dir.into()),
-            }),
+            context: Arc::new(Context { cache_dir: Some(cache_dir.into()) }),
         };
         for (name, raw) in pairs {
             let key = settings.key(name)?;
@@ -69,13 +67,7 @@ impl Settings {
                 let text = mismatch(&format!("{}.{name}", settings.section), key, &raw, why);
                 Error::new(ErrorKind::Config, text)
             })?;
-            settings.values.insert(
-                key.name,
-                Setting {
-                    value,
-                    origin: Origin::Program,
-                },
-            );
+            settings.values.insert(key.name, Setting { value, origin: Origin::Program });
         }
         settings.check_required()?;
         Ok(settings)
@@ -95,14 +87,9 @@ impl Settings {
     pub fn get_str(&self, key: &str) -> Result<Option<&str>> {
         let key = self.key(key)?;
         match (&key.kind, self.values.get(key.name), key.default) {
-            (
-                Kind::Text | Kind::Choice(_),
-                Some(Setting {
-                    value: Value::Text(text),
-                    ..
-                }),
-                _,
-            ) => Ok(Some(text)),
+            (Kind::Text | Kind::Choice(_), Some(Setting { value: Value::Text(text), .. }), _) => {
+                Ok(Some(text))
+            }
             (Kind::Text | Kind::Choice(_), _, KeyDefault::Value(text)) => Ok(Some(text)),
             (Kind::Text | Kind::Choice(_), ..) => Ok(None),
             _ => Err(self.wrong_kind(key)),
@@ -111,76 +98,39 @@ impl Settings {
 
     /// The value of a key of [`Kind::Path`], absolute.
     pub fn get_path(&self, key: &str) -> Result<Option<PathBuf>> {
-        self.typed(key, |value| {
-            if let Value::Path(path) = value {
-                Some(path)
-            } else {
-                None
-            }
-        })
+        self.typed(key, |value| if let Value::Path(path) = value { Some(path) } else { None })
     }
 
     /// The value of a key of [`Kind::Bool`].
     pub fn get_bool(&self, key: &str) -> Result<Option<bool>> {
-        self.typed(key, |value| {
-            if let Value::Bool(value) = value {
-                Some(value)
-            } else {
-                None
-            }
-        })
+        self.typed(key, |value| if let Value::Bool(value) = value { Some(value) } else { None })
     }
 
     /// The value of a key of [`Kind::Integer`], within the limits that it declares.
     pub fn get_u64(&self, key: &str) -> Result<Option<u64>> {
-        self.typed(key, |value| {
-            if let Value::Integer(number) = value {
-                Some(number)
-            } else {
-                None
-            }
-        })
+        self.typed(key, |value| if let Value::Integer(number) = value { Some(number) } else { None })
     }
 
     /// The value of a key of [`Kind::Size`], in bytes.
     pub fn get_size(&self, key: &str) -> Result<Option<u64>> {
-        self.typed(key, |value| {
-            if let Value::Size(bytes) = value {
-                Some(bytes)
-            } else {
-                None
-            }
-        })
+        self.typed(key, |value| if let Value::Size(bytes) = value { Some(bytes) } else { None })
     }
 
     /// The value of a key of [`Kind::Duration`].
     pub fn get_duration(&self, key: &str) -> Result<Option<Duration>> {
-        self.typed(key, |value| {
-            if let Value::Duration(duration) = value {
-                Some(duration)
-            } else {
-                None
-            }
-        })
+        self.typed(key, |value| if let Value::Duration(duration) = value { Some(duration) } else { None })
     }
 
     /// The value of a key of [`Kind::List`]; empty where it is not set.
     pub fn get_list(&self, key: &str) -> Result<Vec<String>> {
-        let list = self.typed(key, |value| {
-            if let Value::List(items) = value {
-                Some(items)
-            } else {
-                None
-            }
-        })?;
+        let list =
+            self.typed(key, |value| if let Value::List(items) = value { Some(items) } else { None })?;
         Ok(list.unwrap_or_default())
     }
 
     /// Where a key's value comes from.
     pub fn origin(&self, key: &str) -> Origin {
-        self.values
-            .get(key)
-            .map_or(Origin::Default, |setting| setting.origin.clone())
+        self.values.get(key).map_or(Origin::Default, |setting| setting.origin.clone())
     }
 
     /// An error of kind [`ErrorKind::Config`] about a key's value, which names the place where it was set:
@@ -190,10 +140,7 @@ impl Settings {
             Origin::Default => String::new(),
             origin => format!("{origin}: "),
         };
-        Error::new(
-            ErrorKind::Config,
-            format!("{place}`{}.{key}` {must}", self.section),
-        )
+        Error::new(ErrorKind::Config, format!("{place}`{}.{key}` {must}", self.section))
     }
 
     /// Every key of the section, in the order of its declaration, with secrets masked.
@@ -231,10 +178,7 @@ impl Settings {
         );
         Err(Error::new(
             ErrorKind::Config,
-            format!(
-                "`{}.{}` is not set, and backend `{backend}` needs it",
-                self.section, key.name
-            ),
+            format!("`{}.{}` is not set, and backend `{backend}` needs it", self.section, key.name),
         )
         .with_hint(format!(
             "set `{}` in [{}] of the configuration file, or {variable}",
@@ -263,9 +207,9 @@ impl Settings {
         let key = self.key(key)?;
         let value = match (self.values.get(key.name), key.default) {
             (Some(setting), _) => setting.value.clone(),
-            (None, KeyDefault::Value(text)) => RawValue::from(text)
-                .resolve(key.kind)
-                .map_err(|_| self.wrong_kind(key))?,
+            (None, KeyDefault::Value(text)) => {
+                RawValue::from(text).resolve(key.kind).map_err(|_| self.wrong_kind(key))?
+            }
             (None, _) => return Ok(None),
         };
         cast(value).map(Some).ok_or_else(|| self.wrong_kind(key))
@@ -280,11 +224,7 @@ impl fmt::Debug for Settings {
             .field("backend", &self.backend)
             .field(
                 "set",
-                &self
-                    .values
-                    .iter()
-                    .map(|(key, setting)| (key, &setting.origin))
-                    .collect::<Vec<_>>(),
+                &self.values.iter().map(|(key, setting)| (key, &setting.origin)).collect::<Vec<_>>(),
             )
             .finish_non_exhaustive()
     }

@@ -17,19 +17,9 @@ use crate::error::{Error, ErrorKind};
 const DISK: BackendKeys = BackendKeys {
     name: "local",
     section: Section::Storage,
-    keys: &[KeyDoc::optional(
-        "root",
-        Kind::Path,
-        "the cache",
-        "/data",
-        "Where.",
-    )],
+    keys: &[KeyDoc::optional("root", Kind::Path, "the cache", "/data", "Where.")],
 };
-const RAM: BackendKeys = BackendKeys {
-    name: "memory",
-    section: Section::Storage,
-    keys: &[],
-};
+const RAM: BackendKeys = BackendKeys { name: "memory", section: Section::Storage, keys: &[] };
 const BUCKET: BackendKeys = BackendKeys {
     name: "cloud",
     section: Section::Storage,
@@ -43,13 +33,7 @@ const CORES: BackendKeys = BackendKeys {
     name: "local",
     section: Section::Compute,
     keys: &[
-        KeyDoc::optional(
-            "workers",
-            Kind::Integer { min: 1, max: 64 },
-            "one per core",
-            "4",
-            "How many.",
-        ),
+        KeyDoc::optional("workers", Kind::Integer { min: 1, max: 64 }, "one per core", "4", "How many."),
         KeyDoc::with_default("start_timeout", Kind::Duration, "10s", "How long."),
         KeyDoc::optional("memory_limit", Kind::Size, "no limit", "512MB", "How much."),
         KeyDoc::with_default("image", Kind::Choice(&["direct", "packed"]), "direct", "How."),
@@ -64,12 +48,7 @@ const FLEET: BackendKeys = BackendKeys {
 };
 
 fn registry() -> Registry {
-    Registry::new()
-        .declare(DISK)
-        .declare(RAM)
-        .declare(BUCKET)
-        .declare(CORES)
-        .declare(FLEET)
+    Registry::new().declare(DISK).declare(RAM).declare(BUCKET).declare(CORES).declare(FLEET)
 }
 
 struct Case {
@@ -81,10 +60,7 @@ impl Case {
     fn new(toml: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(FILE_NAME), toml).unwrap();
-        let options = LoadOptions::empty()
-            .search(true)
-            .working_dir(dir.path())
-            .user_cache_dir("/cache");
+        let options = LoadOptions::empty().search(true).working_dir(dir.path()).user_cache_dir("/cache");
         Self { dir, options }
     }
 
@@ -101,23 +77,15 @@ impl Case {
     fn error(&self) -> String {
         let error = self.load().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-        error
-            .to_string()
-            .replace(&format!("{}/", self.dir.path().display()), "")
+        error.to_string().replace(&format!("{}/", self.dir.path().display()), "")
     }
 }
 
 fn shown(config: &Config, key: &str) -> (Option<String>, String) {
     let value = config.show().into_iter().find(|shown| shown.key == key).unwrap();
-    let dir = config
-        .file()
-        .and_then(Path::parent)
-        .map(|dir| format!("{}/", dir.display()))
-        .unwrap_or_default();
-    (
-        value.value.map(|value| value.to_string()),
-        value.origin.to_string().replace(&dir, ""),
-    )
+    let dir =
+        config.file().and_then(Path::parent).map(|dir| format!("{}/", dir.display())).unwrap_or_default();
+    (value.value.map(|value| value.to_string()), value.origin.to_string().replace(&dir, ""))
 }
 
 #[test]
@@ -127,18 +95,9 @@ fn nothing_means_defaults() {
     assert_eq!(config.storage().backend(), Some("local"));
     assert_eq!(config.compute().backend(), Some("local"));
     assert_eq!(config.compute().get_u64("workers").unwrap(), None);
-    assert_eq!(
-        config.compute().get_duration("start_timeout").unwrap(),
-        Some(Duration::from_secs(10))
-    );
+    assert_eq!(config.compute().get_duration("start_timeout").unwrap(), Some(Duration::from_secs(10)));
     assert_eq!(config.job(), &JobDefaults::default());
-    assert_eq!(
-        config.client(),
-        &ClientConfig {
-            progress: Progress::Auto,
-            logs: Logs::All
-        }
-    );
+    assert_eq!(config.client(), &ClientConfig { progress: Progress::Auto, logs: Logs::All });
     assert_eq!(config.cache_dir().unwrap_err().kind(), ErrorKind::Config);
 }
 
@@ -151,27 +110,16 @@ fn layers_go_on_top_of_each_other() {
         ("RUSTWREN__JOB__RETRIES", "7"),
         ("RUSTWREN__CLIENT__LOGS", ""),
     ]);
-    case.options = case
-        .options
-        .set("compute.start_timeout", Duration::from_secs(3))
-        .set("job.chunk_size", 5u64);
+    case.options =
+        case.options.set("compute.start_timeout", Duration::from_secs(3)).set("job.chunk_size", 5u64);
     let config = case.load().unwrap();
     let key = |key| shown(&config, key);
-    assert_eq!(
-        key("compute.image"),
-        (Some("\"packed\"".to_owned()), "rustwren.toml:3:1".to_owned())
-    );
+    assert_eq!(key("compute.image"), (Some("\"packed\"".to_owned()), "rustwren.toml:3:1".to_owned()));
     assert_eq!(
         key("compute.workers"),
-        (
-            Some("3".to_owned()),
-            "environment variable RUSTWREN__COMPUTE__WORKERS".to_owned()
-        )
+        (Some("3".to_owned()), "environment variable RUSTWREN__COMPUTE__WORKERS".to_owned())
     );
-    assert_eq!(
-        key("compute.start_timeout"),
-        (Some("\"3s\"".to_owned()), "set by the program".to_owned())
-    );
+    assert_eq!(key("compute.start_timeout"), (Some("\"3s\"".to_owned()), "set by the program".to_owned()));
     assert_eq!(key("compute.memory_limit"), (None, "default".to_owned()));
     assert_eq!(key("client.logs").1, "default");
     assert_eq!(config.compute().get_list("pass_env").unwrap(), ["AWS_*", "FOO"]);
@@ -181,16 +129,12 @@ fn layers_go_on_top_of_each_other() {
 
 #[test]
 fn provider_is_shorthand_for_both_backends() {
-    let config = Case::new("provider = 'cloud'\n[storage]\nbucket = 'b'\n")
-        .load()
-        .unwrap();
+    let config = Case::new("provider = 'cloud'\n[storage]\nbucket = 'b'\n").load().unwrap();
     assert_eq!(config.storage().backend(), Some("cloud"));
     assert_eq!(config.compute().backend(), Some("cloud"));
     assert_eq!(config.storage().get_str("bucket").unwrap(), Some("b"));
 
-    let config = Case::new("provider = 'local'\n[storage]\nbackend = 'memory'\n")
-        .load()
-        .unwrap();
+    let config = Case::new("provider = 'local'\n[storage]\nbackend = 'memory'\n").load().unwrap();
     assert_eq!(config.storage().backend(), Some("memory"));
     assert_eq!(config.compute().backend(), Some("local"));
 
@@ -203,20 +147,14 @@ fn provider_is_shorthand_for_both_backends() {
 #[test]
 fn a_layer_that_changes_the_backend_drops_the_old_ones_keys() {
     let file = "provider = 'cloud'\n[storage]\nbucket = 'b'\n[compute]\nregion = 'eu'\n[job]\nretries = 1\n";
-    let case = Case::new(file).env(&[
-        ("RUSTWREN__PROVIDER", "local"),
-        ("RUSTWREN__COMPUTE__WORKERS", "2"),
-    ]);
+    let case = Case::new(file).env(&[("RUSTWREN__PROVIDER", "local"), ("RUSTWREN__COMPUTE__WORKERS", "2")]);
     let config = case.load().unwrap();
     assert_eq!(config.compute().get_u64("workers").unwrap(), Some(2));
     assert_eq!(config.job().retries, Some(1));
     assert!(config.show().iter().all(|shown| shown.key != "compute.region"));
 
     // The same backend again keeps them.
-    let config = Case::new(file)
-        .env(&[("RUSTWREN__PROVIDER", "cloud")])
-        .load()
-        .unwrap();
+    let config = Case::new(file).env(&[("RUSTWREN__PROVIDER", "cloud")]).load().unwrap();
     assert_eq!(config.compute().get_str("region").unwrap(), Some("eu"));
 }
 
@@ -226,43 +164,28 @@ fn a_variable_that_is_not_utf8_is_named() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     let mut case = Case::new("");
-    let environment: Environment = [("RUSTWREN__JOB__RETRIES", OsStr::from_bytes(&[0xff]))]
-        .into_iter()
-        .collect();
+    let environment: Environment =
+        [("RUSTWREN__JOB__RETRIES", OsStr::from_bytes(&[0xff]))].into_iter().collect();
     case.options = case.options.environment(environment);
-    assert_eq!(
-        case.error(),
-        "environment variable RUSTWREN__JOB__RETRIES: not valid UTF-8"
-    );
+    assert_eq!(case.error(), "environment variable RUSTWREN__JOB__RETRIES: not valid UTF-8");
 }
 
 #[test]
 fn mistakes_of_the_program_are_said_to_be() {
     let mut case = Case::new("");
     case.options = case.options.set("compute.wokers", 4u64);
-    assert!(
-        case.error()
-            .starts_with("set by the program: unknown key `wokers`")
-    );
+    assert!(case.error().starts_with("set by the program: unknown key `wokers`"));
 }
 
 #[test]
 fn shorthand_for_progress() {
     let progress = |variables| {
-        Case::new("[client]\nprogress = 'always'\n")
-            .env(variables)
-            .load()
-            .unwrap()
-            .client()
-            .progress
+        Case::new("[client]\nprogress = 'always'\n").env(variables).load().unwrap().client().progress
     };
     assert_eq!(progress(&[]), Progress::Always);
     assert_eq!(progress(&[("RUSTWREN_PROGRESS", "never")]), Progress::Never);
     assert_eq!(
-        progress(&[
-            ("RUSTWREN_PROGRESS", "never"),
-            ("RUSTWREN__CLIENT__PROGRESS", "auto")
-        ]),
+        progress(&[("RUSTWREN_PROGRESS", "never"), ("RUSTWREN__CLIENT__PROGRESS", "auto")]),
         Progress::Auto
     );
 }
@@ -271,9 +194,7 @@ fn shorthand_for_progress() {
 fn variables_with_one_underscore_are_warned_of() {
     let case = Case::new("").env(&[("RUSTWREN_COMPUTE_WORKERS", "4"), ("RUSTWREN_LOG", "info")]);
     let config = case.load().unwrap();
-    let [warning] = config.warnings() else {
-        panic!("{:?}", config.warnings())
-    };
+    let [warning] = config.warnings() else { panic!("{:?}", config.warnings()) };
     assert!(warning.contains("RUSTWREN_COMPUTE_WORKERS"), "{warning}");
 }
 
@@ -286,12 +207,7 @@ fn secrets_are_never_shown() {
     assert_eq!(config.storage().get_str("token").unwrap(), Some(secret));
     assert_eq!(shown(&config, "storage.token").0.as_deref(), Some("\"***\""));
     assert_eq!(shown(&config, "storage.pin").0.as_deref(), Some("\"***\""));
-    let dump = format!(
-        "{config:?} {:#?} {:?} {:?}",
-        config.show(),
-        case.options,
-        config.storage()
-    );
+    let dump = format!("{config:?} {:#?} {:?} {:?}", config.show(), case.options, config.storage());
     assert!(!dump.contains(secret), "{dump}");
 
     for wrong in [
@@ -306,9 +222,7 @@ fn secrets_are_never_shown() {
         let error = Case::new(wrong).error();
         assert!(!error.contains(secret), "{wrong}\n{error}");
     }
-    let error = Case::new("provider = 'cloud'")
-        .env(&[("RUSTWREN__STORAGE__PIN", secret)])
-        .error();
+    let error = Case::new("provider = 'cloud'").env(&[("RUSTWREN__STORAGE__PIN", secret)]).error();
     assert!(error.contains("must be a whole number from 0 to 9, not this text") && !error.contains(secret));
 }
 
@@ -317,43 +231,23 @@ fn what_editors_do() {
     let config = Case::new("\u{feff}[job]\r\nretries = 1_0\r\n").load().unwrap();
     assert_eq!(config.job().retries, Some(10));
     let error = Case::new("\u{feff}[job]\r\n\tretrys = 1\r\n").error();
-    assert!(
-        error.starts_with("rustwren.toml:2:2: unknown key `retrys`"),
-        "{error}"
-    );
+    assert!(error.starts_with("rustwren.toml:2:2: unknown key `retrys`"), "{error}");
 }
 
 #[test]
 fn getters_refuse_what_is_not_declared() {
     let config = Config::load(&registry(), &LoadOptions::empty()).unwrap();
-    assert_eq!(
-        config.compute().get_u64("nope").unwrap_err().kind(),
-        ErrorKind::Internal
-    );
-    assert_eq!(
-        config.compute().get_u64("image").unwrap_err().kind(),
-        ErrorKind::Internal
-    );
-    assert_eq!(
-        config.compute().get_str("start_timeout").unwrap_err().kind(),
-        ErrorKind::Internal
-    );
+    assert_eq!(config.compute().get_u64("nope").unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(config.compute().get_u64("image").unwrap_err().kind(), ErrorKind::Internal);
+    assert_eq!(config.compute().get_str("start_timeout").unwrap_err().kind(), ErrorKind::Internal);
     assert_eq!(config.compute().get_bool("pin_cores").unwrap(), Some(false));
 }
 
 #[test]
 fn declared_defaults_and_examples_are_of_their_kind() {
     let plain = [sections::JOB, sections::CLIENT].concat();
-    for key in registry()
-        .backends()
-        .flat_map(|backend| backend.keys)
-        .chain(&plain)
-    {
-        assert!(
-            RawValue::from(key.example).resolve(key.kind).is_ok(),
-            "{}",
-            key.name
-        );
+    for key in registry().backends().flat_map(|backend| backend.keys).chain(&plain) {
+        assert!(RawValue::from(key.example).resolve(key.kind).is_ok(), "{}", key.name);
     }
 }
 
@@ -370,14 +264,8 @@ fn the_check_of_annotated_files_finds_what_is_wrong() {
     let plain = "#[job]\n# none after an error or a panic, up to three after a lost worker\n#retries = 2\n# no limit\n#timeout = '30s'\n# adapted to the measured time of the tasks\n#chunk_size = 100\n# as many as the provider allows\n#workers = 100\n# one for plain functions, many for async ones\n#concurrency = 4\n#[client]\n#progress = 'auto'\n#logs = 'all'\n";
     let head = "# as `backend` in each section says\nprovider = 'b'\n[compute]\n#backend = 'b'\n";
     let check = |body: &str| reference::check_annotated(&format!("{head}{body}{plain}"), &[KEYS]);
-    assert_eq!(
-        check("#limit = '1MB'\n# When not set: nowhere.\n#root = 'x'\n"),
-        Vec::<String>::new()
-    );
-    assert_eq!(
-        check("# When not set: nowhere.\n#root = 'x'\n"),
-        ["`compute.limit` is missing"]
-    );
+    assert_eq!(check("#limit = '1MB'\n# When not set: nowhere.\n#root = 'x'\n"), Vec::<String>::new());
+    assert_eq!(check("# When not set: nowhere.\n#root = 'x'\n"), ["`compute.limit` is missing"]);
     assert_eq!(
         check("#limit = '2MB'\n# When not set: nowhere.\n#root = 'x'\n"),
         ["`compute.limit` must be shown as \"1MB\""]

@@ -115,11 +115,7 @@ fn number_and_unit(text: &str) -> Result<(u128, &str, &str), String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, rest) = text.split_at(digits);
     if number.is_empty() {
-        let found: String = text
-            .chars()
-            .take_while(|c| !c.is_ascii_digit())
-            .take(12)
-            .collect();
+        let found: String = text.chars().take_while(|c| !c.is_ascii_digit()).take(12).collect();
         return Err(format!("a whole number is expected where it has {found:?}"));
     }
     if rest.starts_with('.') {

@@ -151,11 +151,7 @@ impl RawValue {
             (Kind::Bool, Self::Text(text)) => text.parse().map(Value::Bool).map_err(|_| None),
             (Kind::Integer { min, max }, Self::Integer(number)) => {
                 let number = u64::try_from(*number).map_err(|_| None)?;
-                if (min..=max).contains(&number) {
-                    Ok(Value::Integer(number))
-                } else {
-                    Err(None)
-                }
+                if (min..=max).contains(&number) { Ok(Value::Integer(number)) } else { Err(None) }
             }
             (Kind::Integer { .. }, Self::Text(text)) => {
                 let number: i128 = text.trim().parse().map_err(|_| None)?;
@@ -165,11 +161,7 @@ impl RawValue {
                 Err(Some("write it without the quotes".to_owned()))
             }
             (Kind::List, Self::Text(text)) => Ok(Value::List(
-                text.split(',')
-                    .map(str::trim)
-                    .filter(|item| !item.is_empty())
-                    .map(str::to_owned)
-                    .collect(),
+                text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect(),
             )),
             (Kind::List, Self::Array(items)) => items
                 .iter()
@@ -232,10 +224,7 @@ mod tests {
             (Value::Path("/x y".into()), Some("\"/x y\"")),
             (Value::Size(512_000_000), Some("\"512MB\"")),
             (Value::Duration(Duration::from_secs(90)), Some("\"1m30s\"")),
-            (
-                Value::List(vec!["AWS_*".to_owned(), "B".to_owned()]),
-                Some("[\"AWS_*\", \"B\"]"),
-            ),
+            (Value::List(vec!["AWS_*".to_owned(), "B".to_owned()]), Some("[\"AWS_*\", \"B\"]")),
             (Value::Integer(3), Some("3")),
             (Value::Bool(true), Some("true")),
         ] {
@@ -257,15 +246,9 @@ mod tests {
         assert_eq!(read(small, "x"), Err(None));
         assert_eq!(read(Kind::Bool, "true"), Ok(Value::Bool(true)));
         assert_eq!(read(Kind::Bool, "1"), Err(None));
-        assert_eq!(
-            read(Kind::List, " a, b ,,"),
-            Ok(Value::List(vec!["a".to_owned(), "b".to_owned()]))
-        );
+        assert_eq!(read(Kind::List, " a, b ,,"), Ok(Value::List(vec!["a".to_owned(), "b".to_owned()])));
         assert_eq!(read(Kind::List, ""), Ok(Value::List(vec![])));
-        assert_eq!(
-            read(Kind::Choice(&["auto", "never"]), "never"),
-            Ok(Value::Text("never".to_owned()))
-        );
+        assert_eq!(read(Kind::Choice(&["auto", "never"]), "never"), Ok(Value::Text("never".to_owned())));
         assert_eq!(
             read(Kind::Choice(&["auto", "never"]), "nevr"),
             Err(Some("did you mean \"never\"?".to_owned()))
@@ -275,9 +258,6 @@ mod tests {
     #[test]
     fn debug_shows_no_value() {
         assert_eq!(format!("{:?}", Value::Text("hunter2".to_owned())), "Value(..)");
-        assert_eq!(
-            format!("{:?}", RawValue::String("hunter2".to_owned())),
-            "a string"
-        );
+        assert_eq!(format!("{:?}", RawValue::String("hunter2".to_owned())), "a string");
     }
 }

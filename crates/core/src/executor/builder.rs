@@ -150,7 +150,10 @@ impl<O> MapBuilder<O> {
     }
 
     /// Makes the job that reduces this one's outputs, under the same rules, once there is input for it.
-    pub(super) fn sibling<R>(&self, described: Described) -> impl FnOnce(Box<dyn InputSource>) -> MapBuilder<R> + use<O, R> {
+    pub(super) fn sibling<R>(
+        &self,
+        described: Described,
+    ) -> impl FnOnce(Box<dyn InputSource>) -> MapBuilder<R> + use<O, R> {
         let executor = self.executor.clone();
         let label = format!("{}/reduce", self.shown_label());
         let (timeout, retries) = (self.timeout, self.retries);
@@ -179,7 +182,9 @@ impl<O> MapBuilder<O> {
         let image = inner.program.prepare(limits, &inner.resources.storage, &inner.driver).await?;
         let shared = match shared {
             None => None,
-            Some(bytes) => Some(place_shared(&executor, &id, Bytes::from(bytes), limits.max_inline_input).await?),
+            Some(bytes) => {
+                Some(place_shared(&executor, &id, Bytes::from(bytes), limits.max_inline_input).await?)
+            }
         };
         let default_concurrency = if self.is_async { ASYNC_CONCURRENCY } else { 1 };
         let spec = JobSpec {
@@ -206,7 +211,11 @@ impl<O> MapBuilder<O> {
         let (id, label): (Arc<str>, Arc<str>) = (id.into(), label.into());
         let table = Arc::new(OnceLock::new());
         let watcher = inner.watcher.clone();
-        outbox.observe(Arc::new(JobObserver { label: Arc::clone(&label), watcher, table: Arc::clone(&table) }));
+        outbox.observe(Arc::new(JobObserver {
+            label: Arc::clone(&label),
+            watcher,
+            table: Arc::clone(&table),
+        }));
         let handle = JobHandle { id, label, outbox: outbox.clone() };
         if let Some(watcher) = &inner.watcher {
             watcher.started(handle.clone());
@@ -262,7 +271,8 @@ pub(super) fn many_failed(label: &str, total: usize, failed: Vec<TaskError>) -> 
         [] => Error::new(ErrorKind::Internal, "a job failed without a failed task"),
         [only] => Error::from_tasks(only.to_string(), failed),
         [first, ..] => {
-            let message = format!("{} of {total} tasks of job {label} failed; the first: {first}", failed.len());
+            let message =
+                format!("{} of {total} tasks of job {label} failed; the first: {first}", failed.len());
             Error::from_tasks(message, failed)
         }
     }

@@ -27,7 +27,8 @@ impl Driver {
     /// Starts the thread.
     pub(super) fn start() -> Result<Self> {
         let failed = |error: std::io::Error| {
-            Error::new(ErrorKind::Unavailable, "the executor's thread could not be started").with_source(error)
+            Error::new(ErrorKind::Unavailable, "the executor's thread could not be started")
+                .with_source(error)
         };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
@@ -54,9 +55,13 @@ impl Driver {
     }
 
     /// Has the thread run a future and waits for what it gives.
-    pub(super) async fn run<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> Result<T> {
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T> {
         self.handle.spawn(future).await.map_err(|error| {
-            Error::new(ErrorKind::Internal, "a step on the executor's thread did not end well").with_source(error)
+            Error::new(ErrorKind::Internal, "a step on the executor's thread did not end well")
+                .with_source(error)
         })
     }
 }

@@ -58,7 +58,9 @@ where
         let item = match catch_unwind(AssertUnwindSafe(|| iter.next())) {
             Ok(Some(item)) => item,
             Ok(None) => return,
-            Err(panic) => return intake.fail(index, &format!("the input iterator panicked: {}", text(&*panic))),
+            Err(panic) => {
+                return intake.fail(index, &format!("the input iterator panicked: {}", text(&*panic)));
+            }
         };
         match intake.push(&item) {
             Ok(true) => index += 1,
@@ -114,7 +116,9 @@ impl Intake {
         let waker = state.scheduler.take();
         if state.open_count >= BLOCK_ELEMENTS || state.open.len() >= BLOCK_BYTES {
             state.close_block();
-            while !state.unwanted && (state.closed_bytes >= AHEAD_BYTES || state.closed_elements >= AHEAD_ELEMENTS) {
+            while !state.unwanted
+                && (state.closed_bytes >= AHEAD_BYTES || state.closed_elements >= AHEAD_ELEMENTS)
+            {
                 // Nobody waits for input while this much is there.
                 state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
@@ -279,7 +283,11 @@ mod tests {
         struct Odd(u64);
         impl Serialize for Odd {
             fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-                if self.0 == 3 { Err(serde::ser::Error::custom("odd one out")) } else { s.serialize_u64(self.0) }
+                if self.0 == 3 {
+                    Err(serde::ser::Error::custom("odd one out"))
+                } else {
+                    s.serialize_u64(self.0)
+                }
             }
         }
         let text = drain(Fed::start(Inputs::new((0..5).map(Odd))).unwrap()).unwrap_err().to_string();

@@ -98,8 +98,9 @@ impl Table {
             Delivery::Results { first, count, records } => {
                 let mut at = 0;
                 for k in 0..u64::from(count) {
-                    let (_, body, len) = split_result(&records[at..])
-                        .map_err(|error| Error::new(ErrorKind::Internal, format!("result {}: {error}", first + k)))?;
+                    let (_, body, len) = split_result(&records[at..]).map_err(|error| {
+                        Error::new(ErrorKind::Internal, format!("result {}: {error}", first + k))
+                    })?;
                     set(first + k, Cell::Done(records.slice_ref(body)));
                     at += len;
                 }
@@ -160,7 +161,8 @@ pub(super) async fn futures<O>(core: &Arc<JobCore>) -> Result<Vec<TaskFuture<O>>
             table.end(end);
         });
     }
-    let of = |index| TaskFuture { index, core: Arc::clone(core), table: Arc::clone(table), output: PhantomData };
+    let of =
+        |index| TaskFuture { index, core: Arc::clone(core), table: Arc::clone(table), output: PhantomData };
     Ok((0..total).map(of).collect())
 }
 
@@ -174,7 +176,10 @@ pub struct TaskFuture<O> {
 
 impl<O> fmt::Debug for TaskFuture<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TaskFuture").field("index", &self.index).field("state", &self.state()).finish_non_exhaustive()
+        f.debug_struct("TaskFuture")
+            .field("index", &self.index)
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 

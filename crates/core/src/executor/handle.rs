@@ -258,7 +258,10 @@ impl Executor {
         O: Serialize + DeserializeOwned + Send + 'static,
     {
         let outputs = self.map(f, std::iter::once(input)).await?;
-        outputs.into_iter().next().ok_or_else(|| Error::new(ErrorKind::Internal, "a call ended without an output"))
+        outputs
+            .into_iter()
+            .next()
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "a call ended without an output"))
     }
 
     /// Maps a function over inputs and reduces the outputs, all of them at once and in input order, to one value,
@@ -273,7 +276,8 @@ impl Executor {
         It: IntoIterator<Item = I>,
         It::IntoIter: Send + 'static,
     {
-        let builder: MapBuilder<O> = MapBuilder::new(self.clone(), task::map(map), Inputs::new(inputs.into_iter()), false);
+        let builder: MapBuilder<O> =
+            MapBuilder::new(self.clone(), task::map(map), Inputs::new(inputs.into_iter()), false);
         MapReduceBuilder::new(builder, task::map(reduce))
     }
 }

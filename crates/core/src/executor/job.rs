@@ -65,7 +65,10 @@ pub struct Job<O> {
 
 impl<O> fmt::Debug for Job<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Job").field("id", &self.id()).field("progress", &self.progress()).finish_non_exhaustive()
+        f.debug_struct("Job")
+            .field("id", &self.id())
+            .field("progress", &self.progress())
+            .finish_non_exhaustive()
     }
 }
 

@@ -38,8 +38,15 @@ impl Program {
     }
 
     /// The program's id, once workers can run it: checked against their platform, and uploaded if they fetch it.
-    pub(super) async fn prepare(&self, limits: &Limits, storage: &Arc<dyn Storage>, driver: &Driver) -> Result<ImageId> {
-        let Some(image) = self.image()? else { return Ok(ImageId([0; 32])) };
+    pub(super) async fn prepare(
+        &self,
+        limits: &Limits,
+        storage: &Arc<dyn Storage>,
+        driver: &Driver,
+    ) -> Result<ImageId> {
+        let Some(image) = self.image()? else {
+            return Ok(ImageId([0; 32]));
+        };
         if limits.ships_image {
             check(image.elf(), &limits.platform)?;
             self.uploaded.get_or_try_init(|| upload(image, storage, driver)).await?;

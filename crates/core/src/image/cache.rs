@@ -36,12 +36,7 @@ const TEMPORARY: &str = ".new-";
 
 /// The folder used when none is configured: `rustwren` in the user's cache folder, where the user has one.
 pub fn default_cache_dir() -> Option<PathBuf> {
-    Some(
-        etcetera::choose_base_strategy()
-            .ok()?
-            .cache_dir()
-            .join("rustwren"),
-    )
+    Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("rustwren"))
 }
 
 /// What tells one state of a file from another without reading it.
@@ -76,19 +71,11 @@ impl Stamp {
             return false;
         };
         let newest = UNIX_EPOCH.checked_add(Duration::new(seconds, nanos.min(999_999_999)));
-        newest
-            .and_then(|newest| now.duration_since(newest).ok())
-            .is_some_and(|age| age > grain)
+        newest.and_then(|newest| now.duration_since(newest).ok()).is_some_and(|age| age > grain)
     }
 
     fn name(&self) -> String {
-        let Self {
-            device,
-            inode,
-            size,
-            modified,
-            changed,
-        } = self;
+        let Self { device, inode, size, modified, changed } = self;
         format!(
             "{device:x}-{inode:x}-{size:x}-{:x}.{:x}-{:x}.{:x}",
             modified.0, modified.1, changed.0, changed.1
@@ -113,10 +100,7 @@ pub(super) struct Cache {
 impl Cache {
     /// Opens and if need be makes the folder. `None` where it cannot be used.
     pub(super) fn open(folder: &Path) -> Option<Self> {
-        let cache = Self {
-            programs: folder.join("programs"),
-            images: folder.join("images"),
-        };
+        let cache = Self { programs: folder.join("programs"), images: folder.join("images") };
         let made = own_folder(folder)
             .and_then(|()| own_folder(&cache.programs))
             .and_then(|()| own_folder(&cache.images));
@@ -143,10 +127,7 @@ impl Cache {
         }
         let path = self.programs.join(stamp.name());
         log("an id", write(&path, &[stamp.record(id).as_bytes()]));
-        log(
-            "old ids",
-            prune(&self.programs, &path, MAX_PROGRAMS, u64::MAX, now),
-        );
+        log("old ids", prune(&self.programs, &path, MAX_PROGRAMS, u64::MAX, now));
     }
 
     /// A packed image, if it is here and undamaged.
@@ -171,14 +152,8 @@ impl Cache {
     /// Keeps a packed image, and drops old ones.
     pub(super) fn put_packed(&self, id: ImageId, packed: &[u8], now: SystemTime) {
         let path = self.image_path(id);
-        log(
-            "a packed image",
-            write(&path, &[packed, &TRAILER_HEAD, &Sha256::of(packed)]),
-        );
-        log(
-            "old packed images",
-            prune(&self.images, &path, MAX_IMAGES, MAX_IMAGE_BYTES, now),
-        );
+        log("a packed image", write(&path, &[packed, &TRAILER_HEAD, &Sha256::of(packed)]));
+        log("old packed images", prune(&self.images, &path, MAX_IMAGES, MAX_IMAGE_BYTES, now));
     }
 
     fn image_path(&self, id: ImageId) -> PathBuf {
@@ -203,16 +178,10 @@ fn own_folder(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     let meta = fs::metadata(path)?;
     if meta.uid() != rustix::process::geteuid().as_raw() {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "it belongs to another user",
-        ));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
     }
     if meta.mode() & 0o022 != 0 {
-        return Err(io::Error::new(
-            io::ErrorKind::PermissionDenied,
-            "other users can write to it",
-        ));
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "other users can write to it"));
     }
     Ok(())
 }
@@ -237,10 +206,7 @@ fn prune(folder: &Path, written: &Path, count: usize, bytes: u64, now: SystemTim
         // Gone since: another process prunes, too.
         let Ok(meta) = fs::metadata(&path) else { continue };
         let modified = modified(&meta);
-        if path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes()))
-        {
+        if path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(TEMPORARY.as_bytes())) {
             if now.duration_since(modified).is_ok_and(|age| age > LEFT_BEHIND) {
                 remove(&path)?;
             }
@@ -289,13 +255,7 @@ mod tests {
     }
 
     fn stamp() -> Stamp {
-        Stamp {
-            device: 1,
-            inode: 2,
-            size: 3,
-            modified: (1000, 5),
-            changed: (1001, 6),
-        }
+        Stamp { device: 1, inode: 2, size: 3, modified: (1000, 5), changed: (1001, 6) }
     }
 
     #[test]
@@ -309,14 +269,8 @@ mod tests {
             Stamp { device: 9, ..stamp() },
             Stamp { inode: 9, ..stamp() },
             Stamp { size: 9, ..stamp() },
-            Stamp {
-                modified: (1000, 9),
-                ..stamp()
-            },
-            Stamp {
-                changed: (1001, 9),
-                ..stamp()
-            },
+            Stamp { modified: (1000, 9), ..stamp() },
+            Stamp { changed: (1001, 9), ..stamp() },
         ] {
             assert_eq!(cache.id(&other), None);
         }
@@ -349,11 +303,7 @@ mod tests {
         assert_eq!(cache.id(&stamp()), None);
         cache.put_id(&stamp(), ImageId([7; 32]), at(1_001_100));
         assert!(cache.id(&stamp()).is_some());
-        let coarse = Stamp {
-            modified: (1000, 0),
-            changed: (1001, 0),
-            ..stamp()
-        };
+        let coarse = Stamp { modified: (1000, 0), changed: (1001, 0), ..stamp() };
         cache.put_id(&coarse, ImageId([7; 32]), at(1_003_000));
         assert_eq!(cache.id(&coarse), None);
     }
@@ -387,8 +337,7 @@ mod tests {
         for n in 0..25_u8 {
             cache.put_packed(ImageId([n; 32]), &[n], now);
             let file = File::open(cache.image_path(ImageId([n; 32]))).unwrap();
-            file.set_modified(UNIX_EPOCH + Duration::from_secs(n.into()))
-                .unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(n.into())).unwrap();
         }
         let dead = cache.images.join(".new-dead");
         let alive = cache.images.join(".new-alive");
@@ -407,10 +356,7 @@ mod tests {
         let path = |n: u8| dir.path().join(n.to_string());
         for n in 0..4 {
             fs::write(path(n), [0; 10]).unwrap();
-            File::open(path(n))
-                .unwrap()
-                .set_modified(UNIX_EPOCH + Duration::from_secs(n.into()))
-                .unwrap();
+            File::open(path(n)).unwrap().set_modified(UNIX_EPOCH + Duration::from_secs(n.into())).unwrap();
         }
         prune(dir.path(), &path(0), 100, 25, later()).unwrap();
         assert_eq!([0, 1, 2, 3].map(|n| path(n).exists()), [true, false, false, true]);

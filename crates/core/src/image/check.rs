@@ -23,19 +23,13 @@ pub fn check(program: &ElfInfo, platform: &Platform) -> Result<()> {
     };
     if let Some(kind) = kind {
         return refuse(
-            format!(
-                "the program {kind}; {name} runs Linux programs for {}",
-                platform.arch
-            ),
+            format!("the program {kind}; {name} runs Linux programs for {}", platform.arch),
             other_build(platform),
         );
     }
     if program.arch != platform.arch {
         return refuse(
-            format!(
-                "the program is built for {}; {name} runs on {}",
-                program.arch, platform.arch
-            ),
+            format!("the program is built for {}; {name} runs on {}", program.arch, platform.arch),
             other_build(platform),
         );
     }
@@ -87,10 +81,7 @@ fn other_build(platform: &Platform) -> String {
 }
 
 fn zigbuild(platform: &Platform) -> String {
-    let version = platform
-        .glibc
-        .map(|(major, minor)| format!(".{major}.{minor}"))
-        .unwrap_or_default();
+    let version = platform.glibc.map(|(major, minor)| format!(".{major}.{minor}")).unwrap_or_default();
     format!(
         "`cargo zigbuild --release --target {}-unknown-linux-gnu{version}` (`cargo install cargo-zigbuild`)",
         platform.arch
@@ -122,10 +113,7 @@ mod tests {
     }
 
     fn needing(version: &'static str) -> ElfSpec {
-        ElfSpec {
-            versions: vec![("GLIBC_2.2.5", false), (version, false)],
-            ..ElfSpec::default()
-        }
+        ElfSpec { versions: vec![("GLIBC_2.2.5", false), (version, false)], ..ElfSpec::default() }
     }
 
     #[test]
@@ -149,14 +137,8 @@ mod tests {
     #[test]
     fn another_machine_is_refused() {
         for (machine, name) in [(183, "aarch64"), (243, "riscv64"), (4711, "elf machine 4711")] {
-            let text = refused(&ElfSpec {
-                machine,
-                ..needing("GLIBC_2.17")
-            });
-            assert!(
-                text.contains(&format!("is built for {name}; AWS Lambda")),
-                "{text}"
-            );
+            let text = refused(&ElfSpec { machine, ..needing("GLIBC_2.17") });
+            assert!(text.contains(&format!("is built for {name}; AWS Lambda")), "{text}");
             assert!(text.contains("--target x86_64-unknown-linux-gnu.2.34`"), "{text}");
             assert!(text.contains("`[image]`"), "{text}");
         }
@@ -164,34 +146,16 @@ mod tests {
 
     #[test]
     fn a_static_program_needs_nothing() {
-        verdict(&ElfSpec {
-            interpreter: None,
-            ..ElfSpec::default()
-        })
-        .unwrap();
-        verdict(&ElfSpec {
-            interpreter: None,
-            kind: 2,
-            ..ElfSpec::default()
-        })
-        .unwrap();
+        verdict(&ElfSpec { interpreter: None, ..ElfSpec::default() }).unwrap();
+        verdict(&ElfSpec { interpreter: None, kind: 2, ..ElfSpec::default() }).unwrap();
     }
 
     #[test]
     fn a_loader_that_is_not_there_is_refused() {
-        let musl = ElfSpec {
-            interpreter: Some("/lib/ld-musl-x86_64.so.1"),
-            ..ElfSpec::default()
-        };
+        let musl = ElfSpec { interpreter: Some("/lib/ld-musl-x86_64.so.1"), ..ElfSpec::default() };
         assert!(refused(&musl).contains("musl's loader, /lib/ld-musl-x86_64.so.1"));
         let nix = "/nix/store/abc-glibc-2.34/lib/ld-linux-x86-64.so.2";
-        assert!(
-            refused(&ElfSpec {
-                interpreter: Some(nix),
-                ..ElfSpec::default()
-            })
-            .contains(nix)
-        );
+        assert!(refused(&ElfSpec { interpreter: Some(nix), ..ElfSpec::default() }).contains(nix));
     }
 
     #[test]
@@ -207,13 +171,7 @@ mod tests {
             assert!(error.to_string().contains(what), "{error}");
             assert!(error.hint().is_some_and(|hint| hint.contains("#[remote]")));
         }
-        assert!(
-            refused(&ElfSpec {
-                kind: 1,
-                ..ElfSpec::default()
-            })
-            .contains("library or an object file")
-        );
+        assert!(refused(&ElfSpec { kind: 1, ..ElfSpec::default() }).contains("library or an object file"));
     }
 
     #[test]

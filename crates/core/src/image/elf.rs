@@ -90,10 +90,7 @@ impl ElfInfo {
 }
 
 fn read<'data, R: ReadRef<'data>>(data: R) -> Result<ElfInfo> {
-    let start = data
-        .len()
-        .and_then(|len| data.read_bytes_at(0, len.min(5)))
-        .unwrap_or_default();
+    let start = data.len().and_then(|len| data.read_bytes_at(0, len.min(5))).unwrap_or_default();
     let format = match start {
         [0x7f, b'E', b'L', b'F', class] => {
             let info = match *class {
@@ -102,10 +99,7 @@ fn read<'data, R: ReadRef<'data>>(data: R) -> Result<ElfInfo> {
                 _ => Err("unknown ELF class".to_owned()),
             };
             return info.map_err(|what| {
-                Error::new(
-                    ErrorKind::Incompatible,
-                    format!("the program's ELF headers are damaged: {what}"),
-                )
+                Error::new(ErrorKind::Incompatible, format!("the program's ELF headers are damaged: {what}"))
             });
         }
         [0xfe, 0xed, 0xfa, 0xce | 0xcf, ..]
@@ -151,10 +145,7 @@ where
     };
 
     let loader = info.interpreter.as_deref().unwrap_or_default();
-    info.musl = loader
-        .rsplit('/')
-        .next()
-        .is_some_and(|name| name.starts_with("ld-musl-"));
+    info.musl = loader.rsplit('/').next().is_some_and(|name| name.starts_with("ld-musl-"));
     if info.interpreter.is_some() || entry(elf::DT_NEEDED).is_some() {
         info.linkage = Linkage::Dynamic;
     }
@@ -170,9 +161,8 @@ where
     if let Some(needs) = entry(elf::DT_VERNEED) {
         let offset = |address| file_offset::<H>(segments, endian, address);
         let needs = offset(needs).ok_or("the table of needed versions is not in the file")?;
-        let names = entry(elf::DT_STRTAB)
-            .and_then(offset)
-            .ok_or("the dynamic strings are not in the file")?;
+        let names =
+            entry(elf::DT_STRTAB).and_then(offset).ok_or("the dynamic strings are not in the file")?;
         let size = entry(elf::DT_STRSZ).unwrap_or(0);
         let names = StringTable::new(data, names.0, names.0.saturating_add(size).min(names.1));
         info.glibc = newest_glibc::<R>(data, endian, needs.0, names)?;
@@ -186,16 +176,11 @@ fn file_offset<H: FileHeader<Endian = Endianness>>(
     endian: Endianness,
     address: u64,
 ) -> Option<(u64, u64)> {
-    segments
-        .iter()
-        .filter(|s| s.p_type(endian) == elf::PT_LOAD)
-        .find_map(|segment| {
-            let (offset, size) = segment.file_range(endian);
-            let within = address
-                .checked_sub(segment.p_vaddr(endian).into())
-                .filter(|&within| within < size)?;
-            Some((offset.checked_add(within)?, offset.checked_add(size)?))
-        })
+    segments.iter().filter(|s| s.p_type(endian) == elf::PT_LOAD).find_map(|segment| {
+        let (offset, size) = segment.file_range(endian);
+        let within = address.checked_sub(segment.p_vaddr(endian).into()).filter(|&within| within < size)?;
+        Some((offset.checked_add(within)?, offset.checked_add(size)?))
+    })
 }
 
 /// The newest version of glibc among the versions of libraries that the loader will insist on.
@@ -209,18 +194,14 @@ fn newest_glibc<'data, R: ReadRef<'data>>(
     let mut newest = None;
     let mut seen = 0;
     loop {
-        let need = data
-            .read_at::<elf::Verneed<Endianness>>(need_at)
-            .map_err(|()| DAMAGED)?;
+        let need = data.read_at::<elf::Verneed<Endianness>>(need_at).map_err(|()| DAMAGED)?;
         let mut version_at = need_at.saturating_add(need.vn_aux.get(endian).into());
         for _ in 0..need.vn_cnt.get(endian) {
             seen += 1;
             if seen > MAX_VERSIONS {
                 return Err("the table of needed versions has no end".to_owned());
             }
-            let version = data
-                .read_at::<elf::Vernaux<Endianness>>(version_at)
-                .map_err(|()| DAMAGED)?;
+            let version = data.read_at::<elf::Vernaux<Endianness>>(version_at).map_err(|()| DAMAGED)?;
             // The loader starts a program without a version that only weak symbols have.
             if version.vna_flags.get(endian).0 & elf::VER_FLG_WEAK.0 == 0 {
                 let name = names.get(version.vna_name.get(endian)).map_err(|()| DAMAGED)?;
@@ -285,10 +266,7 @@ mod tests {
     #[test]
     fn this_test_tells_what_it_is() {
         let info = ElfInfo::read(this_executable()).unwrap();
-        assert_eq!(
-            (info.format, info.arch.as_str()),
-            (Format::Elf, std::env::consts::ARCH)
-        );
+        assert_eq!((info.format, info.arch.as_str()), (Format::Elf, std::env::consts::ARCH));
         if cfg!(target_env = "gnu") {
             assert_eq!(info.linkage, Linkage::Dynamic);
             assert!(info.glibc.is_some_and(|v| v >= (2, 2)), "{info:?}");
@@ -299,10 +277,7 @@ mod tests {
     #[test]
     fn a_file_reads_like_its_bytes() {
         let file = File::open(std::env::current_exe().unwrap()).unwrap();
-        assert_eq!(
-            ElfInfo::of_file(&file).unwrap(),
-            ElfInfo::read(this_executable()).unwrap()
-        );
+        assert_eq!(ElfInfo::of_file(&file).unwrap(), ElfInfo::read(this_executable()).unwrap());
     }
 
     #[test]
@@ -333,19 +308,10 @@ mod tests {
 
     #[test]
     fn static_and_musl_are_told_apart() {
-        let none = ElfSpec {
-            interpreter: None,
-            ..ElfSpec::default()
-        };
+        let none = ElfSpec { interpreter: None, ..ElfSpec::default() };
         let info = ElfInfo::read(&small_elf(&none)).unwrap();
-        assert_eq!(
-            (info.linkage, info.glibc, info.format),
-            (Linkage::Static, None, Format::Elf)
-        );
-        let musl = ElfSpec {
-            interpreter: Some("/lib/ld-musl-x86_64.so.1"),
-            ..ElfSpec::default()
-        };
+        assert_eq!((info.linkage, info.glibc, info.format), (Linkage::Static, None, Format::Elf));
+        let musl = ElfSpec { interpreter: Some("/lib/ld-musl-x86_64.so.1"), ..ElfSpec::default() };
         let info = ElfInfo::read(&small_elf(&musl)).unwrap();
         assert!(info.musl && info.linkage == Linkage::Dynamic);
     }
@@ -357,19 +323,13 @@ mod tests {
         assert_eq!(format(b"MZ\x90\0\x03"), Format::Pe);
         assert_eq!(format(b"#!/bin/sh\n"), Format::Script);
         assert_eq!(format(b""), Format::Unknown);
-        let object = ElfSpec {
-            kind: 1,
-            ..ElfSpec::default()
-        };
+        let object = ElfSpec { kind: 1, ..ElfSpec::default() };
         assert_eq!(format(&small_elf(&object)), Format::ElfOther);
     }
 
     #[test]
     fn a_cut_program_is_an_error() {
-        let whole = small_elf(&ElfSpec {
-            versions: vec![("GLIBC_2.34", false)],
-            ..ElfSpec::default()
-        });
+        let whole = small_elf(&ElfSpec { versions: vec![("GLIBC_2.34", false)], ..ElfSpec::default() });
         let error = ElfInfo::read(&whole[..200]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incompatible);
     }

@@ -19,16 +19,8 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::read::{ReadCache, ReadRef};
 
 /// Sections that no running program looks for in its own file.
-const DROPPED: [&[u8]; 8] = [
-    b".debug_",
-    b".zdebug_",
-    b".gdb_",
-    b".gnu_debug",
-    b".gnu.debug",
-    b".stab",
-    b".comment",
-    b".note",
-];
+const DROPPED: [&[u8]; 8] =
+    [b".debug_", b".zdebug_", b".gdb_", b".gnu_debug", b".gnu.debug", b".stab", b".comment", b".note"];
 
 /// The part of an executable that is shipped: `header`, then the file from `header.len()` to `keep`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +59,7 @@ fn of<'data, R: ReadRef<'data>>(data: R) -> Layout {
         Ok([0x7f, b'E', b'L', b'F', 2]) => find::<FileHeader64<Endianness>, R>(data, len),
         _ => None,
     };
-    found.unwrap_or(Layout {
-        header: Vec::new(),
-        keep: len,
-    })
+    found.unwrap_or(Layout { header: Vec::new(), keep: len })
 }
 
 /// The shorter layout, where there is one that is certain to be safe.
@@ -94,9 +83,7 @@ where
         return None;
     }
     let table: u64 = header.e_phoff(endian).into();
-    let mut keep = table
-        .checked_add(size_of_val(segments) as u64)?
-        .max(size_of::<H>() as u64);
+    let mut keep = table.checked_add(size_of_val(segments) as u64)?.max(size_of::<H>() as u64);
     for segment in segments {
         let (offset, size) = segment.file_range(endian);
         if size > 0 {
@@ -132,23 +119,13 @@ where
     if covered < len {
         return None;
     }
-    Some(Layout {
-        header: header.without_sections(endian),
-        keep,
-    })
+    Some(Layout { header: header.without_sections(endian), keep })
 }
 
 /// Tables for linkers and debuggers: symbols, their strings, relocations.
 fn is_link_table(kind: elf::SectionType) -> bool {
-    [
-        elf::SHT_SYMTAB,
-        elf::SHT_STRTAB,
-        elf::SHT_REL,
-        elf::SHT_RELA,
-        elf::SHT_GROUP,
-        elf::SHT_SYMTAB_SHNDX,
-    ]
-    .contains(&kind)
+    [elf::SHT_SYMTAB, elf::SHT_STRTAB, elf::SHT_REL, elf::SHT_RELA, elf::SHT_GROUP, elf::SHT_SYMTAB_SHNDX]
+        .contains(&kind)
 }
 
 /// A file header that no longer leads to section headers.
@@ -188,10 +165,7 @@ mod tests {
     }
 
     fn with_section(name: &'static str) -> Vec<u8> {
-        small_elf(&ElfSpec {
-            unloaded: Some((name, vec![7; 500])),
-            ..ElfSpec::default()
-        })
+        small_elf(&ElfSpec { unloaded: Some((name, vec![7; 500])), ..ElfSpec::default() })
     }
 
     #[test]

@@ -128,11 +128,7 @@ pub fn unpack_into(
         out.write_all(&block[..n]).map_err(UnpackError::Write)?;
     }
     let found = ImageId(hash.finish());
-    if found == expected {
-        Ok(size)
-    } else {
-        Err(UnpackError::WrongImage { expected, found })
-    }
+    if found == expected { Ok(size) } else { Err(UnpackError::WrongImage { expected, found }) }
 }
 
 /// The SHA-256 of bytes that are an image already: not stripped again.
@@ -172,21 +168,14 @@ pub(super) fn compress(file: &mut File, level: i32) -> io::Result<Packed> {
         encoder.write_all(&block[..n])?;
     }
     let compressed = encoder.finish()?.into();
-    Ok(Packed {
-        id: ImageId(hash.finish()),
-        compressed,
-        size: layout.keep,
-    })
+    Ok(Packed { id: ImageId(hash.finish()), compressed, size: layout.keep })
 }
 
 /// Reads the shipped bytes of an open executable.
 fn shipped<'a>(file: &'a mut File, layout: &'a Layout) -> io::Result<impl Read + 'a> {
     let start = layout.header.len() as u64;
     file.seek(SeekFrom::Start(start))?;
-    Ok(layout
-        .header
-        .as_slice()
-        .chain(file.take(layout.keep.saturating_sub(start))))
+    Ok(layout.header.as_slice().chain(file.take(layout.keep.saturating_sub(start))))
 }
 
 pub(super) fn open(exe: &Path) -> Result<File> {
@@ -194,11 +183,7 @@ pub(super) fn open(exe: &Path) -> Result<File> {
 }
 
 pub(super) fn unreadable(exe: &Path, error: io::Error) -> Error {
-    Error::new(
-        ErrorKind::Config,
-        format!("the program {} cannot be read", exe.display()),
-    )
-    .with_source(error)
+    Error::new(ErrorKind::Config, format!("the program {} cannot be read", exe.display())).with_source(error)
 }
 
 #[cfg(test)]
@@ -225,15 +210,7 @@ mod tests {
         let source = dir.path().join("bytes");
         std::fs::write(&source, &bytes).unwrap();
         std::fs::set_permissions(&source, std::fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(
-            Command::new("cp")
-                .arg("-p")
-                .arg(&source)
-                .arg(&path)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(Command::new("cp").arg("-p").arg(&source).arg(&path).status().unwrap().success());
         let list = |exe: &Path| {
             let out = Command::new(exe).args(["--list", "image::"]).output().unwrap();
             assert!(out.status.success(), "{out:?}");
@@ -274,18 +251,9 @@ mod tests {
         let packed = zstd::bulk::compress(&bytes, 3).unwrap();
         assert_eq!(unpack(&packed, id, 1 << 20).unwrap(), bytes);
         let other = zstd::bulk::compress(b"another", 3).unwrap();
-        assert!(matches!(
-            unpack(&other, id, 1 << 20),
-            Err(UnpackError::WrongImage { .. })
-        ));
-        assert!(matches!(
-            unpack(b"nonsense", id, 1 << 20),
-            Err(UnpackError::Damaged(_))
-        ));
-        assert!(matches!(
-            unpack(&packed[..packed.len() / 2], id, 1 << 20),
-            Err(UnpackError::Damaged(_))
-        ));
+        assert!(matches!(unpack(&other, id, 1 << 20), Err(UnpackError::WrongImage { .. })));
+        assert!(matches!(unpack(b"nonsense", id, 1 << 20), Err(UnpackError::Damaged(_))));
+        assert!(matches!(unpack(&packed[..packed.len() / 2], id, 1 << 20), Err(UnpackError::Damaged(_))));
     }
 
     #[test]

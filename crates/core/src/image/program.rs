@@ -35,11 +35,7 @@ impl ProgramImage {
     /// so does a folder that cannot be written.
     pub fn of_this_program(cache_dir: Option<&Path>) -> Result<Self> {
         // The running file itself, even if it was deleted or replaced on disk since.
-        let running = if cfg!(target_os = "linux") {
-            File::open("/proc/self/exe").ok()
-        } else {
-            None
-        };
+        let running = if cfg!(target_os = "linux") { File::open("/proc/self/exe").ok() } else { None };
         let path = std::env::current_exe();
         if let Some(file) = running {
             return Self::of_file(file, path.unwrap_or_else(|_| "/proc/self/exe".into()), cache_dir);
@@ -79,13 +75,7 @@ impl ProgramImage {
             }
             id
         };
-        Ok(Self {
-            path,
-            elf,
-            id,
-            cache,
-            state: Mutex::new(State { file, packed: None }),
-        })
+        Ok(Self { path, elf, id, cache, state: Mutex::new(State { file, packed: None }) })
     }
 
     /// The SHA-256 of its shipped bytes.
@@ -131,19 +121,13 @@ impl ProgramImage {
 }
 
 fn changed(path: &Path) -> Error {
-    Error::new(
-        ErrorKind::Config,
-        format!("the program {} changed while it was read", path.display()),
-    )
-    .with_hint("wait until its build is done, then run this again")
+    Error::new(ErrorKind::Config, format!("the program {} changed while it was read", path.display()))
+        .with_hint("wait until its build is done, then run this again")
 }
 
 impl fmt::Debug for ProgramImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProgramImage")
-            .field("path", &self.path)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
+        f.debug_struct("ProgramImage").field("path", &self.path).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -157,10 +141,7 @@ mod tests {
     use super::*;
 
     fn other(fill: u8) -> Vec<u8> {
-        small_elf(&ElfSpec {
-            unloaded: Some((".mine", vec![fill; 1000])),
-            ..ElfSpec::default()
-        })
+        small_elf(&ElfSpec { unloaded: Some((".mine", vec![fill; 1000])), ..ElfSpec::default() })
     }
 
     #[test]
@@ -169,15 +150,10 @@ mod tests {
         let first = ProgramImage::of_this_program(Some(dir.path())).unwrap();
         let packed = first.packed().unwrap();
         let stripped = strip(this_executable());
-        assert_eq!(
-            unpack(&packed, first.id(), stripped.len() as u64).unwrap(),
-            *stripped
-        );
+        assert_eq!(unpack(&packed, first.id(), stripped.len() as u64).unwrap(), *stripped);
         // What the second finds is the first's: a mark left in the cache comes back.
         let mark = zstd::bulk::compress(b"mark", 1).unwrap();
-        Cache::open(dir.path())
-            .unwrap()
-            .put_packed(first.id(), &mark, now());
+        Cache::open(dir.path()).unwrap().put_packed(first.id(), &mark, now());
         let second = ProgramImage::of_this_program(Some(dir.path())).unwrap();
         assert_eq!((second.id(), second.packed().unwrap()), (first.id(), mark.into()));
         assert_eq!(second.elf(), first.elf());
@@ -196,21 +172,14 @@ mod tests {
         // A false record shows whether records are read.
         let stamp = Stamp::of(&File::open(&path).unwrap()).unwrap();
         let later = now() + std::time::Duration::from_mins(1);
-        Cache::open(&cache_dir)
-            .unwrap()
-            .put_id(&stamp, ImageId([9; 32]), later);
+        Cache::open(&cache_dir).unwrap().put_id(&stamp, ImageId([9; 32]), later);
         assert_eq!(id(), ImageId([9; 32]));
         // The same size and modification time, but another state of the file.
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         fs::remove_file(&path).unwrap();
         fs::write(dir.path().join("takes the inode"), b"").unwrap();
         fs::write(&path, other(2)).unwrap();
-        File::options()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_modified(modified)
-            .unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
         assert!(id() != real && id() != ImageId([9; 32]));
     }
 
@@ -223,10 +192,7 @@ mod tests {
         // Replaced, as linkers do it: the old file is still at hand.
         fs::write(dir.path().join("new"), other(2)).unwrap();
         fs::rename(dir.path().join("new"), &path).unwrap();
-        assert_eq!(
-            unpack(&replaced.packed().unwrap(), replaced.id(), 10_000).unwrap(),
-            other(1)
-        );
+        assert_eq!(unpack(&replaced.packed().unwrap(), replaced.id(), 10_000).unwrap(), other(1));
         // Overwritten in place: noticed.
         let image = ProgramImage::from_file(&path, None).unwrap();
         fs::write(&path, other(3)).unwrap();
@@ -241,10 +207,7 @@ mod tests {
         fs::write(&path, other(1)).unwrap();
         File::open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
         let image = ProgramImage::from_file(&path, Some(&path.join("cache"))).unwrap();
-        assert_eq!(
-            unpack(&image.packed().unwrap(), image.id(), 10_000).unwrap(),
-            other(1)
-        );
+        assert_eq!(unpack(&image.packed().unwrap(), image.id(), 10_000).unwrap(), other(1));
     }
 
     #[test]

@@ -120,22 +120,13 @@ pub(super) fn small_elf(spec: &ElfSpec) -> Vec<u8> {
     put(&mut out, 8, 64);
     put(&mut out, 8, section_table);
     put(&mut out, 4, 0);
-    for field in [
-        64,
-        56,
-        SEGMENTS,
-        64,
-        section_count,
-        if section_count == 0 { 0 } else { 2 },
-    ] {
+    for field in [64, 56, SEGMENTS, 64, section_count, if section_count == 0 { 0 } else { 2 }] {
         put(&mut out, 2, field);
     }
     let interp = if spec.interpreter.is_some() { 3 } else { 0 };
-    for (kind, offset, size) in [
-        (1, 0, loaded),
-        (interp, interp_at, interp_len),
-        (2, dynamic_at, 16 * entries.len() as u64),
-    ] {
+    for (kind, offset, size) in
+        [(1, 0, loaded), (interp, interp_at, interp_len), (2, dynamic_at, 16 * entries.len() as u64)]
+    {
         put(&mut out, 4, kind);
         put(&mut out, 4, 5);
         for field in [offset, offset, offset, size, size, 8] {

@@ -82,7 +82,12 @@ pub(super) fn append_frame(out: &mut Vec<u8>, kind: u8, write: impl FnOnce(&mut 
 
 /// Appends a frame but for the last `rest` bytes of its body, which the caller sends after it.
 #[inline]
-pub(super) fn append_frame_before(out: &mut Vec<u8>, kind: u8, rest: usize, write: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn append_frame_before(
+    out: &mut Vec<u8>,
+    kind: u8,
+    rest: usize,
+    write: impl FnOnce(&mut Vec<u8>),
+) {
     let start = out.len();
     out.extend_from_slice(&[0, 0, 0, 0, kind]);
     write(out);

@@ -216,7 +216,12 @@ impl Down {
     }
 
     /// Appends a [`Down::Job`] but for its shared value, whose `shared` bytes the caller sends after it.
-    pub fn append_job(out: &mut Vec<u8>, key: u32, spec: &JobSpec, shared: usize) -> Result<(), codec::CodecError> {
+    pub fn append_job(
+        out: &mut Vec<u8>,
+        key: u32,
+        spec: &JobSpec,
+        shared: usize,
+    ) -> Result<(), codec::CodecError> {
         let spec = JobSpec { shared: None, ..spec.clone() };
         let spec = codec::to_vec(&spec)?;
         append_frame_before(out, JOB, shared, |out| {

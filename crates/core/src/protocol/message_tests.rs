@@ -18,7 +18,11 @@ fn spec() -> JobSpec {
     }
 }
 
-fn only<T>(bytes: &[u8], limit: impl Fn(u8) -> Option<usize>, decode: impl Fn(Frame) -> Result<T, Malformed>) -> T {
+fn only<T>(
+    bytes: &[u8],
+    limit: impl Fn(u8) -> Option<usize>,
+    decode: impl Fn(Frame) -> Result<T, Malformed>,
+) -> T {
     let mut frames = FrameBuffer::new();
     frames.extend(bytes);
     let frame = frames.next(&limit).unwrap().unwrap();
@@ -34,7 +38,8 @@ fn every_message_comes_back() {
     let job = Down::Job { key: 9, spec: Box::new(spec()), shared: Bytes::from_static(b"abc") };
     assert_eq!(only(&out, Down::limit, Down::decode), job);
 
-    let mut run = Run { call: 1, job: 2, first: 3, attempt: 4, count: 5, concurrency: 6, inputs: Bytes::new() };
+    let mut run =
+        Run { call: 1, job: 2, first: 3, attempt: 4, count: 5, concurrency: 6, inputs: Bytes::new() };
     out.clear();
     Down::append_run(&mut out, &run, 2);
     out.extend(b"xy");

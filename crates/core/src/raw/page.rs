@@ -22,9 +22,9 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{MapFlags, ProtFlags};
 
 /// How many threads of one process can run elements at once.
-pub const SLOTS: usize = 64;
+pub(crate) const SLOTS: usize = 64;
 /// How many async elements of one process can be under way at once.
-pub const PARKED: usize = 1024;
+pub(crate) const PARKED: usize = 1024;
 
 #[repr(C, align(64))]
 struct Slot {
@@ -120,10 +120,7 @@ impl SharedPage {
 
     /// What [`Self::set_limits`] said.
     pub fn limits(&self) -> (u64, u64) {
-        (
-            self.layout().memory_limit.load(Ordering::Acquire),
-            self.layout().stack_size.load(Ordering::Acquire),
-        )
+        (self.layout().memory_limit.load(Ordering::Acquire), self.layout().stack_size.load(Ordering::Acquire))
     }
 
     /// The process notes that it ends itself because its connection is broken.

@@ -47,7 +47,8 @@ pub(super) struct Flight {
 impl Flight {
     /// Whether it holds this element and has brought nothing about it yet.
     pub(super) fn lacks(&self, index: u64) -> bool {
-        let Some(offset) = index.checked_sub(self.chunk.first).filter(|k| *k < u64::from(self.chunk.count)) else {
+        let Some(offset) = index.checked_sub(self.chunk.first).filter(|k| *k < u64::from(self.chunk.count))
+        else {
             return false;
         };
         let offset = offset as u32;

@@ -99,7 +99,9 @@ impl Backlog {
         let mut cut = Cut { first: self.next_index, count: 0, inputs: Vec::new() };
         let mut room = most_bytes;
         while cut.count < most {
-            let Some(block) = self.blocks.front_mut() else { break };
+            let Some(block) = self.blocks.front_mut() else {
+                break;
+            };
             let wanted = most - cut.count;
             let (count, len) = if block.count <= wanted && block.bytes.len() <= room {
                 (block.count, block.bytes.len())

@@ -109,8 +109,7 @@ impl fmt::Debug for Outbox {
 impl Outbox {
     /// An empty outbox that asks for a pause when more than `buffer` bytes wait in it.
     pub fn new(commands: Commands, buffer: usize) -> Self {
-        let inner =
-            Inner {
+        let inner = Inner {
             state: Mutex::new(State::default()),
             commands,
             observer: OnceLock::new(),

@@ -26,7 +26,9 @@ impl RetryPolicy {
         match (self.retries, kind) {
             (_, FailureKind::Cancelled) => 0,
             (Some(n), _) => n,
-            (None, FailureKind::Signal(SIGKILL | SIGTERM) | FailureKind::Lost | FailureKind::OutOfMemory) => 3,
+            (None, FailureKind::Signal(SIGKILL | SIGTERM) | FailureKind::Lost | FailureKind::OutOfMemory) => {
+                3
+            }
             (None, FailureKind::Signal(_) | FailureKind::Connection) => 1,
             (None, _) => 0,
         }

@@ -55,7 +55,8 @@ const CHUNK_BYTES: usize = 4 << 20;
 /// Input bytes taken ahead of dispatch.
 const BACKLOG_BYTES: usize = 8 << 20;
 
-pub(super) type Running = Pin<Box<dyn Future<Output = (u64, Result<Result<Reply, BackendError>, Aborted>)> + Send>>;
+pub(super) type Running =
+    Pin<Box<dyn Future<Output = (u64, Result<Result<Reply, BackendError>, Aborted>)> + Send>>;
 
 /// One job under way. Completes when the job has ended; how it ended is told to its [`Outbox`].
 pub struct JobRun {
@@ -91,7 +92,10 @@ pub struct JobRun {
 
 impl fmt::Debug for JobRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("JobRun").field("job", &self.spec.id).field("progress", &self.progress).finish_non_exhaustive()
+        f.debug_struct("JobRun")
+            .field("job", &self.spec.id)
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
     }
 }
 
@@ -154,7 +158,10 @@ impl JobRun {
             if busy {
                 self.publish();
             }
-            if self.source_ended && self.flights.is_empty() && self.waiting.is_empty() && self.backlog.elements() == 0
+            if self.source_ended
+                && self.flights.is_empty()
+                && self.waiting.is_empty()
+                && self.backlog.elements() == 0
             {
                 return Poll::Ready(Ok(()));
             }
@@ -248,7 +255,8 @@ impl JobRun {
     fn dispatch(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         let mut any = false;
         let limits = self.resources.invoker.limits();
-        let (concurrency, pipelining, inline) = (limits.concurrency, limits.pipelining, limits.max_inline_input);
+        let (concurrency, pipelining, inline) =
+            (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
         let mut now;
         loop {
@@ -289,7 +297,8 @@ impl JobRun {
             let chunk = match self.waiting.pop(now) {
                 Some(chunk) => Some(chunk),
                 None => {
-                    let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
+                    let bytes =
+                        if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
                     self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
                         first: cut.first,
                         count: cut.count,
@@ -318,13 +327,18 @@ impl JobRun {
         loop {
             let remaining = if self.source_ended { Some(0) } else { self.source.remaining() };
             let size = self.chunker.next(remaining.map(|n| n + self.backlog.elements()), workers);
-            if self.source_ended || self.backlog.elements() >= u64::from(size) || self.backlog.bytes() >= BACKLOG_BYTES {
+            if self.source_ended
+                || self.backlog.elements() >= u64::from(size)
+                || self.backlog.bytes() >= BACKLOG_BYTES
+            {
                 return Ok(size);
             }
             match self.source.poll_next(cx) {
                 Poll::Ready(Some(block)) => {
                     self.backlog.push(block?);
-                    while let Some(index) = self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end()) {
+                    while let Some(index) =
+                        self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end())
+                    {
                         self.cancelled_early.remove(&index);
                         self.cancelled.insert(index);
                         self.give_up(index);
@@ -368,7 +382,13 @@ impl JobRun {
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));
         self.aborts.insert(id, abort);
-        let flight = Flight { chunk, received: super::received::Received::default(), dispatched: now, bytes, started: false };
+        let flight = Flight {
+            chunk,
+            received: super::received::Received::default(),
+            dispatched: now,
+            bytes,
+            started: false,
+        };
         self.flights.insert(id, flight);
     }
 

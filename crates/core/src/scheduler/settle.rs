@@ -47,7 +47,11 @@ impl JobRun {
         Ok(())
     }
 
-    pub(super) fn on_reply(&mut self, mut flight: Flight, reply: Result<Reply, BackendError>) -> Result<(), Error> {
+    pub(super) fn on_reply(
+        &mut self,
+        mut flight: Flight,
+        reply: Result<Reply, BackendError>,
+    ) -> Result<(), Error> {
         match reply {
             Ok(reply) => {
                 self.share.give(true);
@@ -128,8 +132,11 @@ impl JobRun {
 
     /// Takes results. Every element is delivered once: what is known already is dropped.
     fn accept(&mut self, flight: &mut Flight, batch: &ResultBatch) -> Result<(), Error> {
-        let end = batch.offset.checked_add(batch.count).filter(|&end| end <= flight.chunk.count && batch.count > 0);
-        let Some(end) = end else { return Err(internal(&"results for elements that were not asked for")) };
+        let end =
+            batch.offset.checked_add(batch.count).filter(|&end| end <= flight.chunk.count && batch.count > 0);
+        let Some(end) = end else {
+            return Err(internal(&"results for elements that were not asked for"));
+        };
         self.stats.output_bytes += batch.records.len() as u64;
         let new = flight.received.add(batch.offset, batch.count);
         let fresh: u32 = new.iter().map(|(from, to)| to - from).sum();
@@ -142,7 +149,8 @@ impl JobRun {
         for k in batch.offset..end {
             let (tag, body, len) = split_result(&batch.records[at..]).map_err(|e| internal(&e))?;
             let wanted = (fresh == batch.count || is_new(k))
-                && (self.cancelled.is_empty() || !self.cancelled.contains(&(flight.chunk.first + u64::from(k))));
+                && (self.cancelled.is_empty()
+                    || !self.cancelled.contains(&(flight.chunk.first + u64::from(k))));
             if wanted && tag == ResultTag::Output {
                 run.get_or_insert((k, at));
             } else {
@@ -164,7 +172,14 @@ impl JobRun {
         Ok(())
     }
 
-    fn deliver_run(&mut self, flight: &Flight, run: Option<(u32, usize)>, end: u32, records: &Bytes, to: usize) {
+    fn deliver_run(
+        &mut self,
+        flight: &Flight,
+        run: Option<(u32, usize)>,
+        end: u32,
+        records: &Bytes,
+        to: usize,
+    ) {
         let Some((from, start)) = run else { return };
         let count = end - from;
         self.progress.done += u64::from(count);
@@ -266,7 +281,14 @@ impl JobRun {
         Ok(())
     }
 
-    fn requeue(&mut self, chunk: &Chunk, from: u32, to: u32, fruitless: u32, at: Option<Duration>) -> Result<(), Error> {
+    fn requeue(
+        &mut self,
+        chunk: &Chunk,
+        from: u32,
+        to: u32,
+        fruitless: u32,
+        at: Option<Duration>,
+    ) -> Result<(), Error> {
         if from == to {
             return Ok(());
         }
@@ -303,7 +325,9 @@ impl JobRun {
             return Ok(Some(chunk));
         }
         let is_cancelled = |k: &u32| self.cancelled.contains(&(chunk.first + u64::from(*k)));
-        let Some(start) = (0..chunk.count).find(|k| !is_cancelled(k)) else { return Ok(None) };
+        let Some(start) = (0..chunk.count).find(|k| !is_cancelled(k)) else {
+            return Ok(None);
+        };
         let end = (start..chunk.count).find(is_cancelled).unwrap_or(chunk.count);
         if end < chunk.count {
             let rest = self.cut(&chunk, end, chunk.count, chunk.fruitless)?;
@@ -321,6 +345,7 @@ impl JobRun {
             self.spec.label,
             why()
         );
-        Err(Error::new(ErrorKind::Unavailable, message).with_hint("`rustwren doctor` tries each leg of the way by itself"))
+        Err(Error::new(ErrorKind::Unavailable, message)
+            .with_hint("`rustwren doctor` tries each leg of the way by itself"))
     }
 }

@@ -72,11 +72,7 @@ mod tests {
 
     #[test]
     fn only_absence_is_a_miss() {
-        for class in [
-            ErrorClass::Denied,
-            ErrorClass::Transient,
-            ErrorClass::Misconfigured,
-        ] {
+        for class in [ErrorClass::Denied, ErrorClass::Transient, ErrorClass::Misconfigured] {
             let failed: StorageResult<()> = Err(BackendError::new(class, "no"));
             assert_eq!(none_if_absent(failed).unwrap_err().class(), class);
         }
@@ -85,10 +81,7 @@ mod tests {
     #[tokio::test]
     async fn a_prefix_is_deleted_and_its_neighbours_are_not() {
         let storage: &dyn Storage = &MemoryStorage::new();
-        for name in (0..2_000)
-            .map(|i| format!("a/{i}"))
-            .chain(["a".into(), "a-b".into(), "b/a/0".into()])
-        {
+        for name in (0..2_000).map(|i| format!("a/{i}")).chain(["a".into(), "a-b".into(), "b/a/0".into()]) {
             storage.put(&Key::new(name).unwrap(), Bytes::new()).await.unwrap();
         }
         assert_eq!(storage.delete_prefix("a/").await.unwrap(), 2_000);

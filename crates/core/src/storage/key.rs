@@ -23,10 +23,7 @@ impl Key {
             "is longer than 900 bytes"
         } else if name.chars().any(|c| c.is_control() || c == '\\') {
             "contains a control character or a backslash"
-        } else if name
-            .split('/')
-            .any(|part| part.is_empty() || part == "." || part == "..")
-        {
+        } else if name.split('/').any(|part| part.is_empty() || part == "." || part == "..") {
             "has an empty, `.` or `..` part"
         } else {
             return Ok(Self(name));
@@ -35,10 +32,7 @@ impl Key {
         if shown.len() < name.len() {
             shown.push('…');
         }
-        Err(BackendError::new(
-            ErrorClass::Invalid,
-            format!("object key {shown:?} {fault}"),
-        ))
+        Err(BackendError::new(ErrorClass::Invalid, format!("object key {shown:?} {fault}")))
     }
 
     /// The name.
@@ -75,16 +69,7 @@ mod tests {
     #[test]
     fn good_names_are_kept() {
         let longest = "x".repeat(MAX_KEY_BYTES);
-        for name in [
-            "a",
-            "a/b",
-            ".hidden",
-            "..a/b..",
-            "a b",
-            "%2e%2e/x",
-            "ünï/ 中",
-            &longest,
-        ] {
+        for name in ["a", "a/b", ".hidden", "..a/b..", "a b", "%2e%2e/x", "ünï/ 中", &longest] {
             assert_eq!(Key::new(name).unwrap().as_str(), name);
         }
     }

@@ -30,18 +30,11 @@ struct Object {
 impl Object {
     #[expect(clippy::disallowed_methods, reason = "a date for people, as providers give it to objects")]
     fn new(data: Bytes) -> Self {
-        Self {
-            data,
-            modified: SystemTime::now(),
-        }
+        Self { data, modified: SystemTime::now() }
     }
 
     fn meta(&self, key: &Key) -> ObjectMeta {
-        ObjectMeta {
-            key: key.clone(),
-            size: self.data.len() as u64,
-            modified: Some(self.modified),
-        }
+        ObjectMeta { key: key.clone(), size: self.data.len() as u64, modified: Some(self.modified) }
     }
 }
 
@@ -59,10 +52,7 @@ impl MemoryStorage {
     fn with<T>(&self, key: &Key, read: impl FnOnce(&Object) -> StorageResult<T>) -> StorageResult<T> {
         match self.objects().get(key) {
             Some(object) => read(object),
-            None => Err(BackendError::new(
-                ErrorClass::NotFound,
-                format!("no object {key} in memory"),
-            )),
+            None => Err(BackendError::new(ErrorClass::NotFound, format!("no object {key} in memory"))),
         }
     }
 
@@ -79,9 +69,7 @@ impl MemoryStorage {
 
 impl std::fmt::Debug for MemoryStorage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MemoryStorage")
-            .field("objects", &self.objects().len())
-            .finish()
+        f.debug_struct("MemoryStorage").field("objects", &self.objects().len()).finish()
     }
 }
 
@@ -147,10 +135,7 @@ mod tests {
     use super::*;
 
     fn block_on<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(future)
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
     }
 
     #[test]

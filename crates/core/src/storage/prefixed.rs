@@ -24,19 +24,13 @@ pub struct PrefixedStorage {
 impl PrefixedStorage {
     /// The part of `inner` below `prefix`.
     pub fn new(inner: Arc<dyn Storage>, prefix: &Key) -> Self {
-        Self {
-            inner,
-            prefix: format!("{prefix}/"),
-        }
+        Self { inner, prefix: format!("{prefix}/") }
     }
 
     /// The key of the other store.
     fn outer(&self, key: &Key) -> StorageResult<Key> {
         Key::new(format!("{}{key}", self.prefix)).map_err(|error| {
-            error.with_hint(format!(
-                "all keys here are stored below {:?}: use a shorter key",
-                self.prefix
-            ))
+            error.with_hint(format!("all keys here are stored below {:?}: use a shorter key", self.prefix))
         })
     }
 
@@ -112,10 +106,7 @@ mod tests {
         assert_eq!(whole.get(&key("p/a/b")).await.unwrap(), "v");
         assert_eq!(part.head(&key("a/b")).await.unwrap().key, key("a/b"));
         assert_eq!(part.list_all("a").await.unwrap()[0].key, key("a/b"));
-        assert_eq!(
-            part.get(&key("q/p/a")).await.unwrap_err().class(),
-            ErrorClass::NotFound
-        );
+        assert_eq!(part.get(&key("q/p/a")).await.unwrap_err().class(), ErrorClass::NotFound);
         assert_eq!(part.delete_prefix("").await.unwrap(), 1);
         assert_eq!(whole.list_all("").await.unwrap().len(), 4);
         assert_eq!(part.location(), "memory://p");

@@ -26,8 +26,9 @@ pub fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, String>
                 ));
             }
             let mappings = mappings()?;
-            let found = from_offset(*offset, mappings)
-                .map_err(|why| format!("no function {type_name} at offset {offset} of this program: {why}"))?;
+            let found = from_offset(*offset, mappings).map_err(|why| {
+                format!("no function {type_name} at offset {offset} of this program: {why}")
+            })?;
             let here = (found.type_name)();
             if here == type_name {
                 Ok(&found.function)
@@ -85,7 +86,8 @@ mod tests {
     #[test]
     fn another_function_at_the_offset_is_refused() {
         let other = describe::map(|x: u8| x).entry(OWN);
-        let (Target::Offset { offset, .. }, Target::Offset { type_name, .. }) = (other.target, entry().target)
+        let (Target::Offset { offset, .. }, Target::Offset { type_name, .. }) =
+            (other.target, entry().target)
         else {
             panic!("a closure has no name")
         };

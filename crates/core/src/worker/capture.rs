@@ -61,7 +61,14 @@ impl Capture {
     /// Passes on what has been written since the last time, as written by `count` elements from `offset` on.
     /// `over`: these elements have ended, what comes next is by others.
     #[inline]
-    pub(super) fn check(&mut self, outbox: &Outbox, page: &SharedPage, call: u64, tag: (u32, u32), over: bool) {
+    pub(super) fn check(
+        &mut self,
+        outbox: &Outbox,
+        page: &SharedPage,
+        call: u64,
+        tag: (u32, u32),
+        over: bool,
+    ) {
         for number in 0..2 {
             let stream = &self.streams[number];
             let Some(file) = &stream.file else { continue };
@@ -78,7 +85,15 @@ impl Capture {
     }
 
     #[cold]
-    fn forward(&mut self, number: usize, size: u64, outbox: &Outbox, page: &SharedPage, call: u64, tag: (u32, u32)) {
+    fn forward(
+        &mut self,
+        number: usize,
+        size: u64,
+        outbox: &Outbox,
+        page: &SharedPage,
+        call: u64,
+        tag: (u32, u32),
+    ) {
         let stream = &mut self.streams[number];
         if size < stream.read {
             (stream.read, stream.mark, stream.punched) = (size, size, size);
@@ -164,9 +179,10 @@ pub fn read_tail(file: &OwnedFd, from: u64, to: u64) -> Vec<u8> {
 
 /// One text of at most [`MAX_TAIL`] bytes from the ends of stdout and stderr. Both get a half if they need it.
 pub fn join_tails(stdout: &[u8], stderr: &[u8]) -> String {
-    let half = MAX_TAIL / 2;
-    let err = stderr.len().min(MAX_TAIL - stdout.len().min(half));
-    let out = stdout.len().min(MAX_TAIL - err);
+    // One byte is for a line end between them.
+    let room = MAX_TAIL - 1;
+    let err = stderr.len().min(room - stdout.len().min(room / 2));
+    let out = stdout.len().min(room - err);
     let mut text = String::new();
     for bytes in [&stdout[stdout.len() - out..], &stderr[stderr.len() - err..]] {
         if !text.is_empty() && !text.ends_with('\n') {
@@ -188,8 +204,10 @@ mod tests {
     fn tails_share_the_room() {
         let (a, b) = (vec![b'a'; 10_000], vec![b'b'; 10_000]);
         let both = join_tails(&a, &b);
-        assert!(both.len() <= MAX_TAIL && both.matches('a').count() >= 2000 && both.matches('b').count() >= 2000);
-        assert_eq!(join_tails(b"x", &b), format!("{}", "b".repeat(MAX_TAIL)).replacen("bb", "x\n", 1)[..].to_owned());
+        assert!(
+            both.len() <= MAX_TAIL && both.matches('a').count() >= 2000 && both.matches('b').count() >= 2000
+        );
+        assert_eq!(join_tails(b"x", &b), "b".repeat(MAX_TAIL).replacen("bb", "x\n", 1));
         assert_eq!(join_tails(b"out", b"err"), "out\nerr");
         assert_eq!(join_tails(b"", b""), "");
     }

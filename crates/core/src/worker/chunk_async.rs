@@ -95,7 +95,9 @@ impl Chunk<'_> {
             let input = input.ok_or_else(malformed)?;
             let mut future = Some(Box::pin(self.inside(element, since, || start(input))??));
             let polled = poll_fn(|cx| {
-                let Some(future) = future.as_mut() else { return Poll::Pending };
+                let Some(future) = future.as_mut() else {
+                    return Poll::Pending;
+                };
                 match self.inside(element, since, || future.as_mut().poll(cx)) {
                     Ok(poll) => poll,
                     Err(panic) => Poll::Ready(Err(panic)),

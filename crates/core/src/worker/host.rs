@@ -69,7 +69,9 @@ impl Host {
         let mut capture = lock(&self.capture);
         // With the capture locked, no element's end is being noted; a call that ends now is told from the next
         // by its number, which is written before any of its elements begins.
-        let Some(call) = self.control.running() else { return };
+        let Some(call) = self.control.running() else {
+            return;
+        };
         let started = self.page.started();
         if started > 0 && self.page.call() == call {
             capture.check(&self.outbox, &self.page, call, self.tag(started), false);

@@ -4,6 +4,8 @@
 //! [`crate::protocol`] over a socket pair and keeps a shared page up to date, from which the supervisor reads
 //! which element is running. See `docs/protocol.md`.
 
+use crate::env;
+
 mod capture;
 mod chunk;
 mod chunk_async;
@@ -26,13 +28,13 @@ pub use crate::raw::page::{Busy, SharedPage};
 
 /// Environment variable: the number of the socket's file descriptor. Its presence makes a program a function
 /// process.
-pub const ENV_FD: &str = "RUSTWREN_WORKER_FD";
+pub const ENV_FD: &str = env::WORKER_FD.name;
 /// Environment variable: the number of the shared page's file descriptor.
-pub const ENV_PAGE_FD: &str = "RUSTWREN_WORKER_PAGE_FD";
+pub const ENV_PAGE_FD: &str = env::WORKER_PAGE_FD.name;
 /// Environment variable: the program's image id, 64 hexadecimal digits.
-pub const ENV_IMAGE: &str = "RUSTWREN_WORKER_IMAGE";
+pub const ENV_IMAGE: &str = env::WORKER_IMAGE.name;
 /// Environment variable: how many function processes this one is nested in, from 1.
-pub const ENV_DEPTH: &str = "RUSTWREN_WORKER_DEPTH";
+pub const ENV_DEPTH: &str = env::WORKER_DEPTH.name;
 /// The only argument of a function process. A program whose `main` reads its arguments before it reaches
 /// `rustwren::init()` refuses to start with it instead of running the user's `main` a second time.
 pub const ARGUMENT: &str = "--rustwren-function-process";

@@ -19,6 +19,8 @@ const LARGE: usize = 128 << 10;
 const KEEP: usize = 1 << 20;
 /// So many finished calls are announced at the latest, so that the supervisor can send more in time.
 const CALLS: u32 = 24;
+/// The end of a call that took longer than this is announced at once: few are under way then.
+const LONG_CALL_NANOS: u64 = 30_000;
 /// Results do not wait longer than this while others are made.
 const MAX_AGE_NANOS: u64 = 1_000_000;
 
@@ -128,7 +130,7 @@ impl Outbox {
         let mut waiting = lock(&self.waiting);
         Up::append_done(waiting.frames(), call, compute);
         waiting.calls += 1;
-        let full = waiting.calls >= CALLS || waiting.bytes.len() >= FULL;
+        let full = waiting.calls >= CALLS || compute > LONG_CALL_NANOS || waiting.bytes.len() >= FULL;
         if self.oldest.load(Ordering::Relaxed) == 0 {
             self.oldest.store(monotonic_nanos().max(1), Ordering::SeqCst);
         }
@@ -156,7 +158,14 @@ impl Outbox {
     }
 
     /// Puts output in line, in pieces of any size, and sends if there is a lot of it.
-    pub(super) fn log(&self, page: &SharedPage, call: u64, (offset, count): (u32, u32), stderr: bool, bytes: &[u8]) {
+    pub(super) fn log(
+        &self,
+        page: &SharedPage,
+        call: u64,
+        (offset, count): (u32, u32),
+        stderr: bool,
+        bytes: &[u8],
+    ) {
         for piece in bytes.chunks(MAX_LOG) {
             self.frame(|out| Up::append_log(out, call, offset, count, stderr, piece));
         }

@@ -14,7 +14,8 @@ use super::current::{self, monotonic_nanos};
 use super::function::{Function, Resolve, Shared};
 use super::host::Host;
 use super::outbox::{Outbox, die};
-use super::{Chunk, ENV_FD, ENV_IMAGE, ENV_PAGE_FD, panics};
+use super::{Chunk, panics};
+use crate::env::{self, EnvVar};
 use crate::image::ImageId;
 use crate::invoker::JobSpec;
 use crate::protocol::frame::FrameBuffer;
@@ -25,7 +26,7 @@ use crate::raw::{environment, fd};
 /// The stack of threads that run tasks, where the supervisor does not say.
 const DEFAULT_STACK: u64 = 8 << 20;
 
-/// Serves tasks until the supervisor is gone. Called by `rustwren::init()` when [`ENV_FD`] is set, before the
+/// Serves tasks until the supervisor is gone. Called by `rustwren::init()` when [`env::WORKER_FD`] is set, before the
 /// program does anything else.
 pub fn serve(resolve: Resolve) -> ! {
     match set_up() {
@@ -40,7 +41,13 @@ pub fn serve(resolve: Resolve) -> ! {
 /// Ends a process that cannot serve; the supervisor shows what it wrote.
 fn fail(error: &io::Error) -> ! {
     eprintln!("rustwren: this function process cannot start: {error}");
-    std::process::exit(2)
+    exit(2)
+}
+
+/// Ends the process, which holds nothing that would have to be put away.
+#[expect(clippy::disallowed_methods, reason = "a function process has no `main` to return from")]
+fn exit(code: i32) -> ! {
+    std::process::exit(code)
 }
 
 fn bad(what: impl Into<String>) -> io::Error {
@@ -48,23 +55,25 @@ fn bad(what: impl Into<String>) -> io::Error {
 }
 
 /// Takes a variable out of the environment.
-fn take_variable(name: &str) -> io::Result<String> {
-    let value = std::env::var(name).map_err(|error| bad(format!("{name}: {error}")))?;
-    environment::remove(name);
-    Ok(value)
+fn take_variable(variable: EnvVar) -> io::Result<String> {
+    let value = variable.get_str().map_err(|error| bad(error.to_string()))?;
+    environment::remove(variable.name);
+    value.ok_or_else(|| bad(format!("{} is not set", variable.name)))
 }
 
-fn take_fd(name: &str) -> io::Result<OwnedFd> {
-    let number = take_variable(name)?;
+fn take_fd(variable: EnvVar) -> io::Result<OwnedFd> {
+    let name = variable.name;
+    let number = take_variable(variable)?;
     let number: RawFd = number.parse().map_err(|error| bad(format!("{name}={number:?}: {error}")))?;
     fd::take(number).map_err(|error| bad(format!("{name}={number}: {error}")))
 }
 
 fn set_up() -> io::Result<(&'static Host, ImageId)> {
-    let image = take_variable(ENV_IMAGE)?;
-    let image: ImageId = image.parse().map_err(|error| bad(format!("{ENV_IMAGE}: {error}")))?;
-    let socket = take_fd(ENV_FD)?;
-    let page = SharedPage::open(take_fd(ENV_PAGE_FD)?)?;
+    let image = take_variable(env::WORKER_IMAGE)?;
+    let image: ImageId =
+        image.parse().map_err(|error| bad(format!("{}: {error}", env::WORKER_IMAGE.name)))?;
+    let socket = take_fd(env::WORKER_FD)?;
+    let page = SharedPage::open(take_fd(env::WORKER_PAGE_FD)?)?;
     let own = rustix::process::getpid();
     if rustix::process::getpgrp() != own {
         // So that it can end all that tasks have started, and nothing else.
@@ -129,7 +138,7 @@ fn read(host: &Host) -> ! {
                     if host.control.running().is_some() {
                         die(&host.page);
                     }
-                    std::process::exit(0);
+                    exit(0);
                 }
                 Ok(message) => messages.push(message),
                 Err(error) => {
@@ -193,7 +202,9 @@ fn call(
         host.control.finished();
         host.outbox.refused(run.call, message);
     };
-    let Some(job) = job else { return refuse("its job has not been sent") };
+    let Some(job) = job else {
+        return refuse("its job has not been sent");
+    };
     if run.count > MAX_COUNT {
         return refuse("it has too many elements");
     }
@@ -234,7 +245,8 @@ fn open(
 ) -> Result<(&'static Function, Shared), String> {
     let opened = catch_unwind(AssertUnwindSafe(|| {
         let function = resolve(&spec.entry, image)?;
-        let shared = (function.open)(shared).map_err(|failure| format!("the job's shared value: {failure}"))?;
+        let shared =
+            (function.open)(shared).map_err(|failure| format!("the job's shared value: {failure}"))?;
         Ok((function, shared))
     }));
     opened.unwrap_or_else(|payload| Err(format!("the job's shared value: {}", panics::failure(payload))))

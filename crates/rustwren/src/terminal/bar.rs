@@ -119,7 +119,8 @@ impl Rate {
 }
 
 fn gauge() -> ProgressStyle {
-    style("{prefix:.bold} {bar:30.cyan/dim} {human_pos}/{human_len} {percent:>3}%  {msg}").progress_chars("━╸─")
+    style("{prefix:.bold} {bar:30.cyan/dim} {human_pos}/{human_len} {percent:>3}%  {msg}")
+        .progress_chars("━╸─")
 }
 
 fn spinner() -> ProgressStyle {

@@ -25,12 +25,8 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
             "--seeds" => &mut arguments.seeds,
             other => return Err(format!("unknown argument {other:?}\n{USAGE}")),
         };
-        let value = words
-            .next()
-            .ok_or_else(|| format!("{word} needs a number\n{USAGE}"))?;
-        *place = value
-            .parse()
-            .map_err(|error| format!("{word} {value}: {error}\n{USAGE}"))?;
+        let value = words.next().ok_or_else(|| format!("{word} needs a number\n{USAGE}"))?;
+        *place = value.parse().map_err(|error| format!("{word} {value}: {error}\n{USAGE}"))?;
     }
     Ok(arguments)
 }
@@ -57,10 +53,7 @@ fn main() -> ExitCode {
                 if failures <= SHOWN {
                     println!("{failure}\n");
                 } else {
-                    println!(
-                        "seed {seed}: {}",
-                        failure.violations.first().map_or("", String::as_str)
-                    );
+                    println!("seed {seed}: {}", failure.violations.first().map_or("", String::as_str));
                 }
             }
         }

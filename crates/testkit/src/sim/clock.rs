@@ -105,16 +105,10 @@ impl Clock for SimClock {
 
     fn sleep(&self, duration: Duration) -> Sleep {
         let mut state = lock(&self.state);
-        let bell = Arc::new(Mutex::new(Bell {
-            rung: duration.is_zero(),
-            ..Bell::default()
-        }));
+        let bell = Arc::new(Mutex::new(Bell { rung: duration.is_zero(), ..Bell::default() }));
         if !duration.is_zero() {
-            let timer = Timer {
-                at: state.now.saturating_add(duration),
-                number: state.next,
-                bell: Arc::clone(&bell),
-            };
+            let timer =
+                Timer { at: state.now.saturating_add(duration), number: state.next, bell: Arc::clone(&bell) };
             state.next += 1;
             state.timers.push(Reverse(timer));
         }
@@ -157,10 +151,7 @@ mod tests {
     use super::*;
 
     fn poll(sleep: &mut Sleep) -> bool {
-        sleep
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-            .is_ready()
+        sleep.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[test]

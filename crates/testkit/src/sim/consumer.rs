@@ -80,21 +80,14 @@ impl Collector {
             }
         }
         if !early.is_empty() {
-            self.violation(&format!(
-                "element {wanted} is missing before {:?}",
-                early.keys().next()
-            ));
+            self.violation(&format!("element {wanted} is missing before {:?}", early.keys().next()));
         }
         Ok(())
     }
 
     fn take(&mut self, delivery: &Delivery) {
         match delivery {
-            Delivery::Results {
-                first,
-                count,
-                records,
-            } => {
+            Delivery::Results { first, count, records } => {
                 let mut at = 0;
                 let mut index = *first;
                 while at < records.len() {
@@ -126,18 +119,9 @@ impl Collector {
 
     /// Checks that an element had to fail, and that its history is what happened.
     pub(super) fn failure(&self, error: &TaskError) {
-        let attempts: Vec<FailureKind> = error
-            .attempts
-            .iter()
-            .map(|failure| failure.kind.clone())
-            .collect();
+        let attempts: Vec<FailureKind> = error.attempts.iter().map(|failure| failure.kind.clone()).collect();
         let mut ledger = lock(&self.ledger);
-        let element = ledger
-            .account(&self.job)
-            .elements
-            .get(&error.index)
-            .cloned()
-            .unwrap_or_default();
+        let element = ledger.account(&self.job).elements.get(&error.index).cloned().unwrap_or_default();
         let right = match attempts.split_last() {
             Some((FailureKind::Cancelled, before)) => {
                 element.cancelled && element.charged.starts_with(before)

@@ -67,21 +67,10 @@ pub(super) fn course(
     inputs: &[&[u8]],
     rng: &mut fastrand::Rng,
 ) -> Course {
-    let mut run = Run {
-        provider,
-        invocation,
-        rng,
-        time: Duration::ZERO,
-        finished: Vec::new(),
-        streamed: Vec::new(),
-    };
+    let mut run =
+        Run { provider, invocation, rng, time: Duration::ZERO, finished: Vec::new(), streamed: Vec::new() };
     let (end, died) = run.elements(work, inputs);
-    let Run {
-        mut streamed,
-        finished,
-        time,
-        ..
-    } = run;
+    let Run { mut streamed, finished, time, .. } = run;
     if rng.f64() < provider.shuffle {
         let (times, mut batches): (Vec<_>, Vec<_>) = streamed.into_iter().unzip();
         rng.shuffle(&mut batches);
@@ -100,13 +89,7 @@ pub(super) fn course(
     }
     streamed.extend(again);
     streamed.sort_by_key(|(at, _)| *at);
-    Course {
-        streamed,
-        kept,
-        compute: time,
-        end,
-        died,
-    }
+    Course { streamed, kept, compute: time, end, died }
 }
 
 struct Run<'a> {
@@ -196,8 +179,7 @@ impl Run<'_> {
             }
             self.finished.push(Finished { offset, record });
             if self.rng.f64() < self.provider.stream {
-                self.streamed
-                    .push((self.time, std::mem::take(&mut self.finished)));
+                self.streamed.push((self.time, std::mem::take(&mut self.finished)));
             }
         }
         let (first, kind) = culprits.first()?.clone();
@@ -206,10 +188,7 @@ impl Run<'_> {
         let mut stopped = Stopped::default();
         if !timed_out && self.rng.f64() < self.provider.suspects {
             unfinished.sort_unstable();
-            stopped.suspects = unfinished
-                .into_iter()
-                .map(|offset| (offset, failure(kind.clone())))
-                .collect();
+            stopped.suspects = unfinished.into_iter().map(|offset| (offset, failure(kind.clone()))).collect();
         } else {
             stopped.failed.push((first, failure(kind)));
         }
@@ -227,10 +206,7 @@ pub(super) fn batches(
     sorted.dedup_by_key(|one| one.offset);
     let mut out: Vec<(u32, u32, Vec<u8>)> = Vec::new();
     for Finished { offset, record } in sorted {
-        if out
-            .last()
-            .is_none_or(|(first, count, _)| first + count != *offset)
-        {
+        if out.last().is_none_or(|(first, count, _)| first + count != *offset) {
             out.push((*offset, 0, Vec::new()));
         }
         let Some((_, count, records)) = out.last_mut() else {
@@ -242,20 +218,13 @@ pub(super) fn batches(
                 Some(place) => (ResultTag::Stored, place),
                 None => (ResultTag::Output, output.clone()),
             },
-            Err(failure) => (
-                ResultTag::Failure,
-                codec::to_vec(failure).map_err(|error| error.to_string())?,
-            ),
+            Err(failure) => (ResultTag::Failure, codec::to_vec(failure).map_err(|error| error.to_string())?),
         };
         append_result(records, tag, |out| {
             out.extend_from_slice(&body);
             Ok::<(), String>(())
         })?;
     }
-    let batch = |(offset, count, records)| ResultBatch {
-        offset,
-        count,
-        records: Bytes::from(records),
-    };
+    let batch = |(offset, count, records)| ResultBatch { offset, count, records: Bytes::from(records) };
     Ok(out.into_iter().map(batch).collect())
 }

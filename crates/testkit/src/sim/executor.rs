@@ -32,10 +32,9 @@ pub enum Stuck {
 impl fmt::Display for Stuck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stalled { waiting } => write!(
-                f,
-                "nothing is ready and no timer is set, but these wait: {waiting:?}"
-            ),
+            Self::Stalled { waiting } => {
+                write!(f, "nothing is ready and no timer is set, but these wait: {waiting:?}")
+            }
             Self::Busy { task, polls } => write!(f, "{task} was polled {polls} times in one moment"),
         }
     }
@@ -147,9 +146,7 @@ impl SimExecutor {
                 self.slots.iter_mut().for_each(|slot| slot.polls = 0);
             } else {
                 let waiting = self.slots.iter().filter(|slot| slot.task.is_some());
-                return Err(Stuck::Stalled {
-                    waiting: waiting.map(|slot| slot.name.clone()).collect(),
-                });
+                return Err(Stuck::Stalled { waiting: waiting.map(|slot| slot.name.clone()).collect() });
             }
         }
     }
@@ -175,17 +172,8 @@ impl SimExecutor {
         for (name, task) in lock(&self.spawner.new).drain(..) {
             let free = self.slots.iter().position(|slot| slot.task.is_none());
             let index = free.unwrap_or(self.slots.len());
-            let flag = Flag {
-                task: index,
-                queued: AtomicBool::new(true),
-                ready: Arc::clone(&self.ready),
-            };
-            let slot = Slot {
-                name,
-                task: Some(task),
-                flag: Arc::new(flag),
-                polls: 0,
-            };
+            let flag = Flag { task: index, queued: AtomicBool::new(true), ready: Arc::clone(&self.ready) };
+            let slot = Slot { name, task: Some(task), flag: Arc::new(flag), polls: 0 };
             // A late wake of the slot's last holder polls the new one once in vain, which is allowed.
             match free {
                 Some(index) => self.slots[index] = slot,
@@ -209,10 +197,7 @@ impl SimExecutor {
         slot.polls += 1;
         self.polls += 1;
         if slot.polls > self.most_polls {
-            return Err(Stuck::Busy {
-                task: slot.name.clone(),
-                polls: slot.polls,
-            });
+            return Err(Stuck::Busy { task: slot.name.clone(), polls: slot.polls });
         }
         let waker = Waker::from(Arc::clone(&slot.flag));
         if let Poll::Ready(()) = task.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -236,9 +221,8 @@ mod tests {
         let mut executor = SimExecutor::new(clock.clone(), 1);
         let end = executor.block_on(async move {
             let mut last = Duration::ZERO;
-            let mut sleeps: Vec<_> = (0..100_000_u64)
-                .map(|i| clock.sleep(Duration::from_nanos(1 + i * 7919 % 100_000)))
-                .collect();
+            let mut sleeps: Vec<_> =
+                (0..100_000_u64).map(|i| clock.sleep(Duration::from_nanos(1 + i * 7919 % 100_000))).collect();
             for sleep in &mut sleeps {
                 sleep.await;
                 assert!(clock.now() >= last);
@@ -254,9 +238,7 @@ mod tests {
         let mut executor = SimExecutor::new(SimClock::new(), 1);
         assert_eq!(
             executor.block_on(pending::<()>()),
-            Err(Stuck::Stalled {
-                waiting: vec!["main".to_owned()]
-            })
+            Err(Stuck::Stalled { waiting: vec!["main".to_owned()] })
         );
         let mut executor = SimExecutor::new(SimClock::new(), 1);
         let stuck = executor.block_on(poll_fn(|cx| {

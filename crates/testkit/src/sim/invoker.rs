@@ -39,9 +39,7 @@ struct World {
 
 impl std::fmt::Debug for World {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("World")
-            .field("provider", &self.provider)
-            .finish_non_exhaustive()
+        f.debug_struct("World").field("provider", &self.provider).finish_non_exhaustive()
     }
 }
 
@@ -80,19 +78,8 @@ impl SimInvoker {
         };
         let ledger = Arc::new(Mutex::new(Ledger::new(&limits, trace)));
         let work = Box::new(work);
-        let world = World {
-            provider,
-            work,
-            clock,
-            spawner,
-            storage,
-            ledger,
-            state: Mutex::new(state),
-        };
-        Self {
-            world: Arc::new(world),
-            limits,
-        }
+        let world = World { provider, work, clock, spawner, storage, ledger, state: Mutex::new(state) };
+        Self { world: Arc::new(world), limits }
     }
 
     /// The book that this provider keeps.
@@ -188,32 +175,14 @@ impl Visit {
     fn seat(&mut self, course: &Course) -> (Duration, Duration) {
         let now = self.world.clock.now();
         let workers = &mut lock(&self.world.state).workers;
-        let first = workers
-            .iter()
-            .enumerate()
-            .min_by_key(|(index, worker)| (worker.free_at, *index));
+        let first = workers.iter().enumerate().min_by_key(|(index, worker)| (worker.free_at, *index));
         let index = first.map_or(0, |(index, _)| index);
         let worker = &mut workers[index];
         let begins = worker.free_at.max(now);
-        let start = if worker.warm {
-            Duration::ZERO
-        } else {
-            self.world.provider.cold_start
-        };
-        let busy = if matches!(course.end, End::Never) {
-            Duration::MAX
-        } else {
-            start + course.compute
-        };
-        *worker = Worker {
-            free_at: begins.saturating_add(busy),
-            warm: !course.died,
-        };
-        self.seat = Some(Seat {
-            worker: index,
-            begins,
-            ends: worker.free_at,
-        });
+        let start = if worker.warm { Duration::ZERO } else { self.world.provider.cold_start };
+        let busy = if matches!(course.end, End::Never) { Duration::MAX } else { start + course.compute };
+        *worker = Worker { free_at: begins.saturating_add(busy), warm: !course.died };
+        self.seat = Some(Seat { worker: index, begins, ends: worker.free_at });
         (begins - now, start)
     }
 
@@ -243,10 +212,7 @@ impl Visit {
             let worker = &mut state.workers[worker];
             // Given up early, and no one waits behind it.
             if worker.free_at == ends && ends > now {
-                *worker = Worker {
-                    free_at: begins.max(now),
-                    warm: false,
-                };
+                *worker = Worker { free_at: begins.max(now), warm: false };
             }
         }
     }
@@ -263,11 +229,7 @@ impl Visit {
         let Ok(batches) = batches(&late, |_| None) else {
             return;
         };
-        let (clock, events, id) = (
-            self.world.clock.clone(),
-            Arc::clone(&self.events),
-            self.invocation.id,
-        );
+        let (clock, events, id) = (self.world.clock.clone(), Arc::clone(&self.events), self.invocation.id);
         self.world.spawner.spawn("late results", async move {
             clock.sleep(wait).await;
             batches.into_iter().for_each(|batch| events.results(id, batch));
@@ -290,16 +252,11 @@ impl World {
         let mut state = lock(&self.state);
         let p = &self.provider;
         if state.accepted >= p.capacity.max(1) || state.rng.f64() < p.throttle {
-            let class = ErrorClass::Throttled {
-                retry_after: p.retry_after,
-            };
+            let class = ErrorClass::Throttled { retry_after: p.retry_after };
             return Some(BackendError::new(class, "simulated: too many requests"));
         }
         if state.rng.f64() < p.transient {
-            return Some(BackendError::new(
-                ErrorClass::Transient,
-                "simulated: internal server error",
-            ));
+            return Some(BackendError::new(ErrorClass::Transient, "simulated: internal server error"));
         }
         state.accepted += 1;
         visit.accepted = true;
@@ -315,9 +272,7 @@ impl World {
             }
             Payload::Inline(parts) => Ok(Bytes::from(parts.concat())),
             Payload::Stored { key, offset, len } => {
-                self.storage
-                    .get_range(&Key::new(key.as_str())?, *offset..offset + len)
-                    .await
+                self.storage.get_range(&Key::new(key.as_str())?, *offset..offset + len).await
             }
         }
     }
@@ -348,12 +303,7 @@ impl World {
             let key = (output.len() > self.provider.max_inline_output)
                 .then(|| format!("{prefix}-{}", stored.len()))?;
             stored.push((key.clone(), Bytes::copy_from_slice(output)));
-            codec::to_vec(&Payload::Stored {
-                key,
-                offset: 0,
-                len: output.len() as u64,
-            })
-            .ok()
+            codec::to_vec(&Payload::Stored { key, offset: 0, len: output.len() as u64 }).ok()
         });
         for (key, bytes) in stored {
             self.storage.put(&Key::new(key)?, bytes).await?;
@@ -371,28 +321,19 @@ impl World {
         }
         visit.fruitless(visit.reported.is_empty());
         visit.note(|| format!("replies with {} results, {stopped:?}", course.kept.len()));
-        Ok(Reply {
-            results: results.map_err(broken)?,
-            stopped,
-            usage,
-        })
+        Ok(Reply { results: results.map_err(broken)?, stopped, usage })
     }
 
     /// The worker is gone: a lone element without a result is to blame.
     fn lost(&self, visit: &mut Visit) -> BackendError {
-        let missing: Vec<u32> = (0..visit.invocation.count)
-            .filter(|k| !visit.reported.contains(k))
-            .collect();
+        let missing: Vec<u32> = (0..visit.invocation.count).filter(|k| !visit.reported.contains(k)).collect();
         if let [only] = missing[..] {
             visit.blame(only, &FailureKind::Lost);
             visit.fruitless(false);
         }
         visit.note(|| format!("lost with {} unfinished", missing.len()));
-        let class = if lock(&self.state).rng.bool() {
-            ErrorClass::WorkerCrashed
-        } else {
-            ErrorClass::TimedOut
-        };
+        let class =
+            if lock(&self.state).rng.bool() { ErrorClass::WorkerCrashed } else { ErrorClass::TimedOut };
         BackendError::new(class, "simulated: the worker does not answer")
     }
 }
@@ -419,13 +360,7 @@ impl Invoker for SimInvoker {
         let records = world.load(&visit.invocation).await?;
         let course = {
             let bodies = inputs(&records, visit.invocation.count).map_err(broken)?;
-            course(
-                &world.provider,
-                &*world.work,
-                &visit.invocation,
-                &bodies,
-                &mut lock(&world.state).rng,
-            )
+            course(&world.provider, &*world.work, &visit.invocation, &bodies, &mut lock(&world.state).rng)
         };
         let (queued, start) = visit.seat(&course);
         world.clock.sleep(queued).await;
@@ -433,13 +368,8 @@ impl Invoker for SimInvoker {
         world.clock.sleep(start).await;
         visit.note(|| format!("runs for {:?}", course.compute));
         visit.events.started(visit.invocation.id);
-        visit.late = course
-            .streamed
-            .iter()
-            .flat_map(|(_, batch)| batch)
-            .chain(&course.kept)
-            .cloned()
-            .collect();
+        visit.late =
+            course.streamed.iter().flat_map(|(_, batch)| batch).chain(&course.kept).cloned().collect();
         world.run(&mut visit, &course).await?;
         match course.end {
             End::Never => std::future::pending::<()>().await,
@@ -452,13 +382,7 @@ impl Invoker for SimInvoker {
         } else {
             visit.late.clear();
             let cold = !start.is_zero();
-            let usage = Usage {
-                queued,
-                start,
-                compute: course.compute,
-                cold,
-                ..Usage::default()
-            };
+            let usage = Usage { queued, start, compute: course.compute, cold, ..Usage::default() };
             world.reply(&mut visit, course, usage).await
         };
         visit.leave();
@@ -467,10 +391,7 @@ impl Invoker for SimInvoker {
     }
 
     async fn invoke_detached(&self, _: Invocation) -> Result<(), BackendError> {
-        Err(BackendError::new(
-            ErrorClass::Invalid,
-            "the simulated provider has no detached invocations",
-        ))
+        Err(BackendError::new(ErrorClass::Invalid, "the simulated provider has no detached invocations"))
     }
 
     async fn shutdown(&self) {}

@@ -52,9 +52,7 @@ pub struct Account {
 
 impl Account {
     fn retries_after(&self, kind: &FailureKind) -> u32 {
-        self.options
-            .as_ref()
-            .map_or(u32::MAX, |options| options.retry.retries_after(kind))
+        self.options.as_ref().map_or(u32::MAX, |options| options.retry.retries_after(kind))
     }
 
     /// Whether some element's bad luck is reason enough to end the job as unavailable.
@@ -103,9 +101,7 @@ impl Ledger {
         if !self.accounts.contains_key(job) {
             self.accounts.insert(job.to_owned(), Account::default());
         }
-        self.accounts
-            .get_mut(job)
-            .unwrap_or_else(|| unreachable!("it was just inserted"))
+        self.accounts.get_mut(job).unwrap_or_else(|| unreachable!("it was just inserted"))
     }
 
     /// All promises broken so far.
@@ -151,24 +147,11 @@ impl Ledger {
         self.invocations += 1;
         self.under_way += 1;
         let number = self.invocations;
-        let Invocation {
-            first,
-            count,
-            attempt,
-            ..
-        } = *invocation;
-        self.note(now, || {
-            format!(
-                "#{number} {} {first}+{count} attempt {attempt} sent",
-                invocation.job.id
-            )
-        });
+        let Invocation { first, count, attempt, .. } = *invocation;
+        self.note(now, || format!("#{number} {} {first}+{count} attempt {attempt} sent", invocation.job.id));
         let mut broken = Vec::new();
         if self.under_way > self.most {
-            broken.push(format!(
-                "{} invocations under way, {} allowed",
-                self.under_way, self.most
-            ));
+            broken.push(format!("{} invocations under way, {} allowed", self.under_way, self.most));
         }
         let concurrency = self.concurrency;
         let bytes = invocation.inputs.len() as usize;
@@ -184,25 +167,19 @@ impl Ledger {
                 broken.push(format!("element {index} is under way twice"));
             }
             if element.concluded {
-                broken.push(format!(
-                    "element {index} is sent again after its end was reported"
-                ));
+                broken.push(format!("element {index} is sent again after its end was reported"));
             }
             if element.charged.len() + 1 != attempt as usize {
                 let charged = &element.charged;
-                broken.push(format!(
-                    "element {index} is sent as attempt {attempt} after failures {charged:?}"
-                ));
+                broken
+                    .push(format!("element {index} is sent as attempt {attempt} after failures {charged:?}"));
             }
             element.under_way = Some(number);
         }
         if let Some(options) = &account.options {
             let workers = options.workers.unwrap_or(usize::MAX).max(1);
             if workers < concurrency && account.under_way > workers {
-                broken.push(format!(
-                    "{} invocations under way with {workers} workers",
-                    account.under_way
-                ));
+                broken.push(format!("{} invocations under way with {workers} workers", account.under_way));
             }
             if account.under_way_bytes > options.input_buffer {
                 let buffer = options.input_buffer;
@@ -235,11 +212,7 @@ impl Ledger {
         account.running.push(ends);
         let running = account.running.len();
         account.most_running = account.most_running.max(running);
-        let workers = account
-            .options
-            .as_ref()
-            .and_then(|options| options.workers)
-            .unwrap_or(usize::MAX);
+        let workers = account.options.as_ref().and_then(|options| options.workers).unwrap_or(usize::MAX);
         if running > workers.clamp(1, concurrency) {
             self.violation(format!("{job}: {running} invocations run with {workers} workers"));
         }

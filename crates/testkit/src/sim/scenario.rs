@@ -90,11 +90,7 @@ impl Draw {
 
     /// Mostly zero, otherwise up to `most`.
     fn rate(&mut self, most: f64) -> f64 {
-        if self.0.f64() < 0.6 {
-            0.0
-        } else {
-            self.0.f64() * most
-        }
+        if self.0.f64() < 0.6 { 0.0 } else { self.0.f64() * most }
     }
 
     fn millis(&mut self, most: u64) -> Duration {
@@ -113,28 +109,17 @@ impl Draw {
         let times = match self.0.u8(..3) {
             0 => Times::Constant(mean),
             1 => Times::Exponential(mean),
-            _ => Times::Pareto {
-                least: mean / 3,
-                alpha: 1.1 + self.0.f64(),
-            },
+            _ => Times::Pareto { least: mean / 3, alpha: 1.1 + self.0.f64() },
         };
         Provider {
             concurrency,
             pipelining: self.pick(&[0, 0, 1, 4, 32]),
-            capacity: if self.0.u8(..4) == 0 {
-                1 + self.0.usize(..concurrency)
-            } else {
-                usize::MAX
-            },
+            capacity: if self.0.u8(..4) == 0 { 1 + self.0.usize(..concurrency) } else { usize::MAX },
             retry_after: self
                 .pick(&[None, None, Some(0), Some(1), Some(50), Some(3000)])
                 .map(Duration::from_millis),
             throttle: self.rate(0.2),
-            latency: self.pick(&[
-                Duration::ZERO,
-                Duration::from_micros(20),
-                Duration::from_millis(15),
-            ]),
+            latency: self.pick(&[Duration::ZERO, Duration::from_micros(20), Duration::from_millis(15)]),
             cold_start: self.pick(&[Duration::ZERO, Duration::from_millis(300)]),
             times,
             transient: self.rate(0.3),
@@ -155,9 +140,7 @@ impl Draw {
         JobOptions {
             chunk_size: self.pick(&[None, None, None, Some(1), Some(2), Some(7), Some(100)]),
             workers: self.pick(&[None, None, None, Some(1), Some(2), Some(5)]),
-            retry: RetryPolicy {
-                retries: self.pick(&[None, Some(0), Some(1), Some(3), Some(20)]),
-            },
+            retry: RetryPolicy { retries: self.pick(&[None, Some(0), Some(1), Some(3), Some(20)]) },
             on_error: self.pick(&[OnError::Collect, OnError::Collect, OnError::FailFast]),
             result_buffer: self.pick(&[32 << 20, 100, 2000]),
             input_buffer: self.pick(&[64 << 20, 50, 3000]),
@@ -172,11 +155,7 @@ impl Draw {
         let mut poison = HashMap::new();
         for _ in 0..self.pick(&[0, 0, 1, 3, 10]) {
             let times = self.pick(&[1, 2, u32::MAX, u32::MAX]);
-            let kind = self.pick(&[
-                Poison::Panics(times),
-                Poison::Killed(times),
-                Poison::Faults(times),
-            ]);
+            let kind = self.pick(&[Poison::Panics(times), Poison::Killed(times), Poison::Faults(times)]);
             poison.insert(self.0.u64(..=size), kind);
         }
         let mut cancels = Vec::new();
@@ -195,11 +174,7 @@ impl Draw {
         } else {
             Feed {
                 block: 1 + self.0.u32(..200),
-                pause: if self.0.bool() {
-                    self.millis(50)
-                } else {
-                    Duration::ZERO
-                },
+                pause: if self.0.bool() { self.millis(50) } else { Duration::ZERO },
                 counted: self.0.bool(),
                 fails_at: (self.0.u8(..20) == 0).then(|| self.0.u64(..=size)),
             }
@@ -216,11 +191,7 @@ impl Draw {
                 2 => Consumer::Stream(Duration::ZERO),
                 _ => Consumer::Stream(self.millis(40)),
             },
-            begins: if self.0.bool() {
-                Duration::ZERO
-            } else {
-                self.millis(2000)
-            },
+            begins: if self.0.bool() { Duration::ZERO } else { self.millis(2000) },
             cancels,
             poison,
         }

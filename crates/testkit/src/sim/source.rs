@@ -27,12 +27,7 @@ pub struct Feed {
 
 impl Feed {
     /// All inputs are there from the start.
-    pub const READY: Self = Self {
-        block: 1000,
-        pause: Duration::ZERO,
-        counted: true,
-        fails_at: None,
-    };
+    pub const READY: Self = Self { block: 1000, pause: Duration::ZERO, counted: true, fails_at: None };
 }
 
 /// A source of elements made from a seed.
@@ -48,26 +43,14 @@ pub(super) struct Source {
 
 impl InputSource for Source {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Block, Error>>> {
-        if self
-            .feed
-            .fails_at
-            .is_some_and(|at| at <= self.next && at < self.end)
-        {
-            return Poll::Ready(Some(Err(Error::new(
-                ErrorKind::Config,
-                "simulated: the source fails",
-            ))));
+        if self.feed.fails_at.is_some_and(|at| at <= self.next && at < self.end) {
+            return Poll::Ready(Some(Err(Error::new(ErrorKind::Config, "simulated: the source fails"))));
         }
         if self.next == self.end {
             return Poll::Ready(None);
         }
         let (pause, clock) = (self.feed.pause, &self.clock);
-        ready!(
-            self.sleep
-                .get_or_insert_with(|| clock.sleep(pause))
-                .as_mut()
-                .poll(cx)
-        );
+        ready!(self.sleep.get_or_insert_with(|| clock.sleep(pause)).as_mut().poll(cx));
         self.sleep = None;
         let last = self.end.min(self.next + u64::from(self.feed.block.max(1)));
         let mut bytes = Vec::new();
@@ -84,10 +67,7 @@ impl InputSource for Source {
         }
         let count = (last - self.next) as u32;
         self.next = last;
-        Poll::Ready(Some(Ok(Block {
-            count,
-            bytes: Bytes::from(bytes),
-        })))
+        Poll::Ready(Some(Ok(Block { count, bytes: Bytes::from(bytes) })))
     }
 
     fn remaining(&self) -> Option<u64> {

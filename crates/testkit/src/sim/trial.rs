@@ -55,7 +55,8 @@ impl fmt::Display for Failure {
         // What led to the first violation, and a little of what followed.
         const BEFORE: usize = 300;
         const AFTER: usize = 20;
-        let first = self.trace.iter().position(|line| line.starts_with(Ledger::MARK)).unwrap_or(self.trace.len());
+        let first =
+            self.trace.iter().position(|line| line.starts_with(Ledger::MARK)).unwrap_or(self.trace.len());
         let skipped = first.saturating_sub(BEFORE);
         if skipped > 0 {
             writeln!(f, "... {skipped} events before")?;
@@ -105,15 +106,8 @@ pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box
     let storage = Arc::new(MemoryStorage::new());
     let spawner = executor.spawner();
     let provider = scenario.provider.clone();
-    let invoker = SimInvoker::new(
-        provider,
-        work,
-        clock.clone(),
-        spawner,
-        storage.clone(),
-        scenario.seed,
-        trace,
-    );
+    let invoker =
+        SimInvoker::new(provider, work, clock.clone(), spawner, storage.clone(), scenario.seed, trace);
     let ledger = invoker.ledger();
     let slots = Slots::new(invoker.limits());
     let resources = Resources {
@@ -124,15 +118,7 @@ pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box
     };
     let outcomes: Vec<Arc<Mutex<Option<Outcome>>>> = scenario.jobs.iter().map(|_| Arc::default()).collect();
     for (number, plan) in scenario.jobs.iter().enumerate() {
-        start(
-            &executor,
-            &clock,
-            number,
-            plan,
-            &resources,
-            &ledger,
-            &outcomes[number],
-        );
+        start(&executor, &clock, number, plan, &resources, &ledger, &outcomes[number]);
     }
     if let Err(stuck) = executor.run() {
         lock(&ledger).violation(stuck.to_string());
@@ -149,9 +135,7 @@ pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box
     let mut ledger = lock(&ledger);
     if ledger.under_way() > 0 {
         let left = ledger.under_way();
-        ledger.violation(format!(
-            "{left} invocations are under way when all jobs have ended"
-        ));
+        ledger.violation(format!("{left} invocations are under way when all jobs have ended"));
     }
     if slots.in_flight() > 0 {
         ledger.violation(format!("{} slots were not given back", slots.in_flight()));
@@ -165,11 +149,7 @@ pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box
         return Ok(reports);
     }
     let (violations, trace) = (ledger.violations().to_vec(), ledger.trace().to_vec());
-    Err(Box::new(Failure {
-        seed: scenario.seed,
-        violations,
-        trace,
-    }))
+    Err(Box::new(Failure { seed: scenario.seed, violations, trace }))
 }
 
 fn name(number: usize) -> String {
@@ -177,17 +157,11 @@ fn name(number: usize) -> String {
 }
 
 fn spec(number: usize, concurrency: u32) -> JobSpec {
-    let target = Target::Named {
-        name: "simulated".to_owned(),
-        call: Call::Map,
-    };
+    let target = Target::Named { name: "simulated".to_owned(), call: Call::Map };
     JobSpec {
         id: name(number),
         label: name(number),
-        entry: Entry {
-            image: ImageId([0; 32]),
-            target,
-        },
+        entry: Entry { image: ImageId([0; 32]), target },
         shared: None,
         task_timeout: None,
         concurrency,
@@ -206,12 +180,8 @@ fn start(
 ) {
     let spawner = executor.spawner();
     let (plan, job) = (plan.clone(), name(number));
-    let (clock, resources, ledger, outcome) = (
-        clock.clone(),
-        resources.clone(),
-        Arc::clone(ledger),
-        Arc::clone(outcome),
-    );
+    let (clock, resources, ledger, outcome) =
+        (clock.clone(), resources.clone(), Arc::clone(ledger), Arc::clone(outcome));
     lock(&ledger).announce(&job, &plan.options);
     let inner = spawner.clone();
     spawner.spawn(format!("{job} holder"), async move {
@@ -228,22 +198,11 @@ fn start(
         };
         let outbox = Outbox::new(Commands::default(), plan.options.result_buffer);
         let spec = Arc::new(spec(number, plan.concurrency));
-        let run = JobRun::new(
-            spec,
-            plan.options.clone(),
-            Box::new(source),
-            outbox.clone(),
-            resources,
-        );
+        let run = JobRun::new(spec, plan.options.clone(), Box::new(source), outbox.clone(), resources);
         inner.spawn(format!("{job} scheduler"), run);
         if !plan.cancels.is_empty() {
-            let cancels = cancel(
-                clock.clone(),
-                job.clone(),
-                plan.cancels,
-                outbox.clone(),
-                Arc::clone(&ledger),
-            );
+            let cancels =
+                cancel(clock.clone(), job.clone(), plan.cancels, outbox.clone(), Arc::clone(&ledger));
             inner.spawn(format!("{job} cancels"), cancels);
         }
         let mut collector = Collector {
@@ -284,12 +243,7 @@ async fn cancel(
                 outbox.commands().cancel();
             }
             Cancel::Element(index) => {
-                lock(&ledger)
-                    .account(&job)
-                    .elements
-                    .entry(index)
-                    .or_default()
-                    .cancelled = true;
+                lock(&ledger).account(&job).elements.entry(index).or_default().cancelled = true;
                 outbox.commands().cancel_element(index);
             }
         }
@@ -315,10 +269,7 @@ fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>) -> Repo
         wrong.push(format!("a result for element {:?} of {}", got.last(), plan.size));
     }
     if progress.running != 0 {
-        wrong.push(format!(
-            "{} elements run when the job has ended",
-            progress.running
-        ));
+        wrong.push(format!("{} elements run when the job has ended", progress.running));
     }
     let account = guard.account(job);
     match end {
@@ -353,11 +304,5 @@ fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>) -> Repo
     for what in wrong {
         guard.violation(format!("{job}: {what}"));
     }
-    Report {
-        end: end.clone(),
-        at: *at,
-        progress,
-        stats: collector.outbox.stats(),
-        most_running,
-    }
+    Report { end: end.clone(), at: *at, progress, stats: collector.outbox.stats(), most_running }
 }

@@ -12,10 +12,7 @@ pub async fn objects_come_back(storage: &dyn Storage) {
     for len in [0, 1, 4_095, 4_096, 65_537, 1 << 20, (8 << 20) + 1] {
         let name = format!("object-{len}");
         scratch.put(&name, pattern(len)).await;
-        assert!(
-            scratch.get(&name).await == pattern(len),
-            "{len} bytes came back changed"
-        );
+        assert!(scratch.get(&name).await == pattern(len), "{len} bytes came back changed");
     }
     scratch.clean().await;
 }
@@ -26,10 +23,7 @@ pub async fn overwriting_replaces(storage: &dyn Storage) {
     for len in [10, 100_000, 0, 10] {
         scratch.put("k", pattern(len)).await;
         assert_eq!(scratch.get("k").await, pattern(len));
-        assert_eq!(
-            storage.head(&scratch.key("k")).await.expect("head").size,
-            len as u64
-        );
+        assert_eq!(storage.head(&scratch.key("k")).await.expect("head").size, len as u64);
     }
     assert_eq!(scratch.list("").await, ["k"]);
     scratch.clean().await;
@@ -42,21 +36,9 @@ pub async fn absence_is_not_found(storage: &dyn Storage) {
     for name in ["a", "a/b/c", "a/c", "a/b ", "A/b", "x/y/z"] {
         let key = scratch.key(name);
         assert_fails(storage.get(&key).await, ErrorClass::NotFound, "get of no object");
-        assert_fails(
-            storage.head(&key).await,
-            ErrorClass::NotFound,
-            "head of no object",
-        );
-        assert_fails(
-            storage.get_range(&key, 0..1).await,
-            ErrorClass::NotFound,
-            "get_range of no object",
-        );
-        assert_fails(
-            storage.get_range(&key, 0..0).await,
-            ErrorClass::NotFound,
-            "empty range of no object",
-        );
+        assert_fails(storage.head(&key).await, ErrorClass::NotFound, "head of no object");
+        assert_fails(storage.get_range(&key, 0..1).await, ErrorClass::NotFound, "get_range of no object");
+        assert_fails(storage.get_range(&key, 0..0).await, ErrorClass::NotFound, "empty range of no object");
         assert!(!storage.exists(&key).await.expect("exists"));
         assert_eq!(storage.get_opt(&key).await.expect("get_opt"), None);
     }
@@ -74,10 +56,7 @@ pub async fn metadata_is_that_of_the_object(storage: &dyn Storage) {
 }
 
 /// Ranges are cut at the object's end; those that start after it are `Invalid`; empty ones are empty.
-#[expect(
-    clippy::reversed_empty_ranges,
-    reason = "a range that ends before it starts is empty"
-)]
+#[expect(clippy::reversed_empty_ranges, reason = "a range that ends before it starts is empty")]
 pub async fn ranges(storage: &dyn Storage) {
     let scratch = Scratch::new(storage);
     let data = pattern(1_000);
@@ -107,18 +86,8 @@ pub async fn ranges(storage: &dyn Storage) {
         let what = format!("range {range:?} of 1000 bytes");
         assert_fails(storage.get_range(&key, range).await, ErrorClass::Invalid, &what);
     }
-    assert_eq!(
-        storage
-            .get_range(&empty, 0..10)
-            .await
-            .expect("range of the empty object"),
-        ""
-    );
-    assert_fails(
-        storage.get_range(&empty, 1..10).await,
-        ErrorClass::Invalid,
-        "range after the empty object",
-    );
+    assert_eq!(storage.get_range(&empty, 0..10).await.expect("range of the empty object"), "");
+    assert_fails(storage.get_range(&empty, 1..10).await, ErrorClass::Invalid, "range after the empty object");
     scratch.clean().await;
 }
 
@@ -127,30 +96,18 @@ pub async fn put_if_absent_keeps(storage: &dyn Storage) {
     let scratch = Scratch::new(storage);
     let key = scratch.key("d/k");
     for first in ["one", "two"] {
-        let created = storage
-            .put_if_absent(&key, Bytes::from(first))
-            .await
-            .expect("put_if_absent");
+        let created = storage.put_if_absent(&key, Bytes::from(first)).await.expect("put_if_absent");
         assert_eq!(created, PutOutcome::Created);
         for other in ["", "other", first] {
-            let kept = storage
-                .put_if_absent(&key, Bytes::from(other))
-                .await
-                .expect("put_if_absent");
+            let kept = storage.put_if_absent(&key, Bytes::from(other)).await.expect("put_if_absent");
             assert_eq!(kept, PutOutcome::Exists);
             assert_eq!(scratch.get("d/k").await, first);
         }
         scratch.delete("d/k").await;
     }
     scratch.put("d/k", "put").await;
-    let kept = storage
-        .put_if_absent(&key, Bytes::from("other"))
-        .await
-        .expect("put_if_absent");
-    assert_eq!(
-        (kept, scratch.get("d/k").await),
-        (PutOutcome::Exists, Bytes::from("put"))
-    );
+    let kept = storage.put_if_absent(&key, Bytes::from("other")).await.expect("put_if_absent");
+    assert_eq!((kept, scratch.get("d/k").await), (PutOutcome::Exists, Bytes::from("put")));
     scratch.clean().await;
 }
 
@@ -252,21 +209,11 @@ async fn round_trip(scratch: &Scratch<'_>, mut names: Vec<String>) {
     names.sort_unstable();
     assert_eq!(scratch.list("").await, names);
     for name in &names {
-        assert_eq!(
-            scratch.get(name).await,
-            name.as_bytes(),
-            "the content of {name:?}"
-        );
+        assert_eq!(scratch.get(name).await, name.as_bytes(), "the content of {name:?}");
         let key: Key = scratch.key(name);
-        let again = storage
-            .put_if_absent(&key, Bytes::new())
-            .await
-            .expect("put_if_absent");
+        let again = storage.put_if_absent(&key, Bytes::new()).await.expect("put_if_absent");
         assert_eq!(again, PutOutcome::Exists, "{name:?}");
-        assert!(
-            scratch.list(name).await.contains(name),
-            "listing with {name:?} as prefix"
-        );
+        assert!(scratch.list(name).await.contains(name), "listing with {name:?} as prefix");
     }
     for (i, name) in names.iter().enumerate() {
         scratch.delete(name).await;
@@ -275,11 +222,7 @@ async fn round_trip(scratch: &Scratch<'_>, mut names: Vec<String>) {
             "{name:?} is there after its deletion"
         );
         if let Some(next) = names.get(i + 1) {
-            assert_eq!(
-                scratch.get(next).await,
-                next.as_bytes(),
-                "{next:?} after {name:?} was deleted"
-            );
+            assert_eq!(scratch.get(next).await, next.as_bytes(), "{next:?} after {name:?} was deleted");
         }
     }
 }
@@ -291,10 +234,7 @@ pub async fn key_and_key_below_it(storage: &dyn Storage) {
         for [gone, left] in [[first, second], [second, first]] {
             scratch.put(first, first).await;
             scratch.put(second, second).await;
-            assert_eq!(
-                (scratch.get(first).await, scratch.get(second).await),
-                (first.into(), second.into())
-            );
+            assert_eq!((scratch.get(first).await, scratch.get(second).await), (first.into(), second.into()));
             assert_eq!(scratch.list("k").await.len(), 2);
             scratch.delete(gone).await;
             assert_eq!(scratch.list("").await, [left]);
@@ -314,10 +254,7 @@ pub async fn writes_are_read_at_once(storage: &dyn Storage) {
         if round.is_multiple_of(2) {
             scratch.put("r/k", data.clone()).await;
         } else {
-            let created = storage
-                .put_if_absent(&key, data.clone())
-                .await
-                .expect("put_if_absent");
+            let created = storage.put_if_absent(&key, data.clone()).await.expect("put_if_absent");
             assert_eq!(created, PutOutcome::Created);
         }
         assert_eq!(storage.head(&key).await.expect("head").size, data.len() as u64);
@@ -325,11 +262,7 @@ pub async fn writes_are_read_at_once(storage: &dyn Storage) {
         assert_eq!(scratch.list("r/").await, ["r/k"]);
         scratch.delete("r/k").await;
         assert_fails(storage.get(&key).await, ErrorClass::NotFound, "get after delete");
-        assert_fails(
-            storage.head(&key).await,
-            ErrorClass::NotFound,
-            "head after delete",
-        );
+        assert_fails(storage.head(&key).await, ErrorClass::NotFound, "head after delete");
         assert_eq!(scratch.list("r/").await, [""; 0]);
     }
     scratch.clean().await;

@@ -28,11 +28,8 @@ enum Operation {
 
 /// Few short names, so that operations meet: parents and children, odd characters.
 fn name() -> impl Strategy<Value = String> {
-    prop::collection::vec(
-        prop::sample::select(vec!["a", "b", "a%", ".a", "a-", "\u{e9}"]),
-        1..4,
-    )
-    .prop_map(|parts| parts.join("/"))
+    prop::collection::vec(prop::sample::select(vec!["a", "b", "a%", ".a", "a-", "\u{e9}"]), 1..4)
+        .prop_map(|parts| parts.join("/"))
 }
 
 fn data() -> impl Strategy<Value = Bytes> {
@@ -83,9 +80,7 @@ async fn run(storage: &dyn Storage, operations: &[Operation]) -> Result<(), Stri
         let got = answer(perform(&scratch, operation).await);
         let expected = answer(expect(&mut model, operation));
         if got != expected {
-            return Err(format!(
-                "{operation:?} gave {got} and should have given {expected}"
-            ));
+            return Err(format!("{operation:?} gave {got} and should have given {expected}"));
         }
     }
     scratch.clean().await;
@@ -113,10 +108,7 @@ async fn perform(scratch: &Scratch<'_>, operation: &Operation) -> Result<String,
             let listed = storage.list_all(&scratch.name(prefix)).await;
             shown(listed.map(|objects| {
                 let short = |name: &str| name.strip_prefix(&scratch.prefix).map(str::to_owned);
-                objects
-                    .iter()
-                    .map(|object| (short(object.key.as_str()), object.size))
-                    .collect::<Vec<_>>()
+                objects.iter().map(|object| (short(object.key.as_str()), object.size)).collect::<Vec<_>>()
             }))
         }
         Operation::Delete(name) => shown(storage.delete(&scratch.key(name)).await),
@@ -124,9 +116,7 @@ async fn perform(scratch: &Scratch<'_>, operation: &Operation) -> Result<String,
 }
 
 fn shown<T: std::fmt::Debug>(result: StorageResult<T>) -> Result<String, ErrorClass> {
-    result
-        .map(|value| format!("{value:?}"))
-        .map_err(|error| error.class())
+    result.map(|value| format!("{value:?}")).map_err(|error| error.class())
 }
 
 fn expect<'a>(model: &mut BTreeMap<&'a str, Bytes>, operation: &'a Operation) -> Result<String, ErrorClass> {
@@ -148,25 +138,18 @@ fn expect<'a>(model: &mut BTreeMap<&'a str, Bytes>, operation: &'a Operation) ->
         Operation::GetRange(name, start, end) => {
             let data = model.get(name.as_str()).ok_or(ErrorClass::NotFound)?;
             // The contract once more, in other words than `cut_range`.
-            let part: Vec<u8> = (*start..*end)
-                .map_while(|i| data.get(i as usize).copied())
-                .collect();
+            let part: Vec<u8> = (*start..*end).map_while(|i| data.get(i as usize).copied()).collect();
             if start < end && *start > data.len() as u64 {
                 return Err(ErrorClass::Invalid);
             }
             format!("{:?}", Bytes::from(part))
         }
-        Operation::Head(name) => format!(
-            "{:?}",
-            model.get(name.as_str()).ok_or(ErrorClass::NotFound)?.len()
-        ),
+        Operation::Head(name) => format!("{:?}", model.get(name.as_str()).ok_or(ErrorClass::NotFound)?.len()),
         Operation::List(prefix) => {
             let listed = model.iter().filter(|(name, _)| name.starts_with(prefix.as_str()));
             format!(
                 "{:?}",
-                listed
-                    .map(|(name, data)| (Some((*name).to_owned()), data.len()))
-                    .collect::<Vec<_>>()
+                listed.map(|(name, data)| (Some((*name).to_owned()), data.len())).collect::<Vec<_>>()
             )
         }
         Operation::Delete(name) => {

@@ -17,19 +17,12 @@ pub async fn one_writer_creates(storage: &dyn Storage) {
         let key = scratch.key(&name);
         let races = (0..WRITERS).map(|writer| storage.put_if_absent(&key, version(writer)));
         let outcomes = join_all(races).await;
-        let outcomes = outcomes
-            .into_iter()
-            .map(|outcome| outcome.expect("put_if_absent"))
-            .enumerate();
+        let outcomes = outcomes.into_iter().map(|outcome| outcome.expect("put_if_absent")).enumerate();
         let winners: Vec<_> = outcomes
             .filter(|(_, outcome)| *outcome == PutOutcome::Created)
             .map(|(writer, _)| writer)
             .collect();
-        assert_eq!(
-            winners.len(),
-            1,
-            "writers that created the object in round {round}: {winners:?}"
-        );
+        assert_eq!(winners.len(), 1, "writers that created the object in round {round}: {winners:?}");
         assert!(
             scratch.get(&name).await == version(winners[0]),
             "the object is not the winner's in round {round}"
@@ -53,15 +46,9 @@ pub async fn readers_see_whole_versions(storage: &dyn Storage) {
         for _ in 0..200 {
             assert_version(&scratch.get("k").await);
             let size = storage.head(&key).await.expect("head").size as usize;
-            assert!(
-                (0..64).any(|i| version_len(i) == size),
-                "there is no version of {size} bytes"
-            );
+            assert!((0..64).any(|i| version_len(i) == size), "there is no version of {size} bytes");
             let start = storage.get_range(&key, 0..1_000).await.expect("get_range");
-            assert!(
-                start.iter().all(|byte| *byte == start[0]),
-                "a range of two versions"
-            );
+            assert!(start.iter().all(|byte| *byte == start[0]), "a range of two versions");
             assert_eq!(scratch.list("").await, ["k"]);
             tokio::task::yield_now().await;
         }
@@ -82,10 +69,7 @@ pub async fn concurrent_deletes(storage: &dyn Storage) {
         let writes = join_all(names.iter().map(|name| {
             let (key, scratch) = (scratch.key(&format!("{name}.new")), &scratch);
             async move {
-                let created = storage
-                    .put_if_absent(&key, version(round))
-                    .await
-                    .expect("put_if_absent");
+                let created = storage.put_if_absent(&key, version(round)).await.expect("put_if_absent");
                 assert_eq!(created, PutOutcome::Created);
                 scratch.put(name, version(round + 1)).await;
             }
@@ -100,10 +84,7 @@ pub async fn concurrent_deletes(storage: &dyn Storage) {
                 assert_version(&object);
             }
         }
-        storage
-            .delete_prefix(&scratch.name("d/"))
-            .await
-            .expect("delete_prefix");
+        storage.delete_prefix(&scratch.name("d/")).await.expect("delete_prefix");
         assert_eq!(scratch.list("").await, [""; 0]);
     }
     scratch.clean().await;
@@ -121,9 +102,5 @@ fn version_len(i: usize) -> usize {
 
 fn assert_version(object: &Bytes) {
     let i = usize::from(*object.first().expect("an object has vanished or is empty"));
-    assert!(
-        *object == version(i),
-        "{} bytes that begin with {i} are no whole version",
-        object.len()
-    );
+    assert!(*object == version(i), "{} bytes that begin with {i} are no whole version", object.len());
 }

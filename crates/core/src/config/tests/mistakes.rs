@@ -12,22 +12,13 @@ const IN_FILES: &[(&str, &str)] = &[
         "[compute]\n  workers = \"many\"\n",
         "rustwren.toml:2:13: `compute.workers` must be a whole number from 1 to 64, not \"many\"\n  |\n2 |   workers = \"many\"\n  |             ^^^^^^",
     ),
-    (
-        "[compute]\nworkers = \"4\"\n",
-        "not \"4\": write it without the quotes",
-    ),
+    ("[compute]\nworkers = \"4\"\n", "not \"4\": write it without the quotes"),
     ("[compute]\nworkers = 65\n", "from 1 to 64, not 65"),
     ("[compute]\nworkers = -1\n", "from 1 to 64, not -1"),
     ("[compute]\nworkers = 1.5\n", "not a number with a fraction"),
     ("[compute]\nworkers = {}\n", "not a table"),
-    (
-        "[compute.workers]\nx = 1\n",
-        "rustwren.toml:1:1: `compute.workers` must be",
-    ),
-    (
-        "[compute]\npin_cores = \"yes\"\n",
-        "must be true or false, not \"yes\"",
-    ),
+    ("[compute.workers]\nx = 1\n", "rustwren.toml:1:1: `compute.workers` must be"),
+    ("[compute]\npin_cores = \"yes\"\n", "must be true or false, not \"yes\""),
     (
         "[compute]\nstart_timeout = 10\n",
         "must be a duration such as \"90s\", \"1m30s\" or \"250ms\", not 10: write a string with a unit",
@@ -38,23 +29,14 @@ const IN_FILES: &[(&str, &str)] = &[
         "must be a size such as \"512MB\" or \"1GiB\", not \"1 lot\": \"lot\" is no unit",
     ),
     ("[compute]\npass_env = 'AWS_*'\n", "write it in square brackets"),
-    (
-        "[compute]\npass_env = ['a', 1]\n",
-        "must be a list of strings, not an array: it holds an integer",
-    ),
+    ("[compute]\npass_env = ['a', 1]\n", "must be a list of strings, not an array: it holds an integer"),
     (
         "[compute]\nimage = 'pcked'\n",
         "must be \"direct\" or \"packed\", not \"pcked\": did you mean \"packed\"?",
     ),
-    (
-        "[compute]\nregion = 'eu'\n",
-        "hint: `region` is a key of backend `cloud`",
-    ),
+    ("[compute]\nregion = 'eu'\n", "hint: `region` is a key of backend `cloud`"),
     ("[compute]\nretries = 1\n", "hint: `retries` belongs in [job]"),
-    (
-        "[compute]\nxyzzy = 1\n",
-        "hint: [compute] takes `workers`, `start_timeout`",
-    ),
+    ("[compute]\nxyzzy = 1\n", "hint: [compute] takes `workers`, `start_timeout`"),
     (
         "workers = 1\n",
         "rustwren.toml:1:1: unknown key `workers`\n  |\n1 | workers\n  | ^^^^^^^\nhint: `workers` belongs in [compute]",
@@ -64,10 +46,7 @@ const IN_FILES: &[(&str, &str)] = &[
         "[strage]\n",
         "rustwren.toml:1:2: unknown section [strage]\n  |\n1 | [strage\n  |  ^^^^^^\nhint: did you mean `storage`?",
     ),
-    (
-        "[zzz]\n",
-        "hint: sections are `storage`, `compute`, `job` and `client`",
-    ),
+    ("[zzz]\n", "hint: sections are `storage`, `compute`, `job` and `client`"),
     ("storage = 1\n", "`storage` is a section"),
     ("provider = 1\n", "`provider` must be a string, not 1"),
     ("[provider]\n", "`provider` must be a string, not a table"),
@@ -75,10 +54,7 @@ const IN_FILES: &[(&str, &str)] = &[
         "provider = 'loacl'\n",
         "rustwren.toml:1:12: there is no provider \"loacl\"\n  |\n1 | provider = 'loacl'\n  |            ^^^^^^^\nhint: did you mean `local`? Known: `cloud`, `local` and `memory`; with a cargo feature of `rustwren`: `aws`, `azure`, `gcp` and `http`",
     ),
-    (
-        "[storage]\nbackend = 'disk'\n",
-        "there is no storage backend \"disk\"",
-    ),
+    ("[storage]\nbackend = 'disk'\n", "there is no storage backend \"disk\""),
     (
         "provider = 'aws'\n",
         "rustwren.toml:1:12: backend `aws` is not compiled into this program\n  |\n1 | provider = 'aws'\n  |            ^^^^^\nhint: enable it in Cargo.toml: `rustwren = { version = \"…\", features = [\"aws\"] }`",
@@ -87,14 +63,8 @@ const IN_FILES: &[(&str, &str)] = &[
         "provider = 'cloud'\n",
         "`storage.bucket` is not set, and backend `cloud` needs it\nhint: set `bucket` in [storage] of the configuration file, or RUSTWREN__STORAGE__BUCKET",
     ),
-    (
-        "[job]\ntimeout = '0s'\n",
-        "rustwren.toml:2:1: `job.timeout` must be more than zero",
-    ),
-    (
-        "[job]\nretries = 2\nretries = 3\n",
-        "rustwren.toml:3:1: not valid TOML: duplicate key",
-    ),
+    ("[job]\ntimeout = '0s'\n", "rustwren.toml:2:1: `job.timeout` must be more than zero"),
+    ("[job]\nretries = 2\nretries = 3\n", "rustwren.toml:3:1: not valid TOML: duplicate key"),
     (
         "a = 1\n[job\nretries = 2\n",
         "rustwren.toml:2:5: not valid TOML: unclosed table, expected `]`\n  |\n2 | [job\n  |     ^",
@@ -106,10 +76,7 @@ const IN_FILES: &[(&str, &str)] = &[
 fn mistakes_in_files_name_place_and_mend() {
     for (toml, expected) in IN_FILES {
         let error = Case::new(toml).error();
-        assert!(
-            error.contains(expected),
-            "{toml}\n--- expected\n{expected}\n--- got\n{error}"
-        );
+        assert!(error.contains(expected), "{toml}\n--- expected\n{expected}\n--- got\n{error}");
     }
 }
 
@@ -126,11 +93,7 @@ fn mistakes_in_variables_name_the_variable() {
             "many",
             "environment variable RUSTWREN__COMPUTE__WORKERS: `compute.workers` must be a whole number from 1 to 64, not \"many\"",
         ),
-        (
-            "RUSTWREN__COMPUT__WORKERS",
-            "4",
-            "unknown section [comput]\nhint: did you mean `compute`?",
-        ),
+        ("RUSTWREN__COMPUT__WORKERS", "4", "unknown section [comput]\nhint: did you mean `compute`?"),
         ("RUSTWREN__COMPUTE", "4", "`compute` is a section"),
         (
             "RUSTWREN__A__B__C",
@@ -150,9 +113,6 @@ fn mistakes_in_variables_name_the_variable() {
         ),
     ] {
         let error = Case::new("").env(&[(name, value)]).error();
-        assert!(
-            error.contains(expected),
-            "{name}={value}\n--- expected\n{expected}\n--- got\n{error}"
-        );
+        assert!(error.contains(expected), "{name}={value}\n--- expected\n{expected}\n--- got\n{error}");
     }
 }

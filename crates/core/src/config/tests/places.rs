@@ -10,41 +10,21 @@ use crate::config::{Config, FILE_NAME, LoadOptions};
 fn relative_paths_count_from_the_file() {
     let root = |case: Case| {
         let path = case.load().unwrap().storage().get_path("root").unwrap().unwrap();
-        path.strip_prefix(case.dir.path())
-            .map_or(path.clone(), Path::to_owned)
+        path.strip_prefix(case.dir.path()).map_or(path.clone(), Path::to_owned)
     };
-    assert_eq!(
-        root(Case::new("[storage]\nroot = 'data'\n")),
-        PathBuf::from("data")
-    );
-    assert_eq!(
-        root(Case::new("[storage]\nroot = '/data'\n")),
-        PathBuf::from("/data")
-    );
-    assert_eq!(
-        root(Case::new("").env(&[("RUSTWREN__STORAGE__ROOT", "x")])),
-        PathBuf::from("x")
-    );
+    assert_eq!(root(Case::new("[storage]\nroot = 'data'\n")), PathBuf::from("data"));
+    assert_eq!(root(Case::new("[storage]\nroot = '/data'\n")), PathBuf::from("/data"));
+    assert_eq!(root(Case::new("").env(&[("RUSTWREN__STORAGE__ROOT", "x")])), PathBuf::from("x"));
     let mut case = Case::new("[storage]\nroot = '~/data'\n");
     case.options = case.options.home_dir("/me");
     assert_eq!(root(case), PathBuf::from("/me/data"));
-    assert!(
-        Case::new("[storage]\nroot = ''\n")
-            .error()
-            .contains("a path is neither empty")
-    );
+    assert!(Case::new("[storage]\nroot = ''\n").error().contains("a path is neither empty"));
 }
 
 #[test]
 fn cache_dir() {
-    assert_eq!(
-        Case::new("").load().unwrap().cache_dir().unwrap(),
-        Path::new("/cache/rustwren")
-    );
-    let config = Case::new("")
-        .env(&[("RUSTWREN_CACHE_DIR", "/fast")])
-        .load()
-        .unwrap();
+    assert_eq!(Case::new("").load().unwrap().cache_dir().unwrap(), Path::new("/cache/rustwren"));
+    let config = Case::new("").env(&[("RUSTWREN_CACHE_DIR", "/fast")]).load().unwrap();
     assert_eq!(config.cache_dir().unwrap(), Path::new("/fast"));
     assert_eq!(config.compute().cache_dir().unwrap(), Path::new("/fast"));
 }
@@ -65,9 +45,7 @@ fn discovery_order() {
     };
     let file = |options: &LoadOptions| {
         let config = Config::load(&registry(), options).unwrap();
-        config
-            .file()
-            .map(|path| path.strip_prefix(dir.path()).unwrap().to_owned())
+        config.file().map(|path| path.strip_prefix(dir.path()).unwrap().to_owned())
     };
 
     let config = Config::load(&registry(), &options(&[])).unwrap();
@@ -88,10 +66,7 @@ fn discovery_order() {
     fs::write(deep.join("mine.toml"), "").unwrap();
     let variables = options(&[("RUSTWREN_CONFIG", "env.toml")]);
     assert_eq!(file(&variables), Some("work/a/b/env.toml".into()));
-    assert_eq!(
-        file(&variables.file("mine.toml")),
-        Some("work/a/b/mine.toml".into())
-    );
+    assert_eq!(file(&variables.file("mine.toml")), Some("work/a/b/mine.toml".into()));
 }
 
 #[test]
@@ -103,28 +78,16 @@ fn a_named_file_must_exist() {
     );
     let mut case = Case::new("");
     case.options = case.options.file("none.toml");
-    assert!(
-        case.error()
-            .starts_with("the configuration file that was asked for does not exist: none.toml")
-    );
+    assert!(case.error().starts_with("the configuration file that was asked for does not exist: none.toml"));
     case.options = case.options.file(".");
-    assert!(
-        case.error()
-            .starts_with("the configuration file that was asked for is a directory")
-    );
+    assert!(case.error().starts_with("the configuration file that was asked for is a directory"));
 }
 
 #[test]
 fn files_that_are_no_text() {
     let case = Case::new("");
     fs::write(case.dir.path().join(FILE_NAME), b"a = 1\nb = \"\xff\"\n").unwrap();
-    assert_eq!(
-        case.error(),
-        "rustwren.toml:2: not valid UTF-8\nhint: save the file as UTF-8"
-    );
+    assert_eq!(case.error(), "rustwren.toml:2: not valid UTF-8\nhint: save the file as UTF-8");
     fs::write(case.dir.path().join(FILE_NAME), vec![b'#'; (1 << 20) + 1]).unwrap();
-    assert_eq!(
-        case.error(),
-        "rustwren.toml is larger than any configuration: over 1 MiB"
-    );
+    assert_eq!(case.error(), "rustwren.toml is larger than any configuration: over 1 MiB");
 }

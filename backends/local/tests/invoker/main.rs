@@ -1,0 +1,113 @@
+//! The local invoker with real function processes. This program is its own function process, so it brings its own
+//! `main` instead of libtest's.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test, which clippy cannot see without libtest")]
+
+use std::any::Any;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustwren_core::config::Settings;
+use rustwren_core::entry::{Call, Entry, Target};
+use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::failure::TaskFailure;
+use rustwren_core::image::{ImageId, ProgramImage, image_key};
+use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, LogLine, Payload, Reply, ResultBatch};
+use rustwren_core::storage::{Key, Storage};
+use rustwren_core::worker::{Chunk, Function, Shared, serve};
+use rustwren_local::config::{COMPUTE, ComputeConfig};
+use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
+
+/// Puts the shared value before each input.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of `Resolve`")]
+fn resolve(_: &Entry, _: ImageId) -> Result<&'static Function, String> {
+    #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
+    fn open(shared: &[u8]) -> Result<Shared, TaskFailure> {
+        Ok(Box::new(shared.to_vec()))
+    }
+    fn run(chunk: &Chunk<'_>, shared: &(dyn Any + Send + Sync)) {
+        let shared: &Vec<u8> = shared.downcast_ref().unwrap();
+        chunk.run(|input, out| {
+            out.extend(shared);
+            out.extend(input);
+            Ok(())
+        });
+    }
+    Ok(&Function { open, run })
+}
+
+struct Ignore;
+
+impl Events for Ignore {
+    fn results(&self, _: u64, _: ResultBatch) {
+        panic!("all results of so short a call come in its reply");
+    }
+    fn started(&self, _: u64) {}
+    fn log(&self, _: u64, _: LogLine) {}
+}
+
+fn invocation(image: ImageId, inputs: Payload, shared: Payload) -> Invocation {
+    let job = JobSpec {
+        id: "job".to_owned(),
+        label: "job".to_owned(),
+        entry: Entry { image, target: Target::Named { name: "concat".to_owned(), call: Call::MapWith } },
+        shared: Some(shared),
+        task_timeout: None,
+        concurrency: 1,
+    };
+    Invocation { job: Arc::new(job), id: 1, first: 0, count: 2, attempt: 1, concurrency: 1, inputs }
+}
+
+async fn invoke(invoker: &LocalInvoker, invocation: Invocation) -> Result<Reply, BackendError> {
+    let events: Arc<dyn Events> = Arc::new(Ignore);
+    invoker.invoke(invocation, &events).await
+}
+
+/// Two records `x` and `y` as inputs and `s` as shared value, in storage behind a byte that is not theirs.
+async fn stored(storage: &Arc<dyn Storage>) -> (Payload, Payload) {
+    let key = Key::new("data").unwrap();
+    storage.put(&key, Bytes::from_static(b"?\x01x\x01ys")).await.unwrap();
+    let part = |offset, len| Payload::Stored { key: "data".to_owned(), offset, len };
+    (part(1, 4), part(5, 1))
+}
+
+async fn run(mode: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(DirectoryStorage::open(dir.path().join("storage")).unwrap());
+    let settings =
+        Settings::of_program(&COMPUTE, dir.path().to_str().unwrap(), [("workers", "1"), ("image", mode)])
+            .unwrap();
+    let compute = ComputeConfig::from_settings(&settings).unwrap();
+    let options = LocalOptions::from_config(compute, &settings, Arc::clone(&storage)).unwrap();
+    let invoker = LocalInvoker::new(options);
+    assert_eq!((invoker.limits().concurrency, invoker.limits().ships_image), (1, mode == "packed"));
+
+    let image = ProgramImage::of_this_program(Some(dir.path())).unwrap();
+    let (inputs, shared) = stored(&storage).await;
+    if mode == "packed" {
+        let missing = invoke(&invoker, invocation(image.id(), inputs.clone(), shared.clone())).await;
+        assert_eq!(missing.err().map(|error| error.class()), Some(ErrorClass::NotFound));
+        storage.put(&image_key(image.id()).unwrap(), image.packed().unwrap()).await.unwrap();
+    }
+    let reply = invoke(&invoker, invocation(image.id(), inputs.clone(), shared.clone())).await.unwrap();
+    let [batch] = &reply.results[..] else { panic!("{reply:?}") };
+    // Header: length 2, tag 0.
+    assert_eq!(&batch.records[..], b"\x08sx\x08sy");
+
+    let detached = invoker.invoke_detached(invocation(image.id(), inputs, shared)).await;
+    assert_eq!(detached.err().map(|error| error.class()), Some(ErrorClass::Invalid));
+    invoker.shutdown().await;
+}
+
+fn main() {
+    if rustwren_core::env::is_worker() {
+        serve(resolve);
+    }
+    if std::env::args().any(|argument| argument == "--list") {
+        return println!("direct: test\npacked: test");
+    }
+    for mode in ["direct", "packed"] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(run(mode));
+        println!("test {mode} ... ok");
+    }
+}
