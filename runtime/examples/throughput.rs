@@ -87,6 +87,7 @@ async fn measure(pool: &Pool, name: &str, total: u64, chunk: u32, at_once: usize
                     count: chunk,
                     attempt: 1,
                     concurrency: 1,
+                    whole: false,
                     inputs: Payload::Inline(vec![inputs.clone()]),
                 },
                 &events,

@@ -73,7 +73,8 @@ impl State {
             let Some(page) = &worker.page else { continue };
             let started = if page.call() == piece.id { page.started() } else { 0 };
             let left = piece.count.saturating_sub(started);
-            if left == 0 || piece.asked_back || piece.call.is_none() {
+            let whole = piece.call.and_then(|call| self.calls.get(call)).is_none_or(|call| call.whole);
+            if left == 0 || piece.asked_back || whole {
                 continue;
             }
             later = true;

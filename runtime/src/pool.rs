@@ -118,6 +118,7 @@ impl Pool {
                 first: invocation.first,
                 attempt: invocation.attempt,
                 concurrency: invocation.concurrency,
+                whole: invocation.whole,
                 events: EventSink(Arc::clone(events)),
                 pieces: Pieces::default(),
                 queued_at,

@@ -31,6 +31,7 @@ pub(crate) struct Call {
     pub(crate) first: u64,
     pub(crate) attempt: u32,
     pub(crate) concurrency: u32,
+    pub(crate) whole: bool,
     pub(crate) events: EventSink,
     /// The pieces that are not over: almost always one.
     pub(crate) pieces: Pieces,

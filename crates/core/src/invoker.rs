@@ -123,6 +123,8 @@ pub struct Invocation {
     pub attempt: u32,
     /// How many elements the function process may work on at once; 1 for elements suspected of killing it.
     pub concurrency: u32,
+    /// Whether it stays with one worker: an invoker that could fetch part of it back for an idle worker does not.
+    pub whole: bool,
     /// The inputs: `count` input records, see [`crate::protocol::records`].
     pub inputs: Payload,
 }

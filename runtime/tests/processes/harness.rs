@@ -100,6 +100,7 @@ pub(crate) fn invocation<I: AsRef<[u8]>>(job: &Arc<JobSpec>, inputs: &[I]) -> In
         count: inputs.len() as u32,
         attempt: 1,
         concurrency: job.concurrency,
+        whole: false,
         inputs: Payload::Inline(vec![Bytes::from(records)]),
     }
 }

@@ -54,7 +54,16 @@ fn invocation(image: ImageId, inputs: Payload, shared: Payload) -> Invocation {
         task_timeout: None,
         concurrency: 1,
     };
-    Invocation { job: Arc::new(job), id: 1, first: 0, count: 2, attempt: 1, concurrency: 1, inputs }
+    Invocation {
+        job: Arc::new(job),
+        id: 1,
+        first: 0,
+        count: 2,
+        attempt: 1,
+        concurrency: 1,
+        whole: false,
+        inputs,
+    }
 }
 
 async fn invoke(invoker: &LocalInvoker, invocation: Invocation) -> Result<Reply, BackendError> {

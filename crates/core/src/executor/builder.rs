@@ -242,14 +242,8 @@ async fn place_shared(executor: &Executor, job: &str, bytes: Bytes, inline: usiz
     }
     let len = bytes.len() as u64;
     let key = Key::new(format!("jobs/{job}/shared"))?;
-    let storage = executor.storage();
-    let target = key.clone();
-    executor
-        .inner
-        .driver
-        .run(async move { storage.put(&target, bytes).await })
-        .await?
-        .map_err(|error| Error::from(error).context("the shared value could not be stored"))?;
+    let stored = executor.storage().put(&key, bytes).await;
+    stored.map_err(|error| Error::from(error).context("the shared value could not be stored"))?;
     Ok(Payload::Stored { key: key.to_string(), offset: 0, len })
 }
 

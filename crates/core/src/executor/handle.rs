@@ -15,6 +15,7 @@ use super::driver::Driver;
 use super::feeder::Inputs;
 use super::program::{Program, ProgramSource};
 use super::reduce::MapReduceBuilder;
+use super::storage::DrivenStorage;
 use super::watch::Watcher;
 use crate::clock::{Clock, TokioClock};
 use crate::codec;
@@ -157,7 +158,7 @@ impl Executor {
     /// The storage of the configuration, for the program's own objects as well. Keys below `images/` and `jobs/`
     /// are RustWren's.
     pub fn storage(&self) -> Arc<dyn Storage> {
-        Arc::clone(&self.inner.resources.storage)
+        Arc::new(DrivenStorage { executor: Arc::clone(&self.inner) })
     }
 
     /// Maps a function over inputs: one task per input, results in input order.

@@ -12,6 +12,7 @@ mod job;
 mod ordered;
 mod program;
 mod reduce;
+mod storage;
 mod watch;
 
 pub use block_on::block_on;

@@ -369,6 +369,11 @@ impl JobRun {
             count: chunk.count,
             attempt: chunk.attempt,
             concurrency: if chunk.alone { 1 } else { self.spec.concurrency },
+            // Another worker would be one more than the job may have.
+            whole: self
+                .options
+                .workers
+                .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
         let (abort, registration) = AbortHandle::new_pair();
