@@ -113,21 +113,20 @@ impl Intake {
         let mut state = self.shared.lock();
         append_input(&mut state.open, |out| codec::encode(item, out))?;
         state.open_count += 1;
-        let waker = state.scheduler.take();
         if state.open_count >= BLOCK_ELEMENTS || state.open.len() >= BLOCK_BYTES {
             state.close_block();
-            while !state.unwanted
-                && (state.closed_bytes >= AHEAD_BYTES || state.closed_elements >= AHEAD_ELEMENTS)
-            {
-                // Nobody waits for input while this much is there.
-                state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
+        }
+        // Before any wait: the scheduler may be what makes room.
+        if let Some(waker) = state.scheduler.take() {
+            drop(state);
+            waker.wake();
+            state = self.shared.lock();
+        }
+        while !state.unwanted && (state.closed_bytes >= AHEAD_BYTES || state.closed_elements >= AHEAD_ELEMENTS) {
+            state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let wanted = !state.unwanted;
         drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
         Ok(wanted)
     }
 
@@ -269,6 +268,21 @@ mod tests {
         assert_eq!(fed.remaining(), None);
         drop(fed);
         assert!(gone.recv().is_err(), "the iterator is dropped");
+    }
+
+    #[test]
+    fn a_scheduler_that_waits_is_woken_before_the_feeder_waits() {
+        // Each element fills the room ahead, and the scheduler is already waiting when it comes.
+        let (give, take) = std::sync::mpsc::channel::<String>();
+        let mut fed = Fed::start(Inputs::new(take.into_iter())).unwrap();
+        for _ in 0..3 {
+            let waiting = std::thread::scope(|scope| {
+                let next = scope.spawn(|| crate::executor::block_on(std::future::poll_fn(|cx| fed.poll_next(cx))));
+                give.send("x".repeat(AHEAD_BYTES + 1)).unwrap();
+                next.join().unwrap()
+            });
+            assert_eq!(waiting.unwrap().unwrap().count, 1);
+        }
     }
 
     #[test]
