@@ -5,6 +5,7 @@
 //! the cloud providers will use it the same way.
 
 mod balance;
+mod burial;
 mod cancel;
 mod driver;
 pub mod image_cache;

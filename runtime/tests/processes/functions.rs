@@ -1,10 +1,10 @@
 //! What the function processes of these tests can do. Inputs and outputs are plain bytes.
 
 use std::any::Any;
-use std::os::fd::FromRawFd;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use rustix::process::{Signal, getpid, kill_process};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, Signal, getpid, kill_process, pidfd_getfd, pidfd_open};
 use rustwren_core::entry::{Entry, Target};
 use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::image::ImageId;
@@ -87,13 +87,11 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
                 "panic value" => std::panic::panic_any(5_u8),
                 "error" => return Err(TaskFailure::new(FailureKind::Returned, "no")),
                 "abort" => std::process::abort(),
-                "segfault" => {
-                    #[expect(unsafe_code, reason = "a task with a wild pointer")]
-                    // SAFETY: there is none; nothing is mapped at this address, so the process is killed.
-                    unsafe {
-                        std::ptr::without_provenance_mut::<u8>(8).write_volatile(1);
-                    }
-                }
+                // Until it is dead: the standard library's handler takes the first for a stray one and steps
+                // aside, on whichever thread gets it.
+                "segfault" => loop {
+                    kill_process(getpid(), Signal::SEGV).unwrap();
+                },
                 "kill" => kill_process(getpid(), Signal::KILL).unwrap(),
                 "exit" => std::process::exit(3),
                 "overflow" => drop(recurse(0)),
@@ -104,16 +102,7 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
                     std::process::abort()
                 }
                 "close" => {
-                    let socket = |fd: &i32| {
-                        let link = std::fs::read_link(format!("/proc/self/fd/{fd}"));
-                        link.is_ok_and(|link| link.to_string_lossy().starts_with("socket:"))
-                    };
-                    for fd in (3..100).filter(socket) {
-                        #[expect(unsafe_code, reason = "a task that closes what is not its own")]
-                        // SAFETY: breaking the ownership of the process's descriptors is what is tested.
-                        drop(unsafe { std::fs::File::from_raw_fd(fd) });
-                    }
-                    // The results before this element cannot be sent any more.
+                    rustix::net::shutdown(socket(), rustix::net::Shutdown::Both).unwrap();
                     forever()
                 }
                 "garbage" => garbage(),
@@ -190,12 +179,14 @@ fn recurse(depth: u64) -> u64 {
     if depth == u64::MAX { 0 } else { recurse(depth + 1) + room[(depth % 64) as usize] }
 }
 
+/// A copy of what this process talks to its supervisor by.
+fn socket() -> OwnedFd {
+    let own = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+    pidfd_getfd(own, 3, PidfdGetfdFlags::empty()).unwrap()
+}
+
 /// Writes nonsense to the supervisor.
-fn garbage() {
-    use std::io::Write;
-    #[expect(unsafe_code, reason = "a task that writes to what is not its own")]
-    // SAFETY: breaking the ownership of the process's descriptors is what is tested.
-    let mut socket = unsafe { std::fs::File::from_raw_fd(3) };
-    socket.write_all(&[0xff; 100]).unwrap();
+fn garbage() -> ! {
+    rustix::io::write(socket(), &[0xff; 100]).unwrap();
     forever()
 }

@@ -12,6 +12,7 @@ use crate::harness::{Recorder, exists, invocation, job, pool, pool_with, run, tr
 crate::tests![
     nothing_is_left_after_shutdown,
     nothing_is_left_after_drop,
+    nothing_is_left_when_the_client_is_killed,
     cancelled_loop_is_ended,
     cancelled_calls_make_room,
     init_not_reached,
@@ -48,6 +49,39 @@ async fn nothing_is_left_after_drop() {
     let pids = pids(&pool).await;
     drop(pool);
     assert!(!pids.into_iter().any(exists));
+}
+
+/// Makes this program a client that is killed while its function process loops.
+pub(crate) const CLIENT: &str = "--client-that-is-killed";
+
+pub(crate) fn client_that_is_killed() -> ! {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let pool = pool(1);
+        let recorder: Arc<Recorder> = Arc::default();
+        let events: Arc<dyn Events> = recorder.clone();
+        let inputs = invocation(&Arc::new(job("fault")), &["a", "loop"]);
+        let die = async {
+            // The first result comes while the second element loops.
+            recorder.until(|told| !told.batches.lock().unwrap().is_empty()).await;
+            println!("{}", pool.pids()[0]);
+            let own = rustix::process::getpid();
+            rustix::process::kill_process(own, rustix::process::Signal::KILL).unwrap();
+        };
+        let (_, ()) = tokio::join!(pool.invoke(inputs, &events), die);
+    });
+    panic!("it survived");
+}
+
+async fn nothing_is_left_when_the_client_is_killed() {
+    let program = std::env::current_exe().unwrap();
+    let client = std::process::Command::new(program).arg(CLIENT).output().unwrap();
+    let pid = String::from_utf8(client.stdout).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim().parse::<u32>().unwrap());
+    // Gone, or dead and not yet taken note of by whoever inherited it.
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ") && !stat.contains(") X ")) {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn cancelled_loop_is_ended() {

@@ -21,6 +21,9 @@ fn main() -> ExitCode {
     if rustwren_core::env::is_worker() {
         rustwren_core::worker::serve(functions::resolve);
     }
+    if std::env::args().any(|argument| argument == lifecycle::CLIENT) {
+        lifecycle::client_that_is_killed();
+    }
     let tests = [flow::TESTS, faults::TESTS, output::TESTS, lifecycle::TESTS].concat();
     harness::main(&tests)
 }
