@@ -37,8 +37,8 @@ impl Executor {
         let defaults = Defaults {
             retries: job.retries,
             timeout: job.timeout,
-            chunk_size: job.chunk_size.map(|n| u32::try_from(n).unwrap_or(u32::MAX)),
-            workers: job.workers.map(|n| n as usize),
+            chunk_size: job.chunk_size,
+            workers: job.workers,
             concurrency: job.concurrency,
         };
         let watcher = init::watcher(config.client());

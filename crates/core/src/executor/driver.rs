@@ -72,10 +72,11 @@ impl Drop for Driver {
             // A thread that is gone already has nothing left to stop.
             drop(stop.send(self.invoker.take()));
         }
-        if let Some(thread) = self.thread.take() {
-            if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-                tracing::error!("the executor's thread panicked");
-            }
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != std::thread::current().id()
+            && thread.join().is_err()
+        {
+            tracing::error!("the executor's thread panicked");
         }
     }
 }

@@ -122,7 +122,9 @@ impl Intake {
             waker.wake();
             state = self.shared.lock();
         }
-        while !state.unwanted && (state.closed_bytes >= AHEAD_BYTES || state.closed_elements >= AHEAD_ELEMENTS) {
+        while !state.unwanted
+            && (state.closed_bytes >= AHEAD_BYTES || state.closed_elements >= AHEAD_ELEMENTS)
+        {
             state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let wanted = !state.unwanted;
@@ -277,7 +279,8 @@ mod tests {
         let mut fed = Fed::start(Inputs::new(take.into_iter())).unwrap();
         for _ in 0..3 {
             let waiting = std::thread::scope(|scope| {
-                let next = scope.spawn(|| crate::executor::block_on(std::future::poll_fn(|cx| fed.poll_next(cx))));
+                let next =
+                    scope.spawn(|| crate::executor::block_on(std::future::poll_fn(|cx| fed.poll_next(cx))));
                 give.send("x".repeat(AHEAD_BYTES + 1)).unwrap();
                 next.join().unwrap()
             });

@@ -87,10 +87,10 @@ impl Table {
         let mut wakers = Vec::new();
         let mut cells = self.lock();
         let mut set = |index: u64, new: Cell| {
-            if let Some(cell) = usize::try_from(index).ok().and_then(|i| cells.cells.get_mut(i)) {
-                if let Cell::Pending { waker: Some(waker), .. } = std::mem::replace(cell, new) {
-                    wakers.push(waker);
-                }
+            if let Some(cell) = usize::try_from(index).ok().and_then(|i| cells.cells.get_mut(i))
+                && let Cell::Pending { waker: Some(waker), .. } = std::mem::replace(cell, new)
+            {
+                wakers.push(waker);
             }
         };
         match delivery {

@@ -121,6 +121,7 @@ impl ExecutorBuilder {
         driver.invoker = Some(Arc::clone(&invoker));
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
         let slots = Slots::new(invoker.limits());
+        #[expect(clippy::disallowed_methods, reason = "a job's name says when its program ran")]
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let prefix = format!("{:x}-{:06x}", since_epoch.as_secs(), fastrand::u32(..1 << 24));
         Ok(Executor {

@@ -9,14 +9,13 @@
 //! # Safety argument
 //!
 //! 1. [`from_offset`] turns a number that came from another process into a reference. It does so only when
-//!    (a) the caller has established that both run the same image (`core::task::resolve`);
-//!    (b) the address is aligned for `Descriptor` and all of it lies in one mapping of this executable that is
-//!        readable and not writable, so that reading it is no fault and no race, and lasts as long as the
-//!        process (an executable is never unmapped);
-//!    (c) the two magic words are there. They occur in no other constant of the program: the comparison is made
-//!        with masked values that are unmasked at run time. So what lies there was made by `Descriptor::new`.
-//!    Even an offset that was tampered with leads to a refusal or to another mapped function of the program,
-//!    whose type name and calling convention are then compared.
+//!    both run the same image (`core::task::resolve` establishes that); when the address is aligned for
+//!    `Descriptor` and all of it lies in one mapping of this executable that is readable and not writable, so
+//!    that reading it is no fault and no race, and lasts as long as the process (an executable is never
+//!    unmapped); and when the two magic words are there. They occur in no other constant of the program: the
+//!    comparison is made with masked values that are unmasked at run time. So what lies there was made by
+//!    `Descriptor::new`. Even an offset that was tampered with leads to a refusal or to another mapped function
+//!    of the program, whose type name and calling convention are then compared.
 //! 2. [`conjure`] makes a value of a zero-sized `Copy` type from nothing. Reading zero bytes through a dangling,
 //!    aligned pointer is defined. That a value of the type may exist at all is witnessed by the client: the
 //!    descriptor of `F` is only ever named by a caller that holds an `F` (`core::task` takes it by value), and
@@ -39,7 +38,7 @@ static ANCHOR: [u8; 16] = *b"rustwren anchor\0";
 /// Everything a worker needs to run one function.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Descriptor {
+pub(crate) struct Descriptor {
     magic: [u64; 2],
     /// How the function is applied.
     pub(crate) call: Call,
@@ -70,12 +69,12 @@ fn anchor() -> usize {
 /// Where a descriptor lies, counted from the anchor.
 pub(crate) fn to_offset(descriptor: &'static Descriptor) -> i64 {
     let address = std::ptr::from_ref(descriptor).expose_provenance();
-    address.wrapping_sub(anchor()) as i64
+    address.wrapping_sub(anchor()).cast_signed() as i64
 }
 
 /// The descriptor at an offset, or why there is none. `program` are the read-only mappings of this executable.
 pub(crate) fn from_offset(offset: i64, program: &[Mapping]) -> Result<&'static Descriptor, &'static str> {
-    let address = anchor().wrapping_add(offset as usize);
+    let address = anchor().wrapping_add_signed(offset as isize);
     if !address.is_multiple_of(align_of::<Descriptor>()) {
         return Err("the offset is not aligned");
     }
@@ -85,13 +84,13 @@ pub(crate) fn from_offset(offset: i64, program: &[Mapping]) -> Result<&'static D
     }
     let words = std::ptr::with_exposed_provenance::<u64>(address);
     for i in 0..2 {
-        // SAFETY: point 1(b): aligned, mapped readable, never written. Any bytes are a valid u64.
+        // SAFETY: point 1: aligned, mapped readable, never written. Any bytes are a valid u64.
         let word = unsafe { words.add(i).read() };
         if word ^ black_box(MASK[i]) != MASKED[i] {
             return Err("there is no function at the offset");
         }
     }
-    // SAFETY: point 1(c): this is a constant made by `Descriptor::new`.
+    // SAFETY: point 1: this is a constant made by `Descriptor::new`.
     Ok(unsafe { &*std::ptr::with_exposed_provenance::<Descriptor>(address) })
 }
 

@@ -202,10 +202,10 @@ impl JobRun {
         let flight = self.flights.iter().find(|(_, flight)| flight.lacks(index));
         if let Some((id, flight)) = flight {
             // Alone in its invocation it can be stopped; among others it runs on and is not listened to.
-            if flight.chunk.count == 1 {
-                if let Some(abort) = self.aborts.get(id) {
-                    abort.abort();
-                }
+            if flight.chunk.count == 1
+                && let Some(abort) = self.aborts.get(id)
+            {
+                abort.abort();
             }
         } else if index >= self.backlog.end() && self.progress.total.is_none() {
             // Whether there is such an element shows when it is read.
@@ -245,7 +245,7 @@ impl JobRun {
             self.in_flight_bytes -= flight.bytes;
             match result {
                 Ok(result) => self.on_reply(flight, result)?,
-                Err(Aborted) => self.on_abort(flight),
+                Err(Aborted) => self.on_abort(&flight),
             }
         }
         Ok(any)
@@ -294,20 +294,19 @@ impl JobRun {
                     break;
                 }
             }
-            let chunk = match self.waiting.pop(now) {
-                Some(chunk) => Some(chunk),
-                None => {
-                    let bytes =
-                        if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
-                    self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
-                        first: cut.first,
-                        count: cut.count,
-                        attempt: 1,
-                        inputs: cut.inputs,
-                        alone: false,
-                        fruitless: 0,
-                    })
-                }
+            let chunk = if let Some(chunk) = self.waiting.pop(now) {
+                Some(chunk)
+            } else {
+                let bytes =
+                    if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
+                self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
+                    first: cut.first,
+                    count: cut.count,
+                    attempt: 1,
+                    inputs: cut.inputs,
+                    alone: false,
+                    fruitless: 0,
+                })
             };
             match chunk.map(|chunk| self.without_cancelled(chunk)).transpose()?.flatten() {
                 Some(chunk) => self.launch(chunk, now, inline),

@@ -105,13 +105,13 @@ impl JobRun {
     /// attempt; several are halved, so that one that kills its worker is soon alone.
     fn on_lost(&mut self, mut flight: Flight, error: &BackendError, now: Duration) -> Result<(), Error> {
         let gaps: Vec<(u32, u32)> = flight.received.gaps(0, flight.chunk.count).collect();
-        if let [(k, end)] = gaps[..] {
-            if end - k == 1 {
-                flight.received.add(k, 1);
-                self.progress.running -= 1;
-                let failure = TaskFailure::new(FailureKind::Lost, error.to_string());
-                return self.on_failure(&flight.chunk, k, failure);
-            }
+        if let [(k, end)] = gaps[..]
+            && end - k == 1
+        {
+            flight.received.add(k, 1);
+            self.progress.running -= 1;
+            let failure = TaskFailure::new(FailureKind::Lost, error.to_string());
+            return self.on_failure(&flight.chunk, k, failure);
         }
         let at = now + backoff(flight.chunk.fruitless, &mut self.rng);
         let fruitless = flight.chunk.fruitless + 1;
@@ -124,7 +124,7 @@ impl JobRun {
     }
 
     /// The invocation was stopped from this side: its only element had been cancelled.
-    pub(super) fn on_abort(&mut self, flight: Flight) {
+    pub(super) fn on_abort(&mut self, flight: &Flight) {
         self.share.give(false);
         let left: u32 = flight.received.gaps(0, flight.chunk.count).map(|(from, to)| to - from).sum();
         self.progress.running -= u64::from(left);

@@ -20,10 +20,10 @@ pub(super) async fn travel(
 ) -> Result<Reply, BackendError> {
     let spilled = if spill { Some(store_inputs(&*storage, &mut invocation).await?) } else { None };
     let reply = invoker.invoke(invocation, &events).await;
-    if let Some(key) = spilled {
-        if let Err(error) = storage.delete(&key).await {
-            tracing::debug!(%key, %error, "inputs of a finished invocation could not be deleted");
-        }
+    if let Some(key) = spilled
+        && let Err(error) = storage.delete(&key).await
+    {
+        tracing::debug!(%key, %error, "inputs of a finished invocation could not be deleted");
     }
     let mut reply = reply?;
     for batch in &mut reply.results {
