@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use rustwren_testkit::sim;
+use std::time::Duration;
+
+use rustwren_core::scheduler::OnError;
+use rustwren_testkit::sim::{self, Consumer, JobPlan, Poison, Provider, Report, Scenario, Times};
 
 /// The seeds to run: one, if `RUSTWREN_SIM_SEED` names it, to look into a failure.
 fn seeds() -> Range<u64> {
@@ -23,5 +26,106 @@ fn many_seeds() {
         if let Err(failure) = sim::run(seed) {
             panic!("{failure}");
         }
+    }
+}
+
+fn ends(provider: Provider, jobs: Vec<JobPlan>) -> Vec<Report> {
+    let scenario = Scenario { seed: 1, provider, jobs };
+    sim::run_scenario(&scenario, true).unwrap_or_else(|failure| panic!("{failure}"))
+}
+
+#[test]
+fn one_element_that_takes_its_worker_along_is_soon_alone() {
+    let mut provider = Provider::flawless(4);
+    provider.times = Times::Constant(Duration::from_micros(10));
+    // Passing trouble on the way does not count together with it.
+    provider.transient = 0.3;
+    let mut job = JobPlan::plain(4096);
+    job.options.chunk_size = Some(4096);
+    job.options.on_error = OnError::Collect;
+    job.poison.insert(1234, Poison::Vanishes(u32::MAX));
+    let report = &ends(provider, vec![job])[0];
+    assert!(report.end.is_ok(), "{report:?}");
+    assert_eq!((report.progress.done, report.progress.failed), (4095, 1));
+    assert!(report.at < Duration::from_secs(10), "{report:?}");
+}
+
+#[test]
+fn a_job_that_comes_later_gets_its_share() {
+    let mut provider = Provider::flawless(10);
+    provider.times = Times::Constant(Duration::from_secs(1));
+    let jobs = (0..2).map(|number| {
+        let mut job = JobPlan::plain(if number == 0 { 1000 } else { 100 });
+        job.options.chunk_size = Some(1);
+        job.begins = Duration::from_secs(10 * number);
+        job
+    });
+    let reports = ends(provider, jobs.collect());
+    // Five at once from the second job's beginning on, and all ten for the first once it is alone again.
+    assert!((5..=6).contains(&reports[1].most_running), "{reports:?}");
+    assert!(reports[1].at < Duration::from_secs(33), "{reports:?}");
+    assert!(reports[0].at < Duration::from_secs(113), "{reports:?}");
+}
+
+#[test]
+fn of_more_jobs_than_slots_none_starves() {
+    let mut provider = Provider::flawless(3);
+    provider.times = Times::Constant(Duration::from_secs(1));
+    let plan = || {
+        let mut job = JobPlan::plain(30);
+        job.options.chunk_size = Some(1);
+        job
+    };
+    let reports = ends(provider, (0..8).map(|_| plan()).collect());
+    // 80 rounds for all; who is served evenly is through with all others.
+    assert!(reports.iter().all(|report| report.at > Duration::from_secs(70)), "{reports:?}");
+    assert!(reports.iter().all(|report| report.at < Duration::from_secs(82)), "{reports:?}");
+}
+
+#[test]
+fn a_job_whose_results_nobody_takes_leaves_its_slots_to_others() {
+    let mut provider = Provider::flawless(4);
+    provider.times = Times::Constant(Duration::from_secs(1));
+    let mut slow = JobPlan::plain(1000);
+    slow.options.chunk_size = Some(1);
+    slow.options.result_buffer = 100;
+    slow.consumer = Consumer::Stream(Duration::from_secs(100));
+    let mut quick = JobPlan::plain(400);
+    quick.options.chunk_size = Some(1);
+    let reports = ends(provider, vec![slow, quick]);
+    assert!(reports[1].at < Duration::from_secs(115), "{:?}", reports[1]);
+}
+
+#[test]
+fn the_pace_finds_what_the_provider_takes() {
+    let mut provider = Provider::flawless(1000);
+    provider.times = Times::Constant(Duration::from_secs(1));
+    provider.capacity = 100;
+    let mut job = JobPlan::plain(20_000);
+    job.options.chunk_size = Some(1);
+    let report = &ends(provider, vec![job])[0];
+    // 200 s at best.
+    assert!(report.at < Duration::from_secs(400), "{report:?}");
+    assert!(report.stats.throttled < 10_000, "{report:?}");
+}
+
+#[test]
+fn a_worker_that_hands_back_at_once_is_not_asked_again_at_once() {
+    let mut provider = Provider::flawless(1);
+    provider.hand_back = 1.0;
+    let mut job = JobPlan::plain(1);
+    job.options.chunk_size = Some(1);
+    let report = &ends(provider, vec![job])[0];
+    assert!(report.end.is_err() && report.at > Duration::from_secs(10), "{report:?}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    for seed in 0..20 {
+        let runs = [sim::run(seed), sim::run(seed)].map(|run| {
+            let reports = run.unwrap_or_else(|failure| panic!("{failure}"));
+            reports.iter().map(|report| (report.at, report.stats, report.progress)).collect::<Vec<_>>()
+        });
+        assert_eq!(runs[0], runs[1], "seed {seed}");
     }
 }

@@ -37,6 +37,11 @@ impl Pace {
         self.window as usize
     }
 
+    /// Whether the provider has shown that it takes less than it says.
+    pub fn is_reduced(&self) -> bool {
+        self.window < self.most
+    }
+
     /// When the next invocation may be dispatched.
     pub fn not_before(&self) -> Duration {
         self.not_before
@@ -68,8 +73,13 @@ impl Pace {
             self.streak += 1;
         }
         let pause = PAUSE.saturating_mul(1 << self.streak.saturating_sub(1).min(10)).min(PAUSE_MAX);
-        // "Retry at once" after a refusal would mean to ask without end.
-        let pause = retry_after.filter(|asked| !asked.is_zero()).unwrap_or(pause);
+        // A provider that refuses again after the time it gave does not know better. One that says "at once" means
+        // nothing by it.
+        let pause = match retry_after {
+            Some(asked) if self.streak > 1 => asked.max(pause),
+            Some(asked) if !asked.is_zero() => asked,
+            _ => pause,
+        };
         self.not_before = self.not_before.max(now.saturating_add(pause));
     }
 }
@@ -107,6 +117,20 @@ mod tests {
         let mut pace = Pace::new(10);
         pace.throttled(s(1), s(0), 10, Some(Duration::ZERO));
         assert_eq!(pace.not_before(), s(1) + PAUSE);
+    }
+
+    #[test]
+    fn a_provider_that_goes_on_refusing_is_asked_less_and_less() {
+        let mut pace = Pace::new(10);
+        let ms = Duration::from_millis(1);
+        let mut asked = 0;
+        let mut now = Duration::ZERO;
+        while now < s(3600) {
+            pace.throttled(now + ms, now, 1, Some(ms));
+            now = pace.not_before();
+            asked += 1;
+        }
+        assert!((360..400).contains(&asked), "{asked}");
     }
 
     #[test]

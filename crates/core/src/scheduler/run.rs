@@ -258,6 +258,7 @@ impl JobRun {
         let (concurrency, pipelining, inline) =
             (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
+        let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
         let mut now;
         loop {
             now = self.resources.clock.now();
@@ -279,7 +280,8 @@ impl JobRun {
                     break;
                 }
                 // More may come in a moment; meanwhile the workers have something to do.
-                if waiting < u64::from(size) && !self.source_ended && self.flights.len() >= workers {
+                let enough = waiting >= u64::from(size) || self.backlog.bytes() >= bytes.min(BACKLOG_BYTES);
+                if !enough && !self.source_ended && self.flights.len() >= workers {
                     self.share.rest();
                     break;
                 }
@@ -297,8 +299,6 @@ impl JobRun {
             let chunk = if let Some(chunk) = self.waiting.pop(now) {
                 Some(chunk)
             } else {
-                let bytes =
-                    if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
                 self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
                     first: cut.first,
                     count: cut.count,

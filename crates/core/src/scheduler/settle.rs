@@ -67,7 +67,10 @@ impl JobRun {
                 let fruitful = blamed || flight.received.count() > 0;
                 let fruitless = if fruitful { 0 } else { flight.chunk.fruitless + 1 };
                 self.check_patience(fruitless, || "workers hand it back undone".to_owned())?;
-                self.requeue_rest(&flight, fruitless, None)
+                // Once can be by chance. A worker that does nothing but hand back would soon use up all patience.
+                let at =
+                    (fruitless > 1).then(|| self.resources.clock.now() + backoff(fruitless, &mut self.rng));
+                self.requeue_rest(&flight, fruitless, at)
             }
             Err(error) => self.on_error(flight, error),
         }
@@ -113,8 +116,9 @@ impl JobRun {
             let failure = TaskFailure::new(FailureKind::Lost, error.to_string());
             return self.on_failure(&flight.chunk, k, failure);
         }
-        let at = now + backoff(flight.chunk.fruitless, &mut self.rng);
-        let fruitless = flight.chunk.fruitless + 1;
+        // Halving comes to an end by itself: it costs no patience, and the innocent half need not wait long.
+        let at = now + backoff(1, &mut self.rng);
+        let fruitless = flight.chunk.fruitless;
         for (from, to) in gaps {
             let middle = from + (to - from) / 2;
             self.requeue(&flight.chunk, from, middle, fruitless, Some(at))?;

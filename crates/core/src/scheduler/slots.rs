@@ -104,10 +104,15 @@ impl State {
         self.pace.window().min(self.concurrency)
     }
 
+    /// How many may wait behind each running one: none at a provider that has refused some.
+    fn pipelining(&self) -> usize {
+        if self.pace.is_reduced() { 0 } else { self.pipelining }
+    }
+
     /// Most invocations that a job may have under way: its share, if it is not to have fewer anyway.
     fn most(&self, claim: &Claim, wanting: usize) -> usize {
         let fair = self.running().div_ceil(wanting.max(1)).min(claim.workers).max(1);
-        let most = fair * (1 + claim.depth.min(self.pipelining));
+        let most = fair * (1 + claim.depth.min(self.pipelining()));
         // An invocation that waits could run beside the others where there are more workers than the job may use.
         if claim.workers < self.concurrency { most.min(claim.workers.max(1)) } else { most }
     }
@@ -116,7 +121,7 @@ impl State {
     fn is_free_for(&self, id: u64) -> bool {
         let Some(mine) = self.jobs.get(&id) else { return false };
         let wanting = self.jobs.values().filter(|claim| claim.wants).count();
-        let free = (self.running() * (1 + self.pipelining)).saturating_sub(self.in_flight);
+        let free = (self.running() * (1 + self.pipelining())).saturating_sub(self.in_flight);
         if free == 0 || mine.in_flight >= self.most(mine, wanting) {
             return false;
         }

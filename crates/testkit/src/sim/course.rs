@@ -140,6 +140,9 @@ impl Run<'_> {
 
     /// Runs elements at once. The end of the invocation, if one of them brings it.
     fn group(&mut self, outcomes: Vec<(usize, Outcome)>, longest: Duration) -> Option<(End, bool)> {
+        if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Vanishes) {
+            return Some((End::Lost, true));
+        }
         let limit = self.invocation.job.task_timeout;
         let mut time = longest;
         let mut culprits: Vec<(u32, FailureKind)> = Vec::new();
@@ -167,7 +170,7 @@ impl Run<'_> {
             let record = match outcome {
                 Outcome::Output(output) => Ok(output),
                 Outcome::Fails(failure) => Err(failure),
-                Outcome::Dies(_) | Outcome::Hangs => {
+                Outcome::Dies(_) | Outcome::Vanishes | Outcome::Hangs => {
                     unfinished.push(offset);
                     continue;
                 }

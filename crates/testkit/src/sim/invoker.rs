@@ -13,10 +13,11 @@ use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Payload, Reply
 use rustwren_core::storage::{Key, Storage};
 
 use super::clock::{SimClock, lock};
-use super::course::{Course, End, Finished, batches, course, inputs};
+use super::course::{Course, End, batches, course, inputs};
 use super::executor::Spawner;
 use super::ledger::Ledger;
 use super::provider::Provider;
+use super::visit::Visit;
 use super::work::Work;
 
 /// An invoker whose workers are made up: it draws from its seed when they start, how long they take and what goes
@@ -27,14 +28,14 @@ pub struct SimInvoker {
     limits: Limits,
 }
 
-struct World {
-    provider: Provider,
-    work: Box<dyn Work>,
-    clock: SimClock,
-    spawner: Spawner,
-    storage: Arc<dyn Storage>,
-    ledger: Arc<Mutex<Ledger>>,
-    state: Mutex<State>,
+pub(super) struct World {
+    pub(super) provider: Provider,
+    pub(super) work: Box<dyn Work>,
+    pub(super) clock: SimClock,
+    pub(super) spawner: Spawner,
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) ledger: Arc<Mutex<Ledger>>,
+    pub(super) state: Mutex<State>,
 }
 
 impl std::fmt::Debug for World {
@@ -43,16 +44,16 @@ impl std::fmt::Debug for World {
     }
 }
 
-struct State {
-    rng: fastrand::Rng,
-    workers: Vec<Worker>,
-    accepted: usize,
+pub(super) struct State {
+    pub(super) rng: fastrand::Rng,
+    pub(super) workers: Vec<Worker>,
+    pub(super) accepted: usize,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Worker {
-    free_at: Duration,
-    warm: bool,
+pub(super) struct Worker {
+    pub(super) free_at: Duration,
+    pub(super) warm: bool,
 }
 
 impl SimInvoker {
@@ -90,161 +91,6 @@ impl SimInvoker {
 
 fn broken(message: String) -> BackendError {
     BackendError::new(ErrorClass::Internal, message)
-}
-
-/// A worker's time set aside for an invocation.
-#[derive(Debug, Clone, Copy)]
-struct Seat {
-    worker: usize,
-    begins: Duration,
-    ends: Duration,
-}
-
-/// One invocation under way. Dropping it gives it up.
-struct Visit {
-    world: Arc<World>,
-    invocation: Invocation,
-    number: u64,
-    running: bool,
-    accepted: bool,
-    seat: Option<Seat>,
-    over: bool,
-    events: Arc<dyn Events>,
-    /// Elements with a reported result.
-    reported: Vec<u32>,
-    /// What may be reported too late.
-    late: Vec<Finished>,
-}
-
-impl Visit {
-    fn new(world: &Arc<World>, invocation: Invocation, events: &Arc<dyn Events>) -> Self {
-        let number = lock(&world.ledger).dispatched(&invocation, world.clock.now());
-        let (world, events) = (Arc::clone(world), Arc::clone(events));
-        let (reported, late) = (Vec::new(), Vec::new());
-        Self {
-            world,
-            invocation,
-            number,
-            running: false,
-            accepted: false,
-            seat: None,
-            over: false,
-            events,
-            reported,
-            late,
-        }
-    }
-
-    fn note(&self, what: impl FnOnce() -> String) {
-        let number = self.number;
-        lock(&self.world.ledger).note(self.world.clock.now(), || format!("#{number} {}", what()));
-    }
-
-    /// Writes results into the book that the scheduler is told now.
-    fn report(&mut self, finished: &[Finished]) {
-        let now = self.world.clock.now();
-        let job = &self.invocation.job.id;
-        let mut ledger = lock(&self.world.ledger);
-        for one in finished {
-            if self.reported.contains(&one.offset) {
-                continue;
-            }
-            self.reported.push(one.offset);
-            let index = self.invocation.first + u64::from(one.offset);
-            match &one.record {
-                Ok(output) => ledger.done(job, index, output.len(), now),
-                Err(failure) => ledger.charge(job, index, failure.kind.clone()),
-            }
-        }
-    }
-
-    /// Reports an element as blamed, unless it has a result already.
-    fn blame(&mut self, offset: u32, kind: &FailureKind) {
-        if !self.reported.contains(&offset) {
-            self.reported.push(offset);
-            let index = self.invocation.first + u64::from(offset);
-            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone());
-        }
-    }
-
-    fn fruitless(&self, fruitless: bool) {
-        lock(&self.world.ledger).fruitless(&self.invocation, fruitless);
-    }
-
-    /// Takes the worker that is free first, for a course of this length. How long it will queue and start.
-    fn seat(&mut self, course: &Course) -> (Duration, Duration) {
-        let now = self.world.clock.now();
-        let workers = &mut lock(&self.world.state).workers;
-        let first = workers.iter().enumerate().min_by_key(|(index, worker)| (worker.free_at, *index));
-        let index = first.map_or(0, |(index, _)| index);
-        let worker = &mut workers[index];
-        let begins = worker.free_at.max(now);
-        let start = if worker.warm { Duration::ZERO } else { self.world.provider.cold_start };
-        let busy = if matches!(course.end, End::Never) { Duration::MAX } else { start + course.compute };
-        *worker = Worker { free_at: begins.saturating_add(busy), warm: !course.died };
-        self.seat = Some(Seat { worker: index, begins, ends: worker.free_at });
-        (begins - now, start)
-    }
-
-    fn begin(&mut self) {
-        if let Some(Seat { ends, .. }) = self.seat {
-            self.running = true;
-            lock(&self.world.ledger).started(&self.invocation.job.id, self.world.clock.now(), ends);
-        }
-    }
-
-    fn end(&mut self) {
-        if let (true, Some(Seat { ends, .. })) = (std::mem::take(&mut self.running), self.seat) {
-            lock(&self.world.ledger).stopped(&self.invocation.job.id, ends);
-        }
-    }
-
-    fn leave(&mut self) {
-        if std::mem::replace(&mut self.over, true) {
-            return;
-        }
-        self.end();
-        lock(&self.world.ledger).ended(self.number, &self.invocation);
-        let mut state = lock(&self.world.state);
-        state.accepted -= usize::from(self.accepted);
-        if let Some(Seat { worker, begins, ends }) = self.seat {
-            let now = self.world.clock.now();
-            let worker = &mut state.workers[worker];
-            // Given up early, and no one waits behind it.
-            if worker.free_at == ends && ends > now {
-                *worker = Worker { free_at: begins.max(now), warm: false };
-            }
-        }
-    }
-
-    /// Results of an invocation that is over may still be on their way.
-    fn haunt(&mut self) {
-        let late = std::mem::take(&mut self.late);
-        let mut state = lock(&self.world.state);
-        if late.is_empty() || state.rng.f64() >= self.world.provider.ghosts {
-            return;
-        }
-        let wait = Duration::from_millis(state.rng.u64(0..2_000));
-        drop(state);
-        let Ok(batches) = batches(&late, |_| None) else {
-            return;
-        };
-        let (clock, events, id) = (self.world.clock.clone(), Arc::clone(&self.events), self.invocation.id);
-        self.world.spawner.spawn("late results", async move {
-            clock.sleep(wait).await;
-            batches.into_iter().for_each(|batch| events.results(id, batch));
-        });
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        if !self.over {
-            self.note(|| "given up".to_owned());
-            self.leave();
-            self.haunt();
-        }
-    }
 }
 
 impl World {

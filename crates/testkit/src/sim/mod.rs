@@ -16,6 +16,7 @@ mod provider;
 mod scenario;
 mod source;
 mod trial;
+mod visit;
 mod work;
 
 pub use clock::SimClock;

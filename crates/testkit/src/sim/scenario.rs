@@ -155,7 +155,12 @@ impl Draw {
         let mut poison = HashMap::new();
         for _ in 0..self.pick(&[0, 0, 1, 3, 10]) {
             let times = self.pick(&[1, 2, u32::MAX, u32::MAX]);
-            let kind = self.pick(&[Poison::Panics(times), Poison::Killed(times), Poison::Faults(times)]);
+            let kind = self.pick(&[
+                Poison::Panics(times),
+                Poison::Killed(times),
+                Poison::Faults(times),
+                Poison::Vanishes(times),
+            ]);
             poison.insert(self.0.u64(..=size), kind);
         }
         let mut cancels = Vec::new();

@@ -243,7 +243,11 @@ async fn cancel(
                 outbox.commands().cancel();
             }
             Cancel::Element(index) => {
-                lock(&ledger).account(&job).elements.entry(index).or_default().cancelled = true;
+                let mut ledger = lock(&ledger);
+                let account = ledger.account(&job);
+                account.elements.entry(index).or_default().cancelled = true;
+                // Results of cancelled elements are dropped, so that the bytes no longer add up.
+                account.unbounded = true;
                 outbox.commands().cancel_element(index);
             }
         }

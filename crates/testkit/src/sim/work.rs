@@ -15,6 +15,8 @@ pub enum Outcome {
     Fails(TaskFailure),
     /// It takes its process with it.
     Dies(FailureKind),
+    /// It takes its worker with it, so that nobody can say what happened.
+    Vanishes,
     /// It never ends.
     Hangs,
 }
@@ -34,6 +36,8 @@ pub enum Poison {
     Killed(u32),
     /// Faults (SIGSEGV) at each of its first attempts, this many of them.
     Faults(u32),
+    /// Takes its whole worker with it at each of its first attempts, this many of them.
+    Vanishes(u32),
 }
 
 /// The elements that misbehave, by job and index; all others give [`output_of`] their input.
@@ -52,6 +56,7 @@ impl Work for HashWork {
             }
             Some(Poison::Killed(n)) if attempt <= *n => Outcome::Dies(FailureKind::Signal(9)),
             Some(Poison::Faults(n)) if attempt <= *n => Outcome::Dies(FailureKind::Signal(11)),
+            Some(Poison::Vanishes(n)) if attempt <= *n => Outcome::Vanishes,
             _ => Outcome::Output(output_of(input)),
         }
     }

@@ -1,0 +1,167 @@
+//! One simulated invocation under way, from its dispatch until it is over or given up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustwren_core::clock::Clock;
+use rustwren_core::failure::FailureKind;
+use rustwren_core::invoker::{Events, Invocation};
+
+use super::clock::lock;
+use super::course::{Course, End, Finished, batches};
+use super::invoker::{Worker, World};
+
+/// A worker's time set aside for an invocation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seat {
+    worker: usize,
+    begins: Duration,
+    ends: Duration,
+}
+
+/// One invocation under way. Dropping it gives it up.
+pub(super) struct Visit {
+    world: Arc<World>,
+    pub(super) invocation: Invocation,
+    pub(super) number: u64,
+    running: bool,
+    pub(super) accepted: bool,
+    seat: Option<Seat>,
+    over: bool,
+    pub(super) events: Arc<dyn Events>,
+    /// Elements with a reported result.
+    pub(super) reported: Vec<u32>,
+    /// What may be reported too late.
+    pub(super) late: Vec<Finished>,
+}
+
+impl Visit {
+    pub(super) fn new(world: &Arc<World>, invocation: Invocation, events: &Arc<dyn Events>) -> Self {
+        let number = lock(&world.ledger).dispatched(&invocation, world.clock.now());
+        let (world, events) = (Arc::clone(world), Arc::clone(events));
+        let (reported, late) = (Vec::new(), Vec::new());
+        Self {
+            world,
+            invocation,
+            number,
+            running: false,
+            accepted: false,
+            seat: None,
+            over: false,
+            events,
+            reported,
+            late,
+        }
+    }
+
+    pub(super) fn note(&self, what: impl FnOnce() -> String) {
+        let number = self.number;
+        lock(&self.world.ledger).note(self.world.clock.now(), || format!("#{number} {}", what()));
+    }
+
+    /// Writes results into the book that the scheduler is told now.
+    pub(super) fn report(&mut self, finished: &[Finished]) {
+        let now = self.world.clock.now();
+        let job = &self.invocation.job.id;
+        let mut ledger = lock(&self.world.ledger);
+        for one in finished {
+            if self.reported.contains(&one.offset) {
+                continue;
+            }
+            self.reported.push(one.offset);
+            let index = self.invocation.first + u64::from(one.offset);
+            match &one.record {
+                Ok(output) => ledger.done(job, index, output.len(), now),
+                Err(failure) => ledger.charge(job, index, failure.kind.clone()),
+            }
+        }
+    }
+
+    /// Reports an element as blamed, unless it has a result already.
+    pub(super) fn blame(&mut self, offset: u32, kind: &FailureKind) {
+        if !self.reported.contains(&offset) {
+            self.reported.push(offset);
+            let index = self.invocation.first + u64::from(offset);
+            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone());
+        }
+    }
+
+    pub(super) fn fruitless(&self, fruitless: bool) {
+        lock(&self.world.ledger).fruitless(&self.invocation, fruitless);
+    }
+
+    /// Takes the worker that is free first, for a course of this length. How long it will queue and start.
+    pub(super) fn seat(&mut self, course: &Course) -> (Duration, Duration) {
+        let now = self.world.clock.now();
+        let workers = &mut lock(&self.world.state).workers;
+        let first = workers.iter().enumerate().min_by_key(|(index, worker)| (worker.free_at, *index));
+        let index = first.map_or(0, |(index, _)| index);
+        let worker = &mut workers[index];
+        let begins = worker.free_at.max(now);
+        let start = if worker.warm { Duration::ZERO } else { self.world.provider.cold_start };
+        let busy = if matches!(course.end, End::Never) { Duration::MAX } else { start + course.compute };
+        *worker = Worker { free_at: begins.saturating_add(busy), warm: !course.died };
+        self.seat = Some(Seat { worker: index, begins, ends: worker.free_at });
+        (begins - now, start)
+    }
+
+    pub(super) fn begin(&mut self) {
+        if let Some(Seat { ends, .. }) = self.seat {
+            self.running = true;
+            lock(&self.world.ledger).started(&self.invocation.job.id, self.world.clock.now(), ends);
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        if let (true, Some(Seat { ends, .. })) = (std::mem::take(&mut self.running), self.seat) {
+            lock(&self.world.ledger).stopped(&self.invocation.job.id, ends);
+        }
+    }
+
+    pub(super) fn leave(&mut self) {
+        if std::mem::replace(&mut self.over, true) {
+            return;
+        }
+        self.end();
+        lock(&self.world.ledger).ended(self.number, &self.invocation);
+        let mut state = lock(&self.world.state);
+        state.accepted -= usize::from(self.accepted);
+        if let Some(Seat { worker, begins, ends }) = self.seat {
+            let now = self.world.clock.now();
+            let worker = &mut state.workers[worker];
+            // Given up early, and no one waits behind it.
+            if worker.free_at == ends && ends > now {
+                *worker = Worker { free_at: begins.max(now), warm: false };
+            }
+        }
+    }
+
+    /// Results of an invocation that is over may still be on their way.
+    pub(super) fn haunt(&mut self) {
+        let late = std::mem::take(&mut self.late);
+        let mut state = lock(&self.world.state);
+        if late.is_empty() || state.rng.f64() >= self.world.provider.ghosts {
+            return;
+        }
+        let wait = Duration::from_millis(state.rng.u64(0..2_000));
+        drop(state);
+        let Ok(batches) = batches(&late, |_| None) else {
+            return;
+        };
+        let (clock, events, id) = (self.world.clock.clone(), Arc::clone(&self.events), self.invocation.id);
+        self.world.spawner.spawn("late results", async move {
+            clock.sleep(wait).await;
+            batches.into_iter().for_each(|batch| events.results(id, batch));
+        });
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        if !self.over {
+            self.note(|| "given up".to_owned());
+            self.leave();
+            self.haunt();
+        }
+    }
+}
