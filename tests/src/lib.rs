@@ -3,6 +3,14 @@
 //! A test target with `harness = false` calls [`main`] with a backend. It is its own function process's program:
 //! the suites' functions are mapped as any user's would be.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, and their tasks do what tasks should not"
+)]
+
 use std::pin::Pin;
 use std::process::ExitCode;
 

@@ -26,6 +26,10 @@ pub(crate) fn install() {
         let heard = runtime.and_then(|runtime| runtime.block_on(tokio::signal::ctrl_c()));
         if heard.is_ok() {
             report();
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "main is busy; workers end when their sockets close"
+            )]
             std::process::exit(EXIT_INTERRUPTED);
         }
     });

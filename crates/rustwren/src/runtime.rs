@@ -27,6 +27,10 @@ pub fn block_on<F: Future>(flavor: Flavor, body: F) -> F::Output {
         Ok(runtime) => runtime.block_on(body),
         Err(error) => {
             eprintln!("error: the async runtime could not be started: {error}");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "there is nothing yet to clean up, nor a value to return"
+            )]
             std::process::exit(70);
         }
     }

@@ -14,6 +14,7 @@ mod bar;
 
 /// What the configuration asks for. In a function process nothing but output: what it writes is the log of the
 /// task that started the nested job.
+#[expect(clippy::unnecessary_wraps, reason = "the signature of Parts::watcher")]
 pub(crate) fn watcher(config: &ClientConfig) -> Option<Arc<dyn Watcher>> {
     let is_worker = rustwren_core::env::is_worker();
     let bars = match config.progress {
@@ -33,9 +34,11 @@ pub(crate) fn clear() {
 struct Terminal {
     bars: bool,
     logs: bool,
-    /// What a task has written of a line that is not complete yet: (label, index, stderr) and the bytes.
-    partial: Mutex<Option<(String, u64, bool, Vec<u8>)>>,
+    partial: Mutex<Option<Partial>>,
 }
+
+/// What a task has written of a line that is not complete yet: label, index, whether to stderr, and the bytes.
+type Partial = (String, u64, bool, Vec<u8>);
 
 impl Watcher for Terminal {
     fn started(&self, job: JobHandle) {

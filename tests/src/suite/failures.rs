@@ -156,7 +156,10 @@ async fn an_endless_loop_in_async_code(executor: Executor) {
     let error = blame(&executor, |executor| {
         let work = |x: u64| async move {
             tokio::task::yield_now().await;
-            while x == 13 {
+            loop {
+                if x != 13 {
+                    break;
+                }
                 std::hint::spin_loop();
             }
             x * 2
@@ -227,7 +230,7 @@ async fn failures_in_the_middle_of_a_chunk(executor: Executor) {
 
 async fn a_task_that_kills_its_process_is_tried_again(executor: Executor) {
     let work = |x: u64| {
-        if x % 7 == 0 && task().attempt() < 3 {
+        if x.is_multiple_of(7) && task().attempt() < 3 {
             std::process::abort();
         }
         (x, task().attempt())

@@ -183,7 +183,7 @@ async fn a_future_that_is_cancelled_while_it_runs(executor: Executor) {
         (meet.folder.path().join("a"), meet.folder.path().join("b")),
         (meet.folder.path().join("b"), meet.folder.path().join("a")),
     ];
-    let met = executor
+    let both = executor
         .map(
             |(mine, other): (PathBuf, PathBuf)| {
                 std::fs::write(mine, "").unwrap();
@@ -194,7 +194,7 @@ async fn a_future_that_is_cancelled_while_it_runs(executor: Executor) {
         .chunk_size(1)
         .await
         .unwrap();
-    assert_eq!(met.len(), 2);
+    assert_eq!(both.len(), 2);
 }
 
 async fn waiting_for_some(executor: Executor) {
@@ -242,7 +242,9 @@ async fn dropping_a_job_cancels_it(executor: Executor) {
     };
     let paths: Vec<PathBuf> = (0..2).map(|i| running.folder.path().join(i.to_string())).collect();
     let job = executor.map(work, paths.clone()).chunk_size(1).spawn().await.unwrap();
-    paths.iter().for_each(|path| until(path));
+    for path in &paths {
+        until(path);
+    }
     drop(job);
     assert_eq!(executor.map(|x: u8| x, 0..10).await.unwrap().len(), 10, "the workers are free again");
 }

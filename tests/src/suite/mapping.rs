@@ -38,7 +38,7 @@ fn quadruple(x: u64) -> u64 {
 
 #[remote]
 fn even(x: u64) -> Result<u64, String> {
-    if x % 2 == 0 { Ok(x) } else { Err(format!("{x} is odd")) }
+    if x.is_multiple_of(2) { Ok(x) } else { Err(format!("{x} is odd")) }
 }
 
 #[remote]
@@ -48,6 +48,7 @@ async fn later(x: u64) -> u64 {
 }
 
 #[remote]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape of a function with a shared value")]
 fn scale(by: &u64, x: u64) -> u64 {
     by * x
 }

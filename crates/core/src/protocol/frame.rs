@@ -23,7 +23,7 @@ pub struct Frame {
     pub body: Bytes,
 }
 
-/// Cuts a stream of bytes into frames. Memory is only taken for bytes that have arrived, and [`ROOM`] more.
+/// Cuts a stream of bytes into frames. Memory is only taken for bytes that have arrived, and `ROOM` more.
 #[derive(Debug, Default)]
 pub struct FrameBuffer {
     buffer: BytesMut,

@@ -141,6 +141,7 @@ mod tests {
     use crate::failure::TaskFailure;
     use crate::worker::Chunk;
 
+    #[expect(clippy::unnecessary_wraps, reason = "the signature of Function::open")]
     fn open(_: &[u8]) -> Result<Box<dyn std::any::Any + Send + Sync>, TaskFailure> {
         Ok(Box::new(()))
     }

@@ -1,9 +1,9 @@
 //! How many elements the next chunk takes.
 //!
 //! Guided self-scheduling: a chunk should last long enough to make the cost of an invocation negligible
-//! ([`WORTH`] times that cost), and never so long that the others would wait for it at the end (half of an equal
+//! (`WORTH` times that cost), and never so long that the others would wait for it at the end (half of an equal
 //! share of what remains). Until a time has been measured, chunks hold one element; after that they grow at
-//! most [`GROWTH`]-fold over the largest chunk that has come back, so that one early fast element does not
+//! most `GROWTH`-fold over the largest chunk that has come back, so that one early fast element does not
 //! commit thousands of slow ones to one worker.
 
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl Chunker {
     }
 
     /// How many invocations may wait behind each running one, at most `most`: as many as keep a process busy
-    /// for [`AHEAD`], and one in any case, so that it never waits for the client.
+    /// for `AHEAD`, and one in any case, so that it never waits for the client.
     pub fn depth(&self, most: usize) -> usize {
         let Some(mean) = self.mean else { return most.min(1) };
         let size = self.fixed.unwrap_or_else(|| self.next(None, 1));

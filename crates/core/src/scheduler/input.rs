@@ -205,7 +205,9 @@ mod tests {
         ) {
             let all: Vec<Vec<u8>> = blocks.iter().flatten().cloned().collect();
             let mut backlog = Backlog::default();
-            blocks.iter().for_each(|b| backlog.push(block(b)));
+            for b in &blocks {
+                backlog.push(block(b));
+            }
             let mut got = Vec::new();
             let mut sizes = cuts.iter().cycle();
             while let Some(cut) = { let (n, b) = sizes.next().unwrap(); backlog.cut(*n, *b).unwrap() } {

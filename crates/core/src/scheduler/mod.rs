@@ -16,6 +16,7 @@ mod events;
 mod flight;
 pub mod input;
 pub mod options;
+mod orders;
 pub mod outbox;
 pub mod pace;
 mod received;

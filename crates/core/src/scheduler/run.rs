@@ -12,7 +12,6 @@ use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::chunker::Chunker;
-use super::commands::Command;
 use super::events::EventBuffer;
 use super::flight::{Chunk, Flight, Waiting};
 use super::input::{Backlog, InputSource};
@@ -70,17 +69,17 @@ pub struct JobRun {
     events: Arc<EventBuffer>,
     events_dyn: Arc<dyn Events>,
     pub(super) event_batch: Vec<super::events::Event>,
-    backlog: Backlog,
+    pub(super) backlog: Backlog,
     pub(super) waiting: Waiting,
     pub(super) flights: HashMap<u64, Flight>,
-    aborts: HashMap<u64, AbortHandle>,
+    pub(super) aborts: HashMap<u64, AbortHandle>,
     running: FuturesUnordered<Running>,
     pub(super) in_flight_bytes: usize,
     pub(super) chunker: Chunker,
     pub(super) failures: HashMap<u64, Vec<TaskFailure>>,
     pub(super) cancelled: HashSet<u64>,
     /// Cancelled before they were read from a source that does not say how many it has.
-    cancelled_early: BTreeSet<u64>,
+    pub(super) cancelled_early: BTreeSet<u64>,
     pub(super) rng: fastrand::Rng,
     timer: Option<(Duration, Sleep)>,
     started: Duration,
@@ -171,52 +170,6 @@ impl JobRun {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
-    }
-
-    /// Follows the orders of the job's holder.
-    fn obey(&mut self, cx: &Context<'_>) -> Result<(), Error> {
-        for command in self.outbox.commands().take(cx) {
-            match command {
-                Command::Cancel => {
-                    let Progress { done, .. } = self.progress;
-                    let message = format!("job {} was cancelled after {done} results", self.spec.label);
-                    return Err(Error::new(ErrorKind::Cancelled, message));
-                }
-                Command::CancelElement(index) => self.cancel_element(index),
-                Command::Announce => {
-                    let started = self.flights.values().filter(|flight| flight.started);
-                    if let Some(observer) = self.outbox.observer() {
-                        started.for_each(|flight| observer.running(flight.chunk.first, flight.chunk.count));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn cancel_element(&mut self, index: u64) {
-        if self.progress.total.is_some_and(|total| index >= total) {
-            return;
-        }
-        // An element whose failure was reported early can be in a second invocation before the first has ended.
-        let flight = self.flights.iter().find(|(_, flight)| flight.lacks(index));
-        if let Some((id, flight)) = flight {
-            // Alone in its invocation it can be stopped; among others it runs on and is not listened to.
-            if flight.chunk.count == 1
-                && let Some(abort) = self.aborts.get(id)
-            {
-                abort.abort();
-            }
-        } else if index >= self.backlog.end() && self.progress.total.is_none() {
-            // Whether there is such an element shows when it is read.
-            self.cancelled_early.insert(index);
-            return;
-        } else if index < self.backlog.next_index() && !self.waiting.bring_forward(index) {
-            return;
-        }
-        if self.cancelled.insert(index) {
-            self.give_up(index);
-        }
     }
 
     /// Takes what invokers have reported.

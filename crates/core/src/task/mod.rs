@@ -1,6 +1,6 @@
 //! How a function becomes an entry on the client and a function again in the function process.
 //!
-//! [`describe`] holds the typed trampolines: the only code between the two ends that knows the types of a
+//! `describe` holds the typed trampolines: the only code between the two ends that knows the types of a
 //! function's input and output. [`remote`] is the link-time registry of `#[remote]` functions. [`resolve`]
 //! finds the function an entry names.
 

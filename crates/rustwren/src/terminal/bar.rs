@@ -51,11 +51,11 @@ fn draw(job: &JobHandle) {
             bar.set_prefix(job.label().to_owned());
             bar
         });
-        if let Some(total) = progress.total {
-            if bar.length() != Some(total) {
-                bar.set_length(total);
-                bar.set_style(gauge());
-            }
+        if let Some(total) = progress.total
+            && bar.length() != Some(total)
+        {
+            bar.set_length(total);
+            bar.set_style(gauge());
         }
         bar.set_position(progress.finished());
         bar.set_message(message(&progress, rate.update(started.elapsed(), progress.finished())));
@@ -108,7 +108,7 @@ struct Rate {
 impl Rate {
     fn update(&mut self, now: Duration, finished: u64) -> f64 {
         let (then, before) = *self.last.get_or_insert((Duration::ZERO, 0));
-        let seconds = (now - then).as_secs_f64();
+        let seconds = now.saturating_sub(then).as_secs_f64();
         if seconds >= 0.5 {
             let recent = finished.saturating_sub(before) as f64 / seconds;
             self.per_second = Some(self.per_second.map_or(recent, |old| old + (recent - old) * 0.3));
