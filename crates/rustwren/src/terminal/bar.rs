@@ -7,6 +7,10 @@ use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, Prog
 use rustwren_core::executor::JobHandle;
 use rustwren_core::scheduler::stats::Progress;
 
+/// For jobs of known length.
+const GAUGE: &str = "{prefix:.bold} {bar:30.cyan/dim} {human_pos}/{human_len} {percent:>3}%  {msg}";
+/// For jobs of unknown length.
+const SPINNER: &str = "{prefix:.bold} {spinner} {human_pos} done  {msg}";
 /// How often a bar is brought up to date.
 const TICK: Duration = Duration::from_millis(100);
 /// Jobs that are over sooner show no bar.
@@ -119,12 +123,11 @@ impl Rate {
 }
 
 fn gauge() -> ProgressStyle {
-    style("{prefix:.bold} {bar:30.cyan/dim} {human_pos}/{human_len} {percent:>3}%  {msg}")
-        .progress_chars("━╸─")
+    style(GAUGE).progress_chars("━╸─")
 }
 
 fn spinner() -> ProgressStyle {
-    style("{prefix:.bold} {spinner} {human_pos} done  {msg}")
+    style(SPINNER)
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -138,7 +141,7 @@ mod tests {
 
     #[test]
     fn templates_parse() {
-        for template in ["{prefix:.bold} {bar:30.cyan/dim} {human_pos}/{human_len} {percent:>3}%  {msg}"] {
+        for template in [GAUGE, SPINNER] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
     }
