@@ -91,7 +91,8 @@ impl<O> MapBuilder<O> {
         self
     }
 
-    /// Elements per invocation, at least 1. By default it adapts to how long elements take.
+    /// Elements per invocation, at least 1; fewer only at the end of the inputs, and where 8 MiB of inputs have come
+    /// together. By default it adapts to how long elements take.
     pub fn chunk_size(mut self, elements: u32) -> Self {
         self.chunk_size = Some(elements.max(1));
         self

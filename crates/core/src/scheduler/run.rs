@@ -232,9 +232,11 @@ impl JobRun {
                     self.share.rest();
                     break;
                 }
-                // More may come in a moment; meanwhile the workers have something to do.
+                // More may come in a moment; meanwhile the workers have something to do, or the user has said
+                // how many elements belong together.
                 let enough = waiting >= u64::from(size) || self.backlog.bytes() >= bytes.min(BACKLOG_BYTES);
-                if !enough && !self.source_ended && self.flights.len() >= workers {
+                let patient = self.options.chunk_size.is_some() || self.flights.len() >= workers;
+                if !enough && !self.source_ended && patient {
                     self.share.rest();
                     break;
                 }
