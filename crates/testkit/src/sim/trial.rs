@@ -266,8 +266,8 @@ fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>) -> Repo
     let mut wrong = Vec::new();
     let mut got = collector.got.clone();
     got.sort_unstable();
-    if let Some(twice) = got.windows(2).find(|pair| pair[0] == pair[1]) {
-        wrong.push(format!("element {} has two results", twice[0]));
+    if let Some((twice, _)) = got.iter().zip(got.iter().skip(1)).find(|(one, next)| one == next) {
+        wrong.push(format!("element {twice} has two results"));
     }
     if got.last().is_some_and(|last| *last >= plan.size) {
         wrong.push(format!("a result for element {:?} of {}", got.last(), plan.size));

@@ -102,7 +102,7 @@ impl Visit {
         let busy = if matches!(course.end, End::Never) { Duration::MAX } else { start + course.compute };
         *worker = Worker { free_at: begins.saturating_add(busy), warm: !course.died };
         self.seat = Some(Seat { worker: index, begins, ends: worker.free_at });
-        (begins - now, start)
+        (begins.saturating_sub(now), start)
     }
 
     pub(super) fn begin(&mut self) {
@@ -151,7 +151,9 @@ impl Visit {
         let (clock, events, id) = (self.world.clock.clone(), Arc::clone(&self.events), self.invocation.id);
         self.world.spawner.spawn("late results", async move {
             clock.sleep(wait).await;
-            batches.into_iter().for_each(|batch| events.results(id, batch));
+            for batch in batches {
+                events.results(id, batch);
+            }
         });
     }
 }
