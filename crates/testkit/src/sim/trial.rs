@@ -266,7 +266,7 @@ fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>) -> Repo
     let mut wrong = Vec::new();
     let mut got = collector.got.clone();
     got.sort_unstable();
-    if let Some([twice, ..]) = got.windows(2).find(|pair| pair[0] == pair[1]) {
+    if let Some((twice, _)) = got.iter().zip(got.iter().skip(1)).find(|(one, next)| one == next) {
         wrong.push(format!("element {twice} has two results"));
     }
     if got.last().is_some_and(|last| *last >= plan.size) {
