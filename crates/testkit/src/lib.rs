@@ -2,5 +2,9 @@
 //!
 //! These are meant for tests: they panic when what they test is at fault.
 
+mod instant;
+pub mod invoker_suite;
 pub mod sim;
 pub mod storage_suite;
+
+pub use instant::InstantInvoker;

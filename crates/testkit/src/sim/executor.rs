@@ -1,7 +1,7 @@
 //! An executor of one thread that polls ready tasks in an order drawn from a seed.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -58,6 +58,9 @@ impl Spawner {
         lock(&self.new).push((name.into(), Box::pin(task)));
     }
 }
+
+/// Stands for the future of `block_on` among the tasks.
+const MAIN: usize = usize::MAX;
 
 /// Wakes one task by putting it into the queue of ready ones.
 struct Flag {
@@ -136,35 +139,51 @@ impl SimExecutor {
 
     /// Runs until every task has ended. Time goes on whenever none is ready.
     pub fn run(&mut self) -> Result<(), Stuck> {
-        loop {
-            self.adopt();
-            if let Some(index) = self.pick() {
-                self.poll(index)?;
-            } else if self.left == 0 {
-                return Ok(());
-            } else if self.clock.advance() {
-                self.slots.iter_mut().for_each(|slot| slot.polls = 0);
-            } else {
-                let waiting = self.slots.iter().filter(|slot| slot.task.is_some());
-                return Err(Stuck::Stalled { waiting: waiting.map(|slot| slot.name.clone()).collect() });
-            }
-        }
+        self.block_on(async {})
     }
 
-    /// Runs one future, and whatever it spawns, to the end.
-    pub fn block_on<T: Send + 'static>(
-        &mut self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Result<T, Stuck> {
-        let output = Arc::new(Mutex::new(None));
-        let place = Arc::clone(&output);
-        self.spawner.spawn("main", async move {
-            let value = future.await;
-            *lock(&place) = Some(value);
-        });
-        self.run()?;
-        let value = lock(&output).take();
-        value.ok_or(Stuck::Stalled { waiting: Vec::new() })
+    /// Runs one future, and whatever is spawned, to the end.
+    pub fn block_on<T>(&mut self, future: impl Future<Output = T>) -> Result<T, Stuck> {
+        let mut future = pin!(future);
+        let mut output = None;
+        let flag = Flag { task: MAIN, queued: AtomicBool::new(true), ready: Arc::clone(&self.ready) };
+        let flag = Arc::new(flag);
+        let mut polls = 0;
+        lock(&self.ready).push(MAIN);
+        loop {
+            self.adopt();
+            match self.pick() {
+                Some(MAIN) if output.is_some() => {}
+                Some(MAIN) => {
+                    flag.queued.store(false, Ordering::Release);
+                    polls += 1;
+                    self.polls += 1;
+                    if polls > self.most_polls {
+                        return Err(Stuck::Busy { task: "main".to_owned(), polls });
+                    }
+                    let waker = Waker::from(Arc::clone(&flag));
+                    if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                        output = Some(value);
+                    }
+                }
+                Some(index) => self.poll(index)?,
+                None => {
+                    if self.left == 0
+                        && let Some(value) = output
+                    {
+                        return Ok(value);
+                    }
+                    if !self.clock.advance() {
+                        let main = output.is_none().then(|| "main".to_owned());
+                        let others = self.slots.iter().filter(|slot| slot.task.is_some());
+                        let waiting = main.into_iter().chain(others.map(|slot| slot.name.clone()));
+                        return Err(Stuck::Stalled { waiting: waiting.collect() });
+                    }
+                    polls = 0;
+                    self.slots.iter_mut().for_each(|slot| slot.polls = 0);
+                }
+            }
+        }
     }
 
     /// Takes in what was spawned.

@@ -1,6 +1,8 @@
 //! [`SimInvoker`]: a provider that exists in simulated time only.
 
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -48,6 +50,9 @@ pub(super) struct State {
     pub(super) rng: fastrand::Rng,
     pub(super) workers: Vec<Worker>,
     pub(super) accepted: usize,
+    shut: bool,
+    /// Invocations that would never end.
+    at_shutdown: Vec<Waker>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -76,6 +81,8 @@ impl SimInvoker {
             rng: fastrand::Rng::with_seed(seed),
             workers: vec![Worker::default(); provider.concurrency.max(1)],
             accepted: 0,
+            shut: false,
+            at_shutdown: Vec::new(),
         };
         let ledger = Arc::new(Mutex::new(Ledger::new(&limits, trace)));
         let work = Box::new(work);
@@ -94,6 +101,15 @@ fn broken(message: String) -> BackendError {
 }
 
 impl World {
+    fn poll_shut(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if state.shut {
+            return Poll::Ready(());
+        }
+        state.at_shutdown.push(cx.waker().clone());
+        Poll::Pending
+    }
+
     fn refuses(&self, visit: &mut Visit) -> Option<BackendError> {
         let mut state = lock(&self.state);
         let p = &self.provider;
@@ -218,7 +234,14 @@ impl Invoker for SimInvoker {
             course.streamed.iter().flat_map(|(_, batch)| batch).chain(&course.kept).cloned().collect();
         world.run(&mut visit, &course).await?;
         match course.end {
-            End::Never => std::future::pending::<()>().await,
+            End::Never => {
+                poll_fn(|cx| world.poll_shut(cx)).await;
+                visit.leave();
+                return Err(BackendError::new(
+                    ErrorClass::Cancelled,
+                    "simulated: the provider was shut down",
+                ));
+            }
             End::Reply(_) | End::Lost => {}
         }
         visit.end();
@@ -240,5 +263,9 @@ impl Invoker for SimInvoker {
         Err(BackendError::new(ErrorClass::Invalid, "the simulated provider has no detached invocations"))
     }
 
-    async fn shutdown(&self) {}
+    async fn shutdown(&self) {
+        let mut state = lock(&self.world.state);
+        state.shut = true;
+        state.at_shutdown.drain(..).for_each(Waker::wake);
+    }
 }
