@@ -2,9 +2,15 @@
 //! implementation breaks it.
 //!
 //! A backend calls [`run_all`] from a test, with the functions that its workers can run. Nothing here waits for time
-//! to pass but for what a time-out takes: what does not come lets the test hang, for its runner to end.
+//! to pass but for what a time-out takes: what does not come lets the test hang, for its runner to end. The invoker
+//! must take 200 kB of inline input.
 
-#![expect(clippy::missing_panics_doc, reason = "checks panic when they fail, as the first paragraph says")]
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "checks panic when they fail, as the first paragraph says"
+)]
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,7 +21,7 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use rustwren_core::codec;
 use rustwren_core::failure::TaskFailure;
-use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Payload, Reply, ResultBatch};
+use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, split_result};
 use rustwren_core::storage::{Key, Storage};
 
@@ -129,23 +135,23 @@ pub(crate) fn records(elements: &[Vec<u8>]) -> Bytes {
     Bytes::from(out)
 }
 
-impl Subject {
-    /// A new invocation of these elements.
-    pub(crate) fn invocation(&self, job: &JobSpec, elements: &[Vec<u8>]) -> Invocation {
-        static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
-        let inputs = Payload::Inline(vec![records(elements)]);
-        Invocation {
-            job: Arc::new(job.clone()),
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
-            first: 0,
-            count: elements.len() as u32,
-            attempt: 1,
-            concurrency: 1,
-            whole: true,
-            inputs,
-        }
+/// A new invocation of these elements.
+pub(crate) fn invocation(job: &JobSpec, elements: &[Vec<u8>]) -> Invocation {
+    static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
+    let inputs = Payload::Inline(vec![records(elements)]);
+    Invocation {
+        job: Arc::new(job.clone()),
+        id: NEXT.fetch_add(1, Ordering::Relaxed),
+        first: 0,
+        count: elements.len() as u32,
+        attempt: 1,
+        concurrency: 1,
+        whole: true,
+        inputs,
     }
+}
 
+impl Subject {
     /// Invokes and waits. The reply, and what became of each element.
     pub(crate) async fn run(&self, invocation: Invocation) -> (Reply, Vec<Outcome>) {
         let recorder = Recorder::new();
@@ -200,7 +206,7 @@ impl Subject {
 
     /// Checks that an echo of these elements gives them back.
     pub(crate) async fn assert_echo(&self, job: &JobSpec, elements: &[Vec<u8>]) {
-        let (reply, outcomes) = self.run(self.invocation(job, elements)).await;
+        let (reply, outcomes) = self.run(invocation(job, elements)).await;
         assert_eq!(reply.stopped, None, "nothing stops an echo");
         assert_echoed(&outcomes, elements);
     }

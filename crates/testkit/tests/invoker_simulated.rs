@@ -1,5 +1,7 @@
 //! The simulated provider keeps the contract of invokers, so that what the scheduler is tested against is true.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

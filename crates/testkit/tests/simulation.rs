@@ -1,7 +1,8 @@
 //! Whole jobs through the scheduler, under a simulated provider.
 
-use std::ops::Range;
+#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
+use std::ops::Range;
 use std::time::Duration;
 
 use rustwren_core::scheduler::OnError;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::invoker::{JobSpec, Stopped};
 
-use super::{BAD, Outcome, Subject, assert_echoed, elements, variant};
+use super::{BAD, Outcome, Subject, assert_echoed, elements, invocation, variant};
 
 /// The bad element's place among the others.
 const PLACE: usize = 3;
@@ -18,7 +18,7 @@ fn with_a_bad_one() -> Vec<Vec<u8>> {
 
 async fn failure(subject: &Subject, job: &JobSpec) -> TaskFailure {
     let all = with_a_bad_one();
-    let (reply, mut outcomes) = subject.run(subject.invocation(job, &all)).await;
+    let (reply, mut outcomes) = subject.run(invocation(job, &all)).await;
     assert_eq!(reply.stopped, None, "{}: a failure that the function reports stops no worker", job.label);
     let outcome = outcomes.remove(PLACE);
     let mut others = all;
@@ -43,7 +43,7 @@ pub async fn failures_are_results(subject: &Subject) {
 /// Runs a bad element that ends its invocation: its failure. What came before it is kept.
 async fn blamed(subject: &Subject, job: &JobSpec) -> TaskFailure {
     let all = with_a_bad_one();
-    let (reply, outcomes) = subject.run(subject.invocation(job, &all)).await;
+    let (reply, outcomes) = subject.run(invocation(job, &all)).await;
     assert_echoed(&outcomes[..PLACE], &all[..PLACE]);
     assert_eq!(outcomes[PLACE], None, "{}: the bad element has no result", job.label);
     let rest: &[Outcome] = &outcomes[PLACE + 1..];

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rustwren_core::invoker::Payload;
 use rustwren_core::storage::Key;
 
-use super::{Subject, assert_echoed, elements, records, variant};
+use super::{Subject, assert_echoed, elements, invocation, records, variant};
 
 /// Every element has its result, in its place, exactly once, and no report comes after the reply.
 pub async fn results_come_back(subject: &Subject) {
@@ -14,9 +14,9 @@ pub async fn results_come_back(subject: &Subject) {
     // In a process that works on several at once.
     let job = variant(&subject.functions.echo, "at-once", |job| job.concurrency = 4);
     let wanted = elements(200);
-    let mut invocation = subject.invocation(&job, &wanted);
-    invocation.concurrency = 4;
-    let (_, outcomes) = subject.run(invocation).await;
+    let mut sent = invocation(&job, &wanted);
+    sent.concurrency = 4;
+    let (_, outcomes) = subject.run(sent).await;
     assert_echoed(&outcomes, &wanted);
 }
 
@@ -46,9 +46,9 @@ pub async fn stored_inputs(subject: &Subject) {
     let object = Bytes::from([b"before".as_slice(), &inputs, b"behind"].concat());
     let key = Key::new(key).expect("the suite makes valid keys");
     subject.storage.put(&key, object).await.expect("the suite's storage can be written");
-    let mut invocation = subject.invocation(&subject.functions.echo, &wanted);
-    invocation.inputs = Payload::Stored { key: key.to_string(), offset: 6, len: inputs.len() as u64 };
-    let (_, outcomes) = subject.run(invocation).await;
+    let mut sent = invocation(&subject.functions.echo, &wanted);
+    sent.inputs = Payload::Stored { key: key.to_string(), offset: 6, len: inputs.len() as u64 };
+    let (_, outcomes) = subject.run(sent).await;
     assert_echoed(&outcomes, &wanted);
     subject.storage.delete(&key).await.expect("the suite's storage can be cleaned");
 }

@@ -10,7 +10,7 @@ use futures_util::stream::{FuturesUnordered, Stream};
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::Reply;
 
-use super::{BAD, Recorder, Subject, elements, variant};
+use super::{BAD, Recorder, Subject, elements, invocation, variant};
 
 type Running = Pin<Box<dyn Future<Output = Result<Reply, BackendError>>>>;
 
@@ -22,9 +22,9 @@ async fn endless(subject: &Subject, count: usize) -> FuturesUnordered<Running> {
     let recorder = Recorder::new();
     let mut running: FuturesUnordered<Running> = (0..count)
         .map(|_| {
-            let invocation = subject.invocation(&subject.functions.looping, &[BAD.to_vec()]);
+            let sent = invocation(&subject.functions.looping, &[BAD.to_vec()]);
             let (invoker, events) = (Arc::clone(&subject.invoker), recorder.events());
-            Box::pin(async move { invoker.invoke(invocation, &events).await }) as Running
+            Box::pin(async move { invoker.invoke(sent, &events).await }) as Running
         })
         .collect();
     poll_fn(|cx| {
@@ -63,9 +63,10 @@ pub async fn dropping_cancels(subject: &Subject) {
     // One that is dropped before it was ever polled, and one that was polled once.
     let job = variant(&subject.functions.looping, "dropped", |_| ());
     let events = Recorder::new().events();
-    drop(subject.invoker.invoke(subject.invocation(&job, &[BAD.to_vec()]), &events));
-    let mut once = subject.invoker.invoke(subject.invocation(&job, &[BAD.to_vec()]), &events);
-    poll_fn(|cx| Poll::Ready(assert!(once.as_mut().poll(cx).is_pending(), "it loops"))).await;
+    drop(subject.invoker.invoke(invocation(&job, &[BAD.to_vec()]), &events));
+    let mut once = subject.invoker.invoke(invocation(&job, &[BAD.to_vec()]), &events);
+    let first = poll_fn(|cx| Poll::Ready(once.as_mut().poll(cx))).await;
+    assert!(first.is_pending(), "it loops: {first:?}");
     drop(once);
     let wanted = elements(3);
     let all = (0..concurrency(subject)).map(|_| subject.assert_echo(&subject.functions.echo, &wanted));
@@ -74,8 +75,8 @@ pub async fn dropping_cancels(subject: &Subject) {
 
 /// A detached invocation is taken, or said to be impossible.
 pub async fn detached_works_or_is_invalid(subject: &Subject) {
-    let invocation = subject.invocation(&subject.functions.echo, &elements(2));
-    match subject.invoker.invoke_detached(invocation).await {
+    let sent = invocation(&subject.functions.echo, &elements(2));
+    match subject.invoker.invoke_detached(sent).await {
         Ok(()) => {}
         Err(error) => assert_eq!(error.class(), ErrorClass::Invalid, "{error}"),
     }

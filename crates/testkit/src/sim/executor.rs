@@ -249,7 +249,7 @@ mod tests {
             }
             clock.now()
         });
-        assert_eq!(end, Ok(Duration::from_nanos(100_000)));
+        assert_eq!(end, Ok(Duration::from_micros(100)));
     }
 
     #[test]
