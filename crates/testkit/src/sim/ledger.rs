@@ -205,6 +205,10 @@ impl Ledger {
 
     /// An invocation begins to run, until `ends` at the latest.
     pub fn started(&mut self, job: &str, now: Duration, ends: Duration) {
+        if ends <= now {
+            // It takes no time, so it is beside no other.
+            return;
+        }
         let concurrency = self.concurrency;
         let account = self.account(job);
         // One that stops at this moment may not have had its turn yet.
