@@ -1,11 +1,20 @@
 //! The local invoker with real function processes. This program is its own function process, so it brings its own
 //! `main` instead of libtest's.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test, which clippy cannot see without libtest")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test, which clippy cannot see without libtest"
+)]
+
+mod conformance;
 
 use std::any::Any;
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use libtest_mimic::{Arguments, Trial};
 use rustwren_core::config::Settings;
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::{BackendError, ErrorClass};
@@ -19,7 +28,7 @@ use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
 
 /// Puts the shared value before each input.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of `Resolve`")]
-fn resolve(_: &Entry, _: ImageId) -> Result<&'static Function, String> {
+fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
     #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
     fn open(shared: &[u8]) -> Result<Shared, TaskFailure> {
         Ok(Box::new(shared.to_vec()))
@@ -32,7 +41,19 @@ fn resolve(_: &Entry, _: ImageId) -> Result<&'static Function, String> {
             Ok(())
         });
     }
-    Ok(&Function { open, run })
+    let Target::Named { name, .. } = &entry.target else {
+        return Err("these functions have names".to_owned());
+    };
+    Ok(conformance::function(name).unwrap_or(&Function { open, run }))
+}
+
+fn settings(workers: &str, mode: &str) -> Settings {
+    let cache = std::env::temp_dir();
+    Settings::of_program(&COMPUTE, cache.to_str().unwrap(), [("workers", workers), ("image", mode)]).unwrap()
+}
+
+fn compute(workers: &str, mode: &str) -> ComputeConfig {
+    ComputeConfig::from_settings(&settings(workers, mode)).unwrap()
 }
 
 struct Ignore;
@@ -82,11 +103,8 @@ async fn stored(storage: &Arc<dyn Storage>) -> (Payload, Payload) {
 async fn run(mode: &str) {
     let dir = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(DirectoryStorage::open(dir.path().join("storage")).unwrap());
-    let settings =
-        Settings::of_program(&COMPUTE, dir.path().to_str().unwrap(), [("workers", "1"), ("image", mode)])
-            .unwrap();
-    let compute = ComputeConfig::from_settings(&settings).unwrap();
-    let options = LocalOptions::from_config(compute, &settings, Arc::clone(&storage)).unwrap();
+    let image_dir = (mode == "packed").then(|| dir.path().join("unpacked"));
+    let options = LocalOptions { config: compute("1", mode), image_dir, storage: Arc::clone(&storage) };
     let invoker = LocalInvoker::new(options);
     assert_eq!((invoker.limits().concurrency, invoker.limits().ships_image), (1, mode == "packed"));
 
@@ -107,16 +125,24 @@ async fn run(mode: &str) {
     invoker.shutdown().await;
 }
 
-fn main() {
+fn main() -> ExitCode {
     if rustwren_core::env::is_worker() {
         serve(resolve);
     }
-    if std::env::args().any(|argument| argument == "--list") {
-        return println!("direct: test\npacked: test");
+    fn trial<F: Future<Output = ()>>(name: &str, test: fn() -> F) -> Trial
+    where
+        F: 'static,
+    {
+        Trial::test(name, move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(test());
+            Ok(())
+        })
     }
-    for mode in ["direct", "packed"] {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(run(mode));
-        println!("test {mode} ... ok");
-    }
+    let trials = vec![
+        trial("direct", || run("direct")),
+        trial("packed", || run("packed")),
+        trial("conformance", conformance::suite),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

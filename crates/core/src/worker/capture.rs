@@ -143,15 +143,23 @@ impl Capture {
     }
 
     /// The last bytes that the running elements wrote, stdout before stderr. Before [`Self::check`] says they are
-    /// over.
-    pub(super) fn tail(&mut self, outbox: &Outbox, page: &SharedPage, call: u64, tag: (u32, u32)) -> String {
+    /// over. Of stderr, only what lies before `stderr_end`.
+    pub(super) fn tail(
+        &mut self,
+        outbox: &Outbox,
+        page: &SharedPage,
+        call: u64,
+        tag: (u32, u32),
+        stderr_end: Option<u64>,
+    ) -> String {
         self.check(outbox, page, call, tag, false);
         let [out, err] = &self.streams;
-        let part = |stream: &Stream| {
+        let part = |stream: &Stream, end: u64| {
             let file = stream.file.as_ref()?;
-            Some(read_tail(file, stream.mark, stream.read))
+            Some(read_tail(file, stream.mark, end.min(stream.read)))
         };
-        join_tails(&part(out).unwrap_or_default(), &part(err).unwrap_or_default())
+        let end = stderr_end.unwrap_or(u64::MAX);
+        join_tails(&part(out, u64::MAX).unwrap_or_default(), &part(err, end).unwrap_or_default())
     }
 }
 

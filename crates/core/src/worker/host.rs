@@ -7,7 +7,8 @@ use super::capture::Capture;
 use super::control::Control;
 use super::flusher::Flusher;
 use super::outbox::{Outbox, lock};
-use crate::failure::TaskFailure;
+use super::panics;
+use crate::failure::{FailureKind, TaskFailure};
 use crate::raw::page::SharedPage;
 
 #[derive(Debug)]
@@ -61,7 +62,9 @@ impl Host {
     pub(super) fn add_tail(&self, call: u64, end: u32, failure: &mut TaskFailure) {
         flush_stdout();
         let mut capture = lock(&self.capture);
-        failure.log_tail = capture.tail(&self.outbox, &self.page, call, self.tag(end));
+        // The panic's message is in the failure; its report is passed on with the rest of the output.
+        let stderr_end = panics::take_stderr_length().filter(|_| failure.kind == FailureKind::Panic);
+        failure.log_tail = capture.tail(&self.outbox, &self.page, call, self.tag(end), stderr_end);
     }
 
     /// Passes on what a long-running element has written so far.

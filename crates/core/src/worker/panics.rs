@@ -1,12 +1,20 @@
 //! What is known of a panic in a task.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use crate::failure::{FailureKind, TaskFailure};
 
 thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// How long stderr was before the last panic was printed there.
+    static STDERR: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// How long stderr was before this thread's last panic was printed there: what follows is the standard library's
+/// report, which may be a backtrace longer than a tail.
+pub(super) fn take_stderr_length() -> Option<u64> {
+    STDERR.take()
 }
 
 /// Notes where each panic happens, before it is printed as ever.
@@ -20,6 +28,7 @@ pub(super) fn install_hook() {
                 *last = location;
             }
         });
+        STDERR.set(rustix::fs::fstat(std::io::stderr()).ok().map(|stat| stat.st_size as u64));
         print(info);
     }));
 }
