@@ -70,3 +70,33 @@ fn one_name_for_two_remote_functions_is_refused_with_both_places() {
         &["two #[remote] functions have the name duplicates::same", "duplicates.rs:", "duplicates.rs:", "hint:"],
     );
 }
+
+/// Whoever sets the variables of a function process by hand is told; nothing panics, nothing runs.
+#[test]
+fn a_program_with_wrong_worker_variables_refuses_to_start() {
+    let place = Place::new();
+    let image = "ab".repeat(32);
+    let wrong = ["", "x", "-1", "0", "2", "999999", "99999999999999999999", "3 ", "\u{e9}"];
+    let mut cases: Vec<[String; 3]> = Vec::new();
+    for value in wrong {
+        cases.push([value.to_owned(), "4".to_owned(), image.clone()]);
+        cases.push(["4".to_owned(), value.to_owned(), image.clone()]);
+        cases.push(["3".to_owned(), "4".to_owned(), value.to_owned()]);
+    }
+    // The number of a descriptor that is none of ours.
+    cases.push(["1".to_owned(), "1".to_owned(), image]);
+    for [socket, page, image] in cases {
+        let mut command = place.command(env!("CARGO_BIN_EXE_early"), &[]);
+        command.env("RUSTWREN_WORKER_FD", &socket).env("RUSTWREN_WORKER_PAGE_FD", &page);
+        let output = command.env("RUSTWREN_WORKER_IMAGE", &image).output().unwrap();
+        if socket.is_empty() {
+            // Empty is not set: an ordinary start.
+            assert_exit(&output, 0);
+            continue;
+        }
+        assert_exit(&output, 2);
+        assert_eq!(stdout(&output), "before\n");
+        let told = "rustwren: this function process cannot start: ";
+        assert!(stderr(&output).starts_with(told) && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+    }
+}
