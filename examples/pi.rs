@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! $ cargo run --release --example pi [POINTS] [SEED]
+//! pi is 3.141511 give or take 0.000116, from 200000000 points
 //! ```
 
 use rustwren::prelude::*;

@@ -1,11 +1,12 @@
 //! What is in the sources of a crate: lines, tests, `unsafe`.
 
-use std::ffi::OsString;
-use std::fs;
-use std::io;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
 use syn::visit::{self, Visit};
 
@@ -60,8 +61,11 @@ pub struct Report {
     pub counts: Counts,
 }
 
-/// The folders below this one that hold a `Cargo.toml`, in order: the folder itself, its children or theirs.
-/// `registry/src` has its crates two levels down.
+/// What is read of one packed crate, unpacked. More is no crate but a bomb.
+const MOST_UNPACKED: u64 = 1 << 30;
+
+/// The crates below this folder, in order: folders that hold a `Cargo.toml`, and packed `.crate` files. The folder
+/// itself, its children or theirs: `registry/src` and `registry/cache` have their crates two levels down.
 pub fn crates_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut level = vec![folder.to_owned()];
@@ -73,8 +77,11 @@ pub fn crates_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
             } else {
                 for entry in fs::read_dir(&folder)? {
                     let entry = entry?;
-                    if entry.file_type()?.is_dir() {
-                        next.push(entry.path());
+                    let (kind, path) = (entry.file_type()?, entry.path());
+                    if kind.is_dir() {
+                        next.push(path);
+                    } else if kind.is_file() && path.extension().is_some_and(|e| e == "crate") {
+                        found.push(path);
                     }
                 }
             }
@@ -85,11 +92,42 @@ pub fn crates_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Counts what is in one crate. A file that cannot be read or parsed is counted as such and is no error.
-pub fn survey(folder: RawPath) -> Report {
-    let folder = PathBuf::from(folder);
+/// Counts what is in one crate, a folder or a packed file. A file that cannot be read or parsed is counted as such
+/// and is no error.
+pub fn survey(path: RawPath) -> Report {
+    let path = PathBuf::from(path);
+    let (name, counts) = if path.is_file() {
+        (path.file_stem(), File::open(&path).and_then(count_packed).unwrap_or_else(|_| unreadable()))
+    } else {
+        (path.file_name(), count_folder(path.clone()))
+    };
+    let name = name.map_or_else(|| path.to_string_lossy(), |name| name.to_string_lossy());
+    Report { name: name.into_owned(), counts }
+}
+
+/// Counts what is in a `.crate` file, without unpacking it to the disk.
+fn count_packed(file: impl Read) -> io::Result<Counts> {
     let mut counts = Counts::default();
-    let mut folders = vec![folder.clone()];
+    let mut archive = tar::Archive::new(GzDecoder::new(file).take(MOST_UNPACKED));
+    for entry in archive.entries()? {
+        // What was counted before the archive breaks off still counts.
+        let Ok(mut entry) = entry else {
+            counts.add(&unreadable());
+            break;
+        };
+        let is_rust = Path::new(OsStr::from_bytes(&entry.path_bytes())).extension().is_some_and(|e| e == "rs");
+        if is_rust && entry.header().entry_type().is_file() {
+            let mut bytes = Vec::new();
+            let read = entry.read_to_end(&mut bytes);
+            counts.add(&read.map_or_else(|_| unreadable(), |_| count_bytes(bytes)));
+        }
+    }
+    Ok(counts)
+}
+
+fn count_folder(folder: PathBuf) -> Counts {
+    let mut counts = Counts::default();
+    let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = fs::read_dir(&folder) else {
             counts.unparsed += 1;
@@ -104,22 +142,19 @@ pub fn survey(folder: RawPath) -> Report {
             if kind.is_dir() {
                 folders.push(path);
             } else if kind.is_file() && path.extension().is_some_and(|e| e == "rs") {
-                counts.add(&count_file(&path));
+                counts.add(&fs::read(&path).map_or_else(|_| unreadable(), count_bytes));
             }
         }
     }
-    let name = folder.file_name().map_or_else(|| folder.to_string_lossy(), |name| name.to_string_lossy());
-    Report { name: name.into_owned(), counts }
+    counts
 }
 
-fn count_file(path: &Path) -> Counts {
-    let Ok(bytes) = fs::read(path) else {
-        return Counts { files: 1, unparsed: 1, ..Counts::default() };
-    };
-    match String::from_utf8(bytes) {
-        Ok(text) => count_text(&text),
-        Err(_) => Counts { files: 1, unparsed: 1, ..Counts::default() },
-    }
+fn unreadable() -> Counts {
+    Counts { files: 1, unparsed: 1, ..Counts::default() }
+}
+
+fn count_bytes(bytes: Vec<u8>) -> Counts {
+    String::from_utf8(bytes).map_or_else(|_| unreadable(), |text| count_text(&text))
 }
 
 /// Counts what is in one file's text.
@@ -214,5 +249,40 @@ mod tests {
         assert_eq!(report.counts, Counts { files: 2, unparsed: 1, lines: 1, tests: 0, unsafes: 0 });
         assert!(report.name.starts_with("caf"));
         assert!(crates_in(&registry.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn a_packed_crate_counts_as_its_folder_does_and_a_broken_one_as_unreadable() {
+        let registry = tempfile::tempdir().unwrap();
+        let index = registry.path().join("index");
+        fs::create_dir(&index).unwrap();
+        let path = index.join("half-1.0.0.crate");
+        let gzip = flate2::write::GzEncoder::new(File::create(&path).unwrap(), flate2::Compression::fast());
+        let mut archive = tar::Builder::new(gzip);
+        for (name, text) in [
+            ("half-1.0.0/Cargo.toml", &b"[package]"[..]),
+            ("half-1.0.0/src/lib.rs", b"unsafe fn f() {}\n#[test] fn t() {}\n"),
+            ("half-1.0.0/src/latin.rs", b"// caf\xe9\n"),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(text.len() as u64);
+            header.set_mode(0o644);
+            header.set_cksum();
+            archive.append_data(&mut header, name, text).unwrap();
+        }
+        archive.into_inner().unwrap().finish().unwrap();
+
+        let found = crates_in(registry.path()).unwrap();
+        assert_eq!(found, std::slice::from_ref(&path));
+        let report = survey(RawPath::from(&*path));
+        assert_eq!(report.name, "half-1.0.0");
+        assert_eq!(report.counts, Counts { files: 2, unparsed: 1, lines: 2, tests: 1, unsafes: 1 });
+
+        let whole = fs::read(&path).unwrap();
+        for broken in [&whole[..whole.len() / 2], b"no archive", b""] {
+            fs::write(&path, broken).unwrap();
+            let counts = survey(RawPath::from(&*path)).counts;
+            assert!(counts.unparsed > 0 || counts.files == 0, "{counts:?}");
+        }
     }
 }

@@ -65,3 +65,10 @@ macro_rules! tests {
         pub const TESTS: &[$crate::Test] = &[$((concat!(module_path!(), "::", stringify!($name)), |executor| Box::pin($name(executor)))),*];
     };
 }
+
+/// Appends a line to the file `notes` in the working directory, for helper programs whose steps a test counts.
+pub fn note(line: &str) {
+    use std::io::Write as _;
+    let file = std::fs::OpenOptions::new().append(true).create(true).open("notes");
+    file.and_then(|mut file| writeln!(file, "{line}")).unwrap_or_else(|error| panic!("notes: {error}"));
+}

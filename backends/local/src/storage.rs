@@ -54,7 +54,7 @@ impl DirectoryStorage {
     /// can be opened; writes to it are [`Denied`](ErrorClass::Denied).
     pub fn open(root: impl Into<PathBuf>) -> StorageResult<Self> {
         let root = root.into();
-        let failed = |error: std::io::Error| errors::fault(errors::errno(&error), "open a storage", &root);
+        let failed = |error: std::io::Error| errors::root_fault(errors::errno(&error), &root);
         create_synced(&root).map_err(failed)?;
         // Later changes of the working directory, or of links on the way here, do not move the storage.
         let tree = Tree::new(fs::canonicalize(&root).map_err(failed)?);

@@ -122,6 +122,19 @@ mod tests {
             let _ = decode::<String>(&bytes);
             let _ = decode::<crate::failure::TaskFailure>(&bytes);
             let _ = decode::<crate::invoker::JobSpec>(&bytes);
+            let _ = decode::<crate::invoker::Payload>(&bytes);
+            let _ = decode::<crate::entry::Entry>(&bytes);
+        }
+
+        #[test]
+        fn bytes_that_were_changed_are_read_without_panic(
+            value in sample(), at: proptest::sample::Index, byte: u8, cut: proptest::sample::Index,
+        ) {
+            let mut bytes = to_vec(&value).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            let _ = decode::<Sample>(&bytes);
+            let _ = decode::<Sample>(&bytes[..cut.index(bytes.len())]);
         }
     }
 

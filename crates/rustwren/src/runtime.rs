@@ -24,7 +24,12 @@ pub fn block_on<F: Future>(flavor: Flavor, body: F) -> F::Output {
         builder.worker_threads(threads.max(1));
     }
     match builder.enable_all().build() {
-        Ok(runtime) => runtime.block_on(body),
+        Ok(runtime) => {
+            let output = runtime.block_on(body);
+            // Of jobs that nobody has waited for.
+            crate::terminal::clear();
+            output
+        }
         Err(error) => {
             eprintln!("error: the async runtime could not be started: {error}");
             #[expect(

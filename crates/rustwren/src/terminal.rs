@@ -74,6 +74,15 @@ impl Watcher for Terminal {
         write_lines(&mut text, label, first, line.count, &bytes);
         print(&text);
     }
+
+    fn ending(&self, id: &str) {
+        #[cfg(feature = "progress")]
+        if self.bars {
+            bar::end(id);
+        }
+        #[cfg(not(feature = "progress"))]
+        let _no_bars = id;
+    }
 }
 
 impl Drop for Terminal {

@@ -213,6 +213,7 @@ impl<O> MapBuilder<O> {
         let table = Arc::new(OnceLock::new());
         let watcher = inner.watcher.clone();
         outbox.observe(Arc::new(JobObserver {
+            id: Arc::clone(&id),
             label: Arc::clone(&label),
             watcher,
             table: Arc::clone(&table),

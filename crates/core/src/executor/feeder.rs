@@ -62,10 +62,14 @@ where
                 return intake.fail(index, &format!("the input iterator panicked: {}", text(&*panic)));
             }
         };
-        match intake.push(&item) {
-            Ok(true) => index += 1,
-            Ok(false) => return,
-            Err(error) => return intake.fail(index, &error.to_string()),
+        // Encoding is the user's code as well. A panic in it must not pass for the end of the inputs.
+        match catch_unwind(AssertUnwindSafe(|| intake.push(&item))) {
+            Ok(Ok(true)) => index += 1,
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => return intake.fail(index, &error.to_string()),
+            Err(panic) => {
+                return intake.fail(index, &format!("its encoding panicked: {}", text(&*panic)));
+            }
         }
     }
 }
@@ -111,7 +115,11 @@ impl Intake {
     /// Takes an element; `false` when no more are wanted. Waits while enough are there.
     fn push<T: Serialize>(&self, item: &T) -> Result<bool, codec::CodecError> {
         let mut state = self.shared.lock();
-        append_input(&mut state.open, |out| codec::encode(item, out))?;
+        let before = state.open.len();
+        let mut half_written = HalfWritten { state: &mut state, before };
+        append_input(&mut half_written.state.open, |out| codec::encode(item, out))?;
+        half_written.before = half_written.state.open.len();
+        drop(half_written);
         state.open_count += 1;
         if state.open_count >= BLOCK_ELEMENTS || state.open.len() >= BLOCK_BYTES {
             state.close_block();
@@ -147,6 +155,18 @@ impl Drop for Intake {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+/// Removes what a panic has left of an element.
+struct HalfWritten<'a> {
+    state: &'a mut State,
+    before: usize,
+}
+
+impl Drop for HalfWritten<'_> {
+    fn drop(&mut self) {
+        self.state.open.truncate(self.before);
     }
 }
 
@@ -293,6 +313,38 @@ mod tests {
         let inputs = Inputs::new((0..10_u64).inspect(|x| assert!(*x != 7, "seven")));
         let text = drain(Fed::start(inputs).unwrap()).unwrap_err().to_string();
         assert!(text.contains("input 7") && text.contains("seven"), "{text}");
+    }
+
+    #[test]
+    fn an_encoding_that_panics_is_an_error_with_its_place_and_leaves_no_half_element() {
+        struct Odd(u64);
+        impl Serialize for Odd {
+            fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeTuple;
+                let mut pair = s.serialize_tuple(2)?;
+                pair.serialize_element(&self.0)?;
+                assert!(self.0 != 3, "three");
+                pair.serialize_element(&self.0)?;
+                pair.end()
+            }
+        }
+        let mut fed = Fed::start(Inputs::new((0..5).map(Odd))).unwrap();
+        let mut seen = Vec::new();
+        let error = loop {
+            match crate::executor::block_on(std::future::poll_fn(|cx| fed.poll_next(cx))).unwrap() {
+                Ok(block) => {
+                    let mut at = 0;
+                    while at < block.bytes.len() {
+                        let (body, n) = split_input(&block.bytes[at..]).unwrap();
+                        seen.push(codec::decode::<(u64, u64)>(body).unwrap());
+                        at += n;
+                    }
+                }
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert_eq!(seen, [(0, 0), (1, 1), (2, 2)]);
+        assert!(error.contains("input 3") && error.contains("three"), "{error}");
     }
 
     #[test]

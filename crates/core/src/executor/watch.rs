@@ -49,10 +49,14 @@ pub trait Watcher: Send + Sync + 'static {
 
     /// Tasks of a job wrote to stdout or stderr. `first` is the index of the first element that may have.
     fn log(&self, label: &str, first: u64, line: &LogLine);
+
+    /// The job with this id is about to end: what waits for it goes on after this. May be said twice.
+    fn ending(&self, id: &str);
 }
 
 /// Passes what the scheduler sees on to those who care.
 pub(super) struct JobObserver {
+    pub(super) id: Arc<str>,
     pub(super) label: Arc<str>,
     pub(super) watcher: Option<Arc<dyn Watcher>>,
     pub(super) table: Arc<OnceLock<Arc<Table>>>,
@@ -74,6 +78,12 @@ impl Observer for JobObserver {
     fn log(&self, first: u64, line: &LogLine) {
         if let Some(watcher) = &self.watcher {
             watcher.log(&self.label, first + u64::from(line.offset), line);
+        }
+    }
+
+    fn ending(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.ending(&self.id);
         }
     }
 }

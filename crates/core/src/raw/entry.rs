@@ -216,5 +216,18 @@ mod tests {
         fn any_text_is_read_as_maps_without_panic(text: String) {
             program_mappings(&text);
         }
+
+        #[test]
+        fn any_nearly_right_maps_are_read_without_panic(
+            text in "([0-9a-f]{0,17}-?[0-9a-f]{0,17} ?[rwxps-]{0,5} ?[0-9a-f]{0,9} [0-9:]{0,5} [0-9]{0,4} {0,3}[a-z/\u{e9}]{0,9}\n){0,9}",
+            size in 0..1_usize << 40,
+        ) {
+            // With the mapping that holds the anchor, so that it is read to its end.
+            let here = anchor();
+            let (start, end) = (here.saturating_sub(size), here.saturating_add(size | 1));
+            let text = format!("{text}{start:x}-{end:x} r--p 0 8:1 7 /p\n{text}");
+            let found = program_mappings(&text);
+            prop_assert!(found.len() <= text.lines().count());
+        }
     }
 }

@@ -279,4 +279,21 @@ mod tests {
         rustix::fs::ftruncate(&unsealed, size_of::<Layout>() as u64).unwrap();
         assert!(SharedPage::open(&unsealed).is_err());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn a_page_that_was_scribbled_over_is_read_without_panic(
+            scribbles in proptest::collection::vec((0..size_of::<Layout>() / 8, proptest::num::u64::ANY), 0..200),
+            fill: u8,
+        ) {
+            let (page, file) = SharedPage::create().unwrap();
+            rustix::io::pwrite(&file, &vec![fill; size_of::<Layout>()], 0).unwrap();
+            for (at, value) in scribbles {
+                rustix::io::pwrite(&file, &value.to_ne_bytes(), at as u64 * 8).unwrap();
+            }
+            proptest::prop_assert!(page.busy().count() <= SLOTS && page.parked().count() <= PARKED);
+            let _read = (page.limits(), page.is_disconnected(), page.call(), page.started());
+            let _read = [0, 1, 2, usize::MAX].map(|stream| page.output(stream));
+        }
+    }
 }

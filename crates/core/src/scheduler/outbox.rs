@@ -68,6 +68,8 @@ pub trait Observer: Send + Sync {
     fn waiting(&self, first: u64, count: u32);
     /// An element wrote something.
     fn log(&self, first: u64, line: &LogLine);
+    /// The job is about to end: whoever waits for it learns it after this.
+    fn ending(&self);
 }
 
 /// How a job ended: all its results were delivered, or why not.
@@ -231,6 +233,9 @@ impl Outbox {
 
     /// Ends the job. Only the first end counts.
     pub fn finish(&self, end: Result<(), Error>) {
+        if let Some(observer) = self.observer() {
+            observer.ending();
+        }
         let mut state = self.lock();
         if state.end.is_none() {
             state.end = Some(end);

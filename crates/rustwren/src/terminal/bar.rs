@@ -1,6 +1,7 @@
 //! Progress bars: one line per running job.
 
-use std::sync::OnceLock;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -26,35 +27,82 @@ pub(super) fn suspended(write: impl FnOnce()) {
     bars().suspend(write);
 }
 
-/// Removes all bars.
+/// What is on the screen of one job.
+#[derive(Debug, Clone, Default)]
+struct Drawn(Arc<Mutex<Screen>>);
+
+#[derive(Debug, Default)]
+enum Screen {
+    #[default]
+    Nothing,
+    Bar(ProgressBar),
+    /// Nothing, and nothing will be.
+    Over,
+}
+
+impl Drawn {
+    fn lock(&self) -> MutexGuard<'_, Screen> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the bar off the screen for good.
+    fn end(&self) {
+        if let Screen::Bar(bar) = std::mem::replace(&mut *self.lock(), Screen::Over) {
+            bar.finish_and_clear();
+            bars().remove(&bar);
+        }
+    }
+}
+
+/// The jobs that have a bar or may get one, by id.
+fn jobs() -> MutexGuard<'static, HashMap<String, Drawn>> {
+    static JOBS: OnceLock<Mutex<HashMap<String, Drawn>>> = OnceLock::new();
+    JOBS.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes all bars; those jobs get none any more.
 pub(super) fn clear() {
-    // A terminal that cannot be written to has nothing to clear.
-    drop(bars().clear());
+    let ended: Vec<Drawn> = jobs().drain().map(|(_, drawn)| drawn).collect();
+    ended.iter().for_each(Drawn::end);
+}
+
+/// Removes a job's bar, before anybody learns of its end: what is printed then finds a clean line.
+pub(super) fn end(id: &str) {
+    let ended = jobs().remove(id);
+    if let Some(drawn) = ended {
+        drawn.end();
+    }
 }
 
 /// Shows a bar until the job ends, drawn by a thread of its own.
 pub(super) fn show(job: JobHandle) {
-    let drawing = std::thread::Builder::new().name("rustwren-progress".to_owned()).spawn(move || draw(&job));
+    let drawn = Drawn::default();
+    jobs().insert(job.id().to_owned(), drawn.clone());
+    let drawing =
+        std::thread::Builder::new().name("rustwren-progress".to_owned()).spawn(move || draw(&job, &drawn));
     if let Err(error) = drawing {
         eprintln!("warning: no progress bar: {error}");
     }
 }
 
-fn draw(job: &JobHandle) {
+fn draw(job: &JobHandle, drawn: &Drawn) {
     let started = Instant::now();
-    let mut bar: Option<ProgressBar> = None;
     let mut rate = Rate::default();
-    while job.end().is_none() {
+    loop {
         std::thread::park_timeout(TICK);
+        let mut screen = drawn.lock();
+        if matches!(*screen, Screen::Over) {
+            return;
+        }
         if started.elapsed() < PATIENCE {
             continue;
         }
         let progress = job.progress();
-        let bar = bar.get_or_insert_with(|| {
-            let bar = bars().add(ProgressBar::no_length().with_style(spinner()));
-            bar.set_prefix(job.label().to_owned());
-            bar
-        });
+        if let Screen::Nothing = *screen {
+            let bar = ProgressBar::no_length().with_style(spinner()).with_prefix(job.label().to_owned());
+            *screen = Screen::Bar(bars().add(bar));
+        }
+        let Screen::Bar(bar) = &*screen else { continue };
         if let Some(total) = progress.total
             && bar.length() != Some(total)
         {
@@ -64,10 +112,6 @@ fn draw(job: &JobHandle) {
         bar.set_position(progress.finished());
         bar.set_message(message(&progress, rate.update(started.elapsed(), progress.finished())));
         bar.tick();
-    }
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-        bars().remove(&bar);
     }
 }
 

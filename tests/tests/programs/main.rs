@@ -1,0 +1,10 @@
+//! Users' programs from start to end: how they start, end and are ended, what they print, what they are told.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
+
+mod ending;
+mod harness;
+mod output;
+mod screen;
+mod settings;
+mod starting;
