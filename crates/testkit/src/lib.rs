@@ -2,5 +2,6 @@
 //!
 //! These are meant for tests: they panic when what they test is at fault.
 
+pub mod instant;
 pub mod sim;
 pub mod storage_suite;
