@@ -14,6 +14,10 @@ use crate::error::Error;
 use crate::failure::{FailureKind, TaskError};
 use crate::invoker::LogLine;
 
+/// A consumer that is in no hurry is woken for so many deliveries, or so many bytes.
+const HEAP: usize = 64;
+const HEAP_BYTES: usize = 256 << 10;
+
 /// Something that became of one or more elements.
 #[derive(Debug, Clone)]
 pub enum Delivery {
@@ -93,6 +97,8 @@ struct State {
     /// Weight of what was delivered and not yet released.
     weight: usize,
     unbounded: bool,
+    /// The consumer needs all and wants to be woken only for a handful of deliveries, or the end.
+    unhurried: bool,
     end: Option<End>,
     progress: Progress,
     stats: JobStats,
@@ -159,6 +165,13 @@ impl Outbox {
         }
     }
 
+    /// As [`poll_next`](Self::poll_next), for a consumer that has no use for a part of the results: it is woken less
+    /// often, but soon enough to keep what waits small.
+    pub fn poll_next_unhurried(&self, cx: &Context<'_>) -> Poll<Option<Result<Delivery, Error>>> {
+        self.lock().unhurried = true;
+        self.poll_next(cx)
+    }
+
     /// Says that a delivery of this weight is no longer held, so that others may follow.
     pub fn release(&self, weight: usize) {
         let mut state = self.lock();
@@ -223,7 +236,9 @@ impl Outbox {
             state.weight += delivery.weight();
             state.queue.push_back(delivery);
         }
-        let consumer = if any { state.consumer.take() } else { None };
+        let heap = state.queue.len() >= HEAP || state.weight >= self.inner.buffer.min(HEAP_BYTES);
+        let wake = any && (heap || !state.unhurried);
+        let consumer = if wake { state.consumer.take() } else { None };
         let watchers = std::mem::take(&mut state.watchers);
         drop(guard);
         consumer.into_iter().chain(watchers).for_each(Waker::wake);

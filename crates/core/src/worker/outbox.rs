@@ -124,9 +124,9 @@ impl Outbox {
         }
     }
 
-    /// Announces the end of a call; sends if that should not wait for the next.
+    /// Announces the end of a call; sends if that should not wait for the next. Returns whether it waits.
     #[inline]
-    pub(super) fn done(&self, page: &SharedPage, call: u64, compute: u64) {
+    pub(super) fn done(&self, page: &SharedPage, call: u64, compute: u64) -> bool {
         let mut waiting = lock(&self.waiting);
         Up::append_done(waiting.frames(), call, compute);
         waiting.calls += 1;
@@ -138,6 +138,7 @@ impl Outbox {
         if full {
             self.flush(page);
         }
+        !full
     }
 
     pub(super) fn refused(&self, call: u64, message: &str) {

@@ -4,7 +4,8 @@ use std::hint::black_box;
 
 use crate::report::{median, time};
 
-/// Mixes numbers so many times.
+/// Mixes numbers so many times. The same machine code for everybody who calls it.
+#[inline(never)]
 pub(crate) fn spin(rounds: u64) -> u64 {
     let mut x = rounds | 1;
     for i in 0..rounds {
