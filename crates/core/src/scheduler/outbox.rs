@@ -259,3 +259,65 @@ impl Outbox {
         self.inner.observer.get()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn deliver(outbox: &Outbox, first: u64, bytes: usize) {
+        let records = Bytes::from(vec![0; bytes]);
+        outbox.deliver(&mut vec![Delivery::Results { first, count: 1, records }], |_, _| {});
+    }
+
+    #[test]
+    fn who_is_in_no_hurry_is_woken_for_a_heap_of_deliveries_much_data_or_the_end() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let cx = Context::from_waker(&waker);
+        let woken = || count.0.swap(0, Ordering::Relaxed);
+        let outbox = Outbox::new(Commands::default(), usize::MAX);
+        let drain = || {
+            let mut taken = 0;
+            while let Poll::Ready(Some(Ok(delivery))) = outbox.poll_next_unhurried(&cx) {
+                outbox.release(delivery.weight());
+                taken += 1;
+            }
+            taken
+        };
+        assert_eq!(drain(), 0);
+        for first in 1..HEAP as u64 {
+            deliver(&outbox, first, 1);
+        }
+        assert_eq!(woken(), 0);
+        deliver(&outbox, 0, 1);
+        assert_eq!((woken(), drain()), (1, HEAP));
+        deliver(&outbox, 70, HEAP_BYTES);
+        assert_eq!((woken(), drain()), (1, 1));
+        deliver(&outbox, 71, 1);
+        outbox.finish(Ok(()));
+        assert_eq!((woken(), drain()), (1, 1));
+    }
+
+    #[test]
+    fn a_small_buffer_never_waits_for_a_heap() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let outbox = Outbox::new(Commands::default(), 10);
+        assert!(outbox.poll_next_unhurried(&Context::from_waker(&waker)).is_pending());
+        deliver(&outbox, 0, 1);
+        assert!(outbox.is_full());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+}

@@ -31,8 +31,7 @@ pub(crate) fn run(setting: &Setting) -> Outcome {
     let mut packed = 0.0;
     for _ in 0..if setting.quick { 1 } else { 5 } {
         // Without a cache folder it is packed each time.
-        let (bytes, took) =
-            time(|| ProgramImage::from_file(&path, None).and_then(|image| image.packed()));
+        let (bytes, took) = time(|| ProgramImage::from_file(&path, None).and_then(|image| image.packed()));
         packed = bytes?.len() as f64;
         times.push(took);
     }

@@ -43,7 +43,12 @@ pub(crate) fn run(setting: &Setting) -> Outcome {
 }
 
 /// Tasks per second, the median of several jobs, and the invocations of the last.
-fn rate(executor: &Executor, setting: &Setting, size: u64, chunk: Option<u32>) -> rustwren::Result<(f64, u64)> {
+fn rate(
+    executor: &Executor,
+    setting: &Setting,
+    size: u64,
+    chunk: Option<u32>,
+) -> rustwren::Result<(f64, u64)> {
     let repeats = match (size, setting.quick) {
         (..=100, false) => 201,
         (..=10_000, false) => 31,

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use rayon::prelude::*;
-use rustwren::blocking::Wait as _;
+use rustwren::blocking::block_on;
 
 use crate::report::{Table, family_cpu, median, seconds, time};
 use crate::spin::{rounds_per_ms, spin};
@@ -13,8 +13,9 @@ pub(crate) fn run(setting: &Setting) -> Outcome {
     let executor = warm(setting)?;
     let threads = rayon::ThreadPoolBuilder::new().num_threads(setting.cores).build()?;
     let per_ms = rounds_per_ms();
-    let what = format!("busy tasks, makespan over {0} processes against rayon with {0} threads", setting.cores);
-    let head = ["task", "tasks", "rustwren", "rayon", "ratio", "ratios", "CPU ratio"];
+    let what =
+        format!("busy tasks, makespan over {0} processes against rayon with {0} threads", setting.cores);
+    let head = ["task", "tasks", "rustwren", "rayon", "ratio", "ratios", "CPU ratio", "invocations"];
     let table = Table::new("tasks", &what, &head);
     let pairs = if setting.quick { 3 } else { 11 };
     let scale = if setting.quick { 4 } else { 1 };
@@ -23,17 +24,24 @@ pub(crate) fn run(setting: &Setting) -> Outcome {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         // What others do on the machine lengthens makespans; processor time tells what was used all the same.
         let (mut our_cpu, mut their_cpu) = (Vec::new(), Vec::new());
+        let mut invocations = 0;
         for pair in 0..pairs {
             let ours_first = pair % 2 == 0;
             for turn in [ours_first, !ours_first] {
                 let before = family_cpu()?;
                 if turn {
-                    let (outcome, took) = time(|| executor.map(spin, inputs.clone()).wait());
-                    outcome?;
+                    let (outcome, took) = time(|| {
+                        let job = executor.map(spin, inputs.clone()).spawn();
+                        let job = block_on(job)?;
+                        let handle = job.handle();
+                        block_on(job.results()).map(|_| handle.stats().invocations)
+                    });
+                    invocations = outcome?;
                     ours.push(took);
                     our_cpu.push(family_cpu()? - before);
                 } else {
-                    let work = || inputs.par_iter().map(|&rounds| black_box(spin(rounds))).collect::<Vec<_>>();
+                    let work =
+                        || inputs.par_iter().map(|&rounds| black_box(spin(rounds))).collect::<Vec<_>>();
                     theirs.push(time(|| threads.install(work)).1);
                     their_cpu.push(family_cpu()? - before);
                 }
@@ -51,6 +59,7 @@ pub(crate) fn run(setting: &Setting) -> Outcome {
             format!("{ratio:.3}"),
             range,
             format!("{:.3}", median(our_cpu) / median(their_cpu)),
+            invocations.to_string(),
         ]);
     }
     Ok(())
