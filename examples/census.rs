@@ -45,7 +45,9 @@ fn find_crates() -> rustwren::Result<Vec<PathBuf>> {
     for folder in &folders {
         match crates_in(folder) {
             Ok(crates) if !crates.is_empty() => return Ok(crates),
-            Ok(_) => why += &format!("\n  {}: nothing with a Cargo.toml and no .crate file", folder.display()),
+            Ok(_) => {
+                why += &format!("\n  {}: nothing with a Cargo.toml and no .crate file", folder.display())
+            }
             Err(error) => why += &format!("\n  {}: {error}", folder.display()),
         }
     }

@@ -115,7 +115,8 @@ fn count_packed(file: impl Read) -> io::Result<Counts> {
             counts.add(&unreadable());
             break;
         };
-        let is_rust = Path::new(OsStr::from_bytes(&entry.path_bytes())).extension().is_some_and(|e| e == "rs");
+        let is_rust =
+            Path::new(OsStr::from_bytes(&entry.path_bytes())).extension().is_some_and(|e| e == "rs");
         if is_rust && entry.header().entry_type().is_file() {
             let mut bytes = Vec::new();
             let read = entry.read_to_end(&mut bytes);

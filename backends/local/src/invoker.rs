@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 use crate::config::{ComputeConfig, ImageMode};
 
 /// What one invocation costs here beyond its tasks' own time: two passages of a socket, some bookkeeping.
-const OVERHEAD: Duration = Duration::from_micros(20);
+const OVERHEAD: Duration = Duration::from_micros(50);
 /// Invocations that may wait for each process. Enough to fill a socket's buffer with the smallest ones.
 const PIPELINING: usize = 128;
 /// Unpacked images kept on this machine.

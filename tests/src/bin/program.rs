@@ -73,7 +73,11 @@ async fn main() -> rustwren::Result<()> {
             executor.map(endless, inputs(2)).label("endless").await?;
         }
         "some and endless" => {
-            let work = |input: (u64, String)| if input.0 < 2 { endless(input) };
+            let work = |input: (u64, String)| {
+                if input.0 < 2 {
+                    endless(input)
+                }
+            };
             let mut job = executor.map(work, inputs(5)).chunk_size(1).label("mixed").spawn().await?;
             while let Some(result) = job.next().await {
                 println!("{}", result?.0);
@@ -115,7 +119,9 @@ async fn main() -> rustwren::Result<()> {
         }
         other => {
             let message = format!("no such thing to do: {other:?}");
-            return Err(rustwren::Error::new(rustwren::ErrorKind::Config, message).with_hint("read the source"));
+            return Err(
+                rustwren::Error::new(rustwren::ErrorKind::Config, message).with_hint("read the source")
+            );
         }
     }
     Ok(())

@@ -16,7 +16,10 @@ fn ctrl_c_tells_what_was_kept_and_leaves_nothing() {
     kill_process(pid(&client), Signal::INT).unwrap();
     let output = client.wait_with_output().unwrap();
     assert_exit(&output, 130);
-    assert_says(stderr(&output), &["interrupted: job endless had 0 of 2 results", "nothing of it was kept\n"]);
+    assert_says(
+        stderr(&output),
+        &["interrupted: job endless had 0 of 2 results", "nothing of it was kept\n"],
+    );
     assert_eq!(stderr(&output).lines().count(), 1, "{}", stderr(&output));
     assert_all_end(&tasks);
 }
@@ -97,8 +100,10 @@ fn an_iterator_that_panics_is_an_error_with_its_place() {
 
 #[test]
 fn a_task_beyond_the_memory_limit_is_blamed_alone() {
-    let output = Place::new()
-        .run(&["hungry"], &[("RUSTWREN__COMPUTE__MEMORY_LIMIT", "256MB"), ("RUSTWREN__CLIENT__LOGS", "none")]);
+    let output = Place::new().run(
+        &["hungry"],
+        &[("RUSTWREN__COMPUTE__MEMORY_LIMIT", "256MB"), ("RUSTWREN__CLIENT__LOGS", "none")],
+    );
     assert_exit(&output, 0);
     assert_eq!(stdout(&output), "0\n1\nSome(OutOfMemory)\n3\n4\n");
 }

@@ -67,7 +67,12 @@ fn one_name_for_two_remote_functions_is_refused_with_both_places() {
     assert_eq!(stdout(&output), "3\n");
     assert_says(
         stderr(&output),
-        &["two #[remote] functions have the name duplicates::same", "duplicates.rs:", "duplicates.rs:", "hint:"],
+        &[
+            "two #[remote] functions have the name duplicates::same",
+            "duplicates.rs:",
+            "duplicates.rs:",
+            "hint:",
+        ],
     );
 }
 
@@ -97,6 +102,10 @@ fn a_program_with_wrong_worker_variables_refuses_to_start() {
         assert_exit(&output, 2);
         assert_eq!(stdout(&output), "before\n");
         let told = "rustwren: this function process cannot start: ";
-        assert!(stderr(&output).starts_with(told) && stderr(&output).lines().count() == 1, "{}", stderr(&output));
+        assert!(
+            stderr(&output).starts_with(told) && stderr(&output).lines().count() == 1,
+            "{}",
+            stderr(&output)
+        );
     }
 }

@@ -215,7 +215,8 @@ impl<O: DeserializeOwned> Job<O> {
         loop {
             let mut elements = match self.current.take() {
                 Some(elements) if elements.left() > 0 => elements,
-                _ => match self.next_delivery().await {
+                // All of it is wanted, and nobody sees a part of it.
+                _ => match poll_fn(|cx| self.core.handle.outbox.poll_next_unhurried(cx)).await {
                     Some(delivery) => Elements::new(delivery?),
                     None => break,
                 },

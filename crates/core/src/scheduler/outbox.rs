@@ -14,6 +14,10 @@ use crate::error::Error;
 use crate::failure::{FailureKind, TaskError};
 use crate::invoker::LogLine;
 
+/// A consumer that is in no hurry is woken for so many deliveries, or so many bytes.
+const HEAP: usize = 64;
+const HEAP_BYTES: usize = 256 << 10;
+
 /// Something that became of one or more elements.
 #[derive(Debug, Clone)]
 pub enum Delivery {
@@ -95,6 +99,8 @@ struct State {
     /// Weight of what was delivered and not yet released.
     weight: usize,
     unbounded: bool,
+    /// The consumer needs all and wants to be woken only for a handful of deliveries, or the end.
+    unhurried: bool,
     end: Option<End>,
     progress: Progress,
     stats: JobStats,
@@ -161,6 +167,13 @@ impl Outbox {
         }
     }
 
+    /// As [`poll_next`](Self::poll_next), for a consumer that has no use for a part of the results: it is woken less
+    /// often, but soon enough to keep what waits small.
+    pub fn poll_next_unhurried(&self, cx: &Context<'_>) -> Poll<Option<Result<Delivery, Error>>> {
+        self.lock().unhurried = true;
+        self.poll_next(cx)
+    }
+
     /// Says that a delivery of this weight is no longer held, so that others may follow.
     pub fn release(&self, weight: usize) {
         let mut state = self.lock();
@@ -225,7 +238,9 @@ impl Outbox {
             state.weight += delivery.weight();
             state.queue.push_back(delivery);
         }
-        let consumer = if any { state.consumer.take() } else { None };
+        let heap = state.queue.len() >= HEAP || state.weight >= self.inner.buffer.min(HEAP_BYTES);
+        let wake = any && (heap || !state.unhurried);
+        let consumer = if wake { state.consumer.take() } else { None };
         let watchers = std::mem::take(&mut state.watchers);
         drop(guard);
         consumer.into_iter().chain(watchers).for_each(Waker::wake);
@@ -247,5 +262,67 @@ impl Outbox {
 
     pub(super) fn observer(&self) -> Option<&Arc<dyn Observer>> {
         self.inner.observer.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn deliver(outbox: &Outbox, first: u64, bytes: usize) {
+        let records = Bytes::from(vec![0; bytes]);
+        outbox.deliver(&mut vec![Delivery::Results { first, count: 1, records }], |_, _| {});
+    }
+
+    #[test]
+    fn who_is_in_no_hurry_is_woken_for_a_heap_of_deliveries_much_data_or_the_end() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let cx = Context::from_waker(&waker);
+        let woken = || count.0.swap(0, Ordering::Relaxed);
+        let outbox = Outbox::new(Commands::default(), usize::MAX);
+        let drain = || {
+            let mut taken = 0;
+            while let Poll::Ready(Some(Ok(delivery))) = outbox.poll_next_unhurried(&cx) {
+                outbox.release(delivery.weight());
+                taken += 1;
+            }
+            taken
+        };
+        assert_eq!(drain(), 0);
+        for first in 1..HEAP as u64 {
+            deliver(&outbox, first, 1);
+        }
+        assert_eq!(woken(), 0);
+        deliver(&outbox, 0, 1);
+        assert_eq!((woken(), drain()), (1, HEAP));
+        deliver(&outbox, 70, HEAP_BYTES);
+        assert_eq!((woken(), drain()), (1, 1));
+        deliver(&outbox, 71, 1);
+        outbox.finish(Ok(()));
+        assert_eq!((woken(), drain()), (1, 1));
+    }
+
+    #[test]
+    fn a_small_buffer_never_waits_for_a_heap() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let outbox = Outbox::new(Commands::default(), 10);
+        assert!(outbox.poll_next_unhurried(&Context::from_waker(&waker)).is_pending());
+        deliver(&outbox, 0, 1);
+        assert!(outbox.is_full());
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 }

@@ -74,10 +74,17 @@ impl Outbox {
         Self { socket, sending: Mutex::default(), waiting: Mutex::default(), oldest: AtomicU64::new(0) }
     }
 
-    /// Puts a result record in line. Returns whether the buffer was empty before; sends if enough has come
-    /// together or waited for long.
+    /// Puts a result record in line; sends if enough has come together, or waited for long by `now`. Without a `now`
+    /// the end of the call follows at once. Returns whether it begins to wait for others.
     #[inline]
-    pub(super) fn result(&self, page: &SharedPage, call: u64, element: u32, record: &[u8], now: u64) -> bool {
+    pub(super) fn result(
+        &self,
+        page: &SharedPage,
+        call: u64,
+        element: u32,
+        record: &[u8],
+        now: Option<u64>,
+    ) -> bool {
         if record.len() >= LARGE {
             self.large_result(page, call, element, record);
             return false;
@@ -92,15 +99,17 @@ impl Outbox {
         waiting.open = Some(open);
         let full = waiting.bytes.len() >= FULL;
         let oldest = self.oldest.load(Ordering::Relaxed);
-        if oldest == 0 {
+        if let Some(now) = now
+            && oldest == 0
+        {
             self.oldest.store(now.max(1), Ordering::SeqCst);
         }
         drop(guard);
-        if full || (oldest != 0 && now.saturating_sub(oldest) > MAX_AGE_NANOS) {
+        if full || now.is_some_and(|now| oldest != 0 && now.saturating_sub(oldest) > MAX_AGE_NANOS) {
             self.flush(page);
             return false;
         }
-        oldest == 0
+        now.is_some() && oldest == 0
     }
 
     fn large_result(&self, page: &SharedPage, call: u64, element: u32, record: &[u8]) {
@@ -124,9 +133,9 @@ impl Outbox {
         }
     }
 
-    /// Announces the end of a call; sends if that should not wait for the next.
+    /// Announces the end of a call; sends if that should not wait for the next. Returns whether it waits.
     #[inline]
-    pub(super) fn done(&self, page: &SharedPage, call: u64, compute: u64) {
+    pub(super) fn done(&self, page: &SharedPage, call: u64, compute: u64) -> bool {
         let mut waiting = lock(&self.waiting);
         Up::append_done(waiting.frames(), call, compute);
         waiting.calls += 1;
@@ -138,6 +147,7 @@ impl Outbox {
         if full {
             self.flush(page);
         }
+        !full
     }
 
     pub(super) fn refused(&self, call: u64, message: &str) {

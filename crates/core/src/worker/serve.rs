@@ -234,7 +234,9 @@ fn call(
     host.check_output(run.call, started.max(1), started);
     current::set_job(None);
     host.control.finished();
-    host.outbox.done(&host.page, run.call, monotonic_nanos().saturating_sub(begun));
+    if host.outbox.done(&host.page, run.call, monotonic_nanos().saturating_sub(begun)) {
+        host.flusher.results_wait();
+    }
 }
 
 fn open(
