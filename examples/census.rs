@@ -34,24 +34,22 @@ async fn main() -> rustwren::Result<()> {
 
 /// The crates in the folder that was named; else those that cargo has unpacked, else those that it has downloaded.
 fn find_crates() -> rustwren::Result<Vec<PathBuf>> {
-    let folders = match std::env::args_os().nth(1) {
-        Some(folder) => vec![PathBuf::from(folder)],
-        None => {
-            let registry = cargo_home()?.join("registry");
-            vec![registry.join("src"), registry.join("cache")]
-        }
+    let folders = if let Some(folder) = std::env::args_os().nth(1) {
+        vec![PathBuf::from(folder)]
+    } else {
+        let registry = cargo_home()?.join("registry");
+        vec![registry.join("src"), registry.join("cache")]
     };
-    let mut why = String::new();
+    let mut why = Vec::new();
     for folder in &folders {
         match crates_in(folder) {
             Ok(crates) if !crates.is_empty() => return Ok(crates),
-            Ok(_) => {
-                why += &format!("\n  {}: nothing with a Cargo.toml and no .crate file", folder.display())
-            }
-            Err(error) => why += &format!("\n  {}: {error}", folder.display()),
+            Ok(_) => why.push(format!("{}: nothing with a Cargo.toml and no .crate file", folder.display())),
+            Err(error) => why.push(format!("{}: {error}", folder.display())),
         }
     }
-    Err(rustwren::Error::new(rustwren::ErrorKind::Config, format!("no crates were found:{why}"))
+    let message = format!("no crates were found:\n  {}", why.join("\n  "));
+    Err(rustwren::Error::new(rustwren::ErrorKind::Config, message)
         .with_hint("name a folder with crates as the argument, or fill the registry with `cargo fetch`"))
 }
 

@@ -201,7 +201,9 @@ impl State {
             Some(Kill::Cancelled) => return,
             Some(Kill::TimedOut { call: id, element, since, limit }) => {
                 // Only if it was still the same element that then was ended.
-                if death.busy.contains(&Busy { call: id, element, since }) {
+                let same = death.busy.contains(&Busy { call: id, element, since });
+                // The page is the process's to scribble on.
+                if same && element < piece.count {
                     call.failed.push((piece.offset + element, failure(FailureKind::TimedOut(limit))));
                 }
                 return;

@@ -68,6 +68,10 @@ macro_rules! tests {
 }
 
 /// Appends a line to the file `notes` in the working directory, for helper programs whose steps a test counts.
+///
+/// # Panics
+///
+/// Where that file cannot be written: the test would count wrongly.
 pub fn note(line: &str) {
     use std::io::Write as _;
     let file = std::fs::OpenOptions::new().append(true).create(true).open("notes");

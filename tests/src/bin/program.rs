@@ -1,5 +1,7 @@
 //! A user's program for the tests in `tests/tests/programs`: its first argument says what it does.
 
+#![expect(clippy::panic, reason = "what goes wrong in a task is to fail it")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 
@@ -14,6 +16,7 @@ fn tell(socket: &str, pids: &[u32]) -> UnixStream {
 }
 
 /// Says where it is, with a child of its own, and never ends.
+#[expect(clippy::zombie_processes, reason = "whoever ends this process ends its child")]
 fn endless((_, socket): (u64, String)) {
     let child = std::process::Command::new("sleep").arg("100000").spawn();
     let child = child.unwrap_or_else(|error| panic!("sleep: {error}"));
@@ -27,9 +30,7 @@ fn endless((_, socket): (u64, String)) {
 fn held((index, socket): (u64, String)) -> u64 {
     let stream = tell(&socket, &[std::process::id()]);
     let mut line = String::new();
-    if let Err(error) = BufReader::new(stream).read_line(&mut line) {
-        panic!("{socket}: {error}");
-    }
+    BufReader::new(stream).read_line(&mut line).unwrap_or_else(|error| panic!("{socket}: {error}"));
     index
 }
 
@@ -75,7 +76,7 @@ async fn main() -> rustwren::Result<()> {
         "some and endless" => {
             let work = |input: (u64, String)| {
                 if input.0 < 2 {
-                    endless(input)
+                    endless(input);
                 }
             };
             let mut job = executor.map(work, inputs(5)).chunk_size(1).label("mixed").spawn().await?;

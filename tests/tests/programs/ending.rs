@@ -1,9 +1,10 @@
 //! However a program ends, nothing of it is left.
 
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+
 use rustix::process::{Signal, kill_process, kill_process_group};
 
-use crate::harness::{Place, assert_all_end, assert_exit, assert_says, pid, start, stderr, stdout};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use crate::harness::{Place, Watched, assert_all_end, assert_exit, assert_says, pid, start, stderr, stdout};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_program");
 
@@ -47,7 +48,7 @@ fn a_killed_client_leaves_nothing() {
         let listener = place.listen();
         let client = start(&mut place.command(PROGRAM, &["endless", listener.path()]));
         let tasks = listener.accept_all(2);
-        assert!(tasks.iter().flat_map(|task| &task.processes).all(|process| process.is_there()));
+        assert!(tasks.iter().flat_map(|task| &task.processes).all(Watched::is_there));
         kill_process(pid(&client), signal).unwrap();
         let output = client.wait_with_output().unwrap();
         assert_eq!(output.status.signal(), Some(signal.as_raw()));
