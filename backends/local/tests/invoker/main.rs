@@ -1,11 +1,6 @@
 //! The local invoker with real function processes. This program is its own function process, so it brings its own
 //! `main` instead of libtest's.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a test, which clippy cannot see without libtest"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test, which clippy cannot see without libtest")]
 
 mod conformance;
 
@@ -27,7 +22,6 @@ use rustwren_local::config::{COMPUTE, ComputeConfig};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
 
 /// Puts the shared value before each input.
-#[expect(clippy::unnecessary_wraps, reason = "the signature of `Resolve`")]
 fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
     #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
     fn open(shared: &[u8]) -> Result<Shared, TaskFailure> {
@@ -125,19 +119,17 @@ async fn run(mode: &str) {
     invoker.shutdown().await;
 }
 
+fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
+    Trial::test(name, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(test());
+        Ok(())
+    })
+}
+
 fn main() -> ExitCode {
     if rustwren_core::env::is_worker() {
         serve(resolve);
-    }
-    fn trial<F: Future<Output = ()>>(name: &str, test: fn() -> F) -> Trial
-    where
-        F: 'static,
-    {
-        Trial::test(name, move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(test());
-            Ok(())
-        })
     }
     let trials = vec![
         trial("direct", || run("direct")),

@@ -54,15 +54,24 @@ impl Driver {
         drop(self.handle.spawn(future));
     }
 
-    /// Has the thread run a future and waits for what it gives.
+    /// Has the thread run a future and waits for what it gives. Whoever stops waiting stops the future.
     pub(super) async fn run<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Result<T> {
-        self.handle.spawn(future).await.map_err(|error| {
+        let mut running = AbortOnDrop(self.handle.spawn(future));
+        (&mut running.0).await.map_err(|error| {
             Error::new(ErrorKind::Internal, "a step on the executor's thread did not end well")
                 .with_source(error)
         })
+    }
+}
+
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

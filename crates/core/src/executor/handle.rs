@@ -157,7 +157,7 @@ impl Executor {
     }
 
     /// The storage of the configuration, for the program's own objects as well. Keys below `images/` and `jobs/`
-    /// are RustWren's.
+    /// are RustWren's. It can be used on any thread, and keeps the executor alive.
     pub fn storage(&self) -> Arc<dyn Storage> {
         Arc::new(DrivenStorage { executor: Arc::clone(&self.inner) })
     }
