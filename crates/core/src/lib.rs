@@ -15,7 +15,7 @@ pub mod image;
 pub mod init;
 pub mod invoker;
 pub mod protocol;
-#[allow(unsafe_code, reason = "the one module that needs it; see the safety argument of each file")]
+#[expect(unsafe_code, reason = "the one module that needs it; see the safety argument of each file")]
 mod raw;
 pub mod scheduler;
 pub mod storage;

@@ -54,6 +54,7 @@ where
     It::Item: Serialize,
 {
     let mut index = 0_u64;
+    let mut record = Vec::new();
     loop {
         let item = match catch_unwind(AssertUnwindSafe(|| iter.next())) {
             Ok(Some(item)) => item,
@@ -62,15 +63,21 @@ where
                 return intake.fail(index, &format!("the input iterator panicked: {}", text(&*panic)));
             }
         };
-        // Encoding is the user's code as well. A panic in it must not pass for the end of the inputs.
-        match catch_unwind(AssertUnwindSafe(|| intake.push(&item))) {
-            Ok(Ok(true)) => index += 1,
-            Ok(Ok(false)) => return,
+        // Encoding is the user's code as well: it may take its time, so nothing is locked meanwhile, and a panic in
+        // it must not pass for the end of the inputs.
+        record.clear();
+        let encode = || append_input(&mut record, |out| codec::encode(&item, out));
+        match catch_unwind(AssertUnwindSafe(encode)) {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => return intake.fail(index, &error.to_string()),
             Err(panic) => {
                 return intake.fail(index, &format!("its encoding panicked: {}", text(&*panic)));
             }
         }
+        if !intake.push(&mut record) {
+            return;
+        }
+        index += 1;
     }
 }
 
@@ -112,14 +119,16 @@ impl Shared {
 }
 
 impl Intake {
-    /// Takes an element; `false` when no more are wanted. Waits while enough are there.
-    fn push<T: Serialize>(&self, item: &T) -> Result<bool, codec::CodecError> {
+    /// Takes an element's input record; `false` when no more are wanted. Waits while enough are there.
+    fn push(&self, record: &mut Vec<u8>) -> bool {
         let mut state = self.shared.lock();
-        let before = state.open.len();
-        let mut half_written = HalfWritten { state: &mut state, before };
-        append_input(&mut half_written.state.open, |out| codec::encode(item, out))?;
-        half_written.before = half_written.state.open.len();
-        drop(half_written);
+        if record.len() >= BLOCK_BYTES {
+            state.close_block();
+            // A block of its own, without a copy.
+            state.open = std::mem::take(record);
+        } else {
+            state.open.extend_from_slice(record);
+        }
         state.open_count += 1;
         if state.open_count >= BLOCK_ELEMENTS || state.open.len() >= BLOCK_BYTES {
             state.close_block();
@@ -135,9 +144,7 @@ impl Intake {
         {
             state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        let wanted = !state.unwanted;
-        drop(state);
-        Ok(wanted)
+        !state.unwanted
     }
 
     fn fail(&self, index: u64, why: &str) {
@@ -155,18 +162,6 @@ impl Drop for Intake {
         if let Some(waker) = waker {
             waker.wake();
         }
-    }
-}
-
-/// Removes what a panic has left of an element.
-struct HalfWritten<'a> {
-    state: &'a mut State,
-    before: usize,
-}
-
-impl Drop for HalfWritten<'_> {
-    fn drop(&mut self) {
-        self.state.open.truncate(self.before);
     }
 }
 
