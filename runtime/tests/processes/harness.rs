@@ -1,13 +1,12 @@
 //! Runs tests, and what they share.
 
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use libtest_mimic::{Arguments, Trial};
 use rustwren_core::codec;
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::BackendError;
@@ -28,34 +27,14 @@ macro_rules! tests {
 }
 
 pub(crate) fn main(tests: &[Test]) -> ExitCode {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    if args.iter().any(|arg| arg == "--list") {
-        for (name, _) in tests {
-            println!("{name}: test");
-        }
-        return ExitCode::SUCCESS;
-    }
-    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let mut failed = Vec::new();
-    let mut ran = 0;
-    for (name, test) in tests {
-        if !filters.is_empty() && !filters.iter().any(|filter| name.contains(filter.as_str())) {
-            continue;
-        }
-        ran += 1;
-        let begun = Instant::now();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        // The limit is for a supervisor that hangs; no test depends on it.
-        let limited =
-            || runtime.block_on(async { tokio::time::timeout(Duration::from_mins(1), test()).await });
-        let passed = matches!(catch_unwind(AssertUnwindSafe(limited)), Ok(Ok(())));
-        println!("test {name} ... {} ({:?})", if passed { "ok" } else { "FAILED" }, begun.elapsed());
-        if !passed {
-            failed.push(*name);
-        }
-    }
-    println!("\n{ran} tests, {} failed {failed:?}", failed.len());
-    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let trial = |&(name, test): &Test| {
+        Trial::test(name, move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(test());
+            Ok(())
+        })
+    };
+    libtest_mimic::run(&Arguments::from_args(), tests.iter().map(trial).collect()).exit_code()
 }
 
 pub(crate) const IMAGE: ImageId = ImageId([0xab; 32]);
