@@ -74,5 +74,8 @@ macro_rules! tests {
 pub fn note(line: &str) {
     use std::io::Write as _;
     let file = std::fs::OpenOptions::new().append(true).create(true).open("notes");
-    file.and_then(|mut file| writeln!(file, "{line}")).unwrap_or_else(|error| panic!("notes: {error}"));
+    // In one write: several processes append to the file.
+    let line = format!("{line}\n");
+    file.and_then(|mut file| file.write_all(line.as_bytes()))
+        .unwrap_or_else(|error| panic!("notes: {error}"));
 }
