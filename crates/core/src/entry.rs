@@ -52,6 +52,10 @@ pub enum Call {
     MapWith,
     /// `Fn(&S, I) -> Result<O, E>`
     TryMapWith,
+    /// A step of a pipeline.
+    Step,
+    /// Steps of a pipeline, one after the other: `Fn(&Steps, I) -> items`
+    Steps,
 }
 
 impl fmt::Display for Call {
@@ -63,6 +67,8 @@ impl fmt::Display for Call {
             Self::TryMapAsync => "try_map_async",
             Self::MapWith => "map_with",
             Self::TryMapWith => "try_map_with",
+            Self::Step => "pipeline step",
+            Self::Steps => "pipeline",
         })
     }
 }

@@ -32,8 +32,9 @@ pub use rustwren_core::clock;
 pub use rustwren_core::config;
 pub use rustwren_core::error::{BackendError, Error, ErrorClass, ErrorKind, Result};
 pub use rustwren_core::executor::{
-    Defaults, Executor, ExecutorBuilder, Job, JobHandle, MapBuilder, MapReduceBuilder, Ordered,
-    ProgramSource, TaskFuture, TaskState, Wait, Watcher,
+    Defaults, Executor, ExecutorBuilder, Job, JobHandle, MapBuilder, MapReduceBuilder, Ordered, Pipeline,
+    PipelineOutput, PipelineReport, PipelineStream, ProgramSource, SerialBaseline, StepKind, StepReport,
+    TaskFuture, TaskState, Wait, Watcher,
 };
 pub use rustwren_core::failure::{FailureKind, TaskError, TaskFailure};
 pub use rustwren_core::invoker;
@@ -47,7 +48,9 @@ pub use rustwren_macros::{main, remote};
 pub mod prelude {
     pub use futures_util::StreamExt as _;
 
-    pub use crate::{Executor, FailureKind, Job, OnError, TaskError, TaskState, Wait, remote, task};
+    pub use crate::{
+        Executor, FailureKind, Job, OnError, Pipeline, TaskError, TaskState, Wait, remote, task,
+    };
 }
 
 /// Makes this program its own workers' program: the first statement of `main`, unless `#[rustwren::main]` is on it.

@@ -4,6 +4,8 @@ pub mod failures;
 pub mod handles;
 pub mod jobs;
 pub mod mapping;
+pub mod pipelines;
 
 /// All suites.
-pub const ALL: &[&[crate::Test]] = &[mapping::TESTS, handles::TESTS, jobs::TESTS, failures::TESTS];
+pub const ALL: &[&[crate::Test]] =
+    &[mapping::TESTS, handles::TESTS, jobs::TESTS, failures::TESTS, pipelines::TESTS];

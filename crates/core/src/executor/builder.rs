@@ -61,6 +61,16 @@ impl<O> MapBuilder<O> {
         Self::with_source(executor, described, Source::Typed(inputs), is_async)
     }
 
+    /// A job whose inputs are encoded already.
+    pub(super) fn encoded(
+        executor: Executor,
+        described: Described,
+        source: Box<dyn InputSource>,
+        is_async: bool,
+    ) -> Self {
+        Self::with_source(executor, described, Source::Encoded(source), is_async)
+    }
+
     fn with_source(executor: Executor, described: Described, source: Source, is_async: bool) -> Self {
         let defaults = executor.inner.defaults.clone();
         Self {

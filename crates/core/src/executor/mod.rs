@@ -8,8 +8,10 @@ mod driver;
 mod feeder;
 mod futures;
 mod handle;
+mod in_order;
 mod job;
 mod ordered;
+mod pipeline;
 mod program;
 mod reduce;
 mod storage;
@@ -21,6 +23,9 @@ pub use futures::{TaskFuture, TaskState};
 pub use handle::{Defaults, Executor, ExecutorBuilder};
 pub use job::{Job, Wait};
 pub use ordered::Ordered;
+pub use pipeline::{
+    Pipeline, PipelineOutput, PipelineReport, PipelineStream, SerialBaseline, StepKind, StepReport,
+};
 pub use program::{Program, ProgramSource};
 pub use reduce::MapReduceBuilder;
 pub use watch::{JobHandle, Watcher};

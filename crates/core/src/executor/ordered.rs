@@ -1,6 +1,5 @@
 //! Outputs in input order, one by one.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,6 +9,7 @@ use futures_util::Stream;
 use serde::de::DeserializeOwned;
 
 use super::decode::{Elements, output, task_failed};
+use super::in_order::InOrder;
 use super::job::Job;
 use crate::error::Result;
 
@@ -17,20 +17,18 @@ use crate::error::Result;
 pub struct Ordered<O> {
     job: Job<O>,
     current: Option<Elements>,
-    early: BTreeMap<u64, Elements>,
-    next: u64,
-    ended: bool,
+    order: InOrder,
 }
 
 impl<O> fmt::Debug for Ordered<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ordered").field("job", &self.job).field("next", &self.next).finish_non_exhaustive()
+        f.debug_struct("Ordered").field("job", &self.job).finish_non_exhaustive()
     }
 }
 
 impl<O: DeserializeOwned> Ordered<O> {
     pub(super) fn new(job: Job<O>) -> Self {
-        Self { job, current: None, early: BTreeMap::new(), next: 0, ended: false }
+        Self { job, current: None, order: InOrder::default() }
     }
 
     /// The job, for its progress and numbers.
@@ -45,10 +43,10 @@ impl<O: DeserializeOwned> Ordered<O> {
 
     fn poll_output(&mut self, cx: &Context<'_>) -> Poll<Option<Result<O>>> {
         loop {
+            let outbox = &self.job.core().handle.outbox;
             if let Some(elements) = &mut self.current {
                 match elements.next() {
                     Some(Ok((index, outcome))) => {
-                        self.next = index + 1;
                         return Poll::Ready(Some(match outcome {
                             Ok(body) => output(index, body),
                             Err(error) => Err(task_failed(error)),
@@ -58,28 +56,14 @@ impl<O: DeserializeOwned> Ordered<O> {
                     None => {
                         let weight = elements.weight();
                         self.current = None;
-                        self.job.core().handle.outbox.release(weight);
+                        outbox.release(weight);
                     }
                 }
             }
-            if let Some(elements) = self.early.remove(&self.next) {
-                self.current = Some(elements);
-                continue;
-            }
-            if self.ended {
-                return Poll::Ready(None);
-            }
-            match ready!(self.job.core().handle.outbox.poll_next(cx)) {
-                Some(Ok(delivery)) => {
-                    let elements = Elements::new(delivery);
-                    self.early.insert(elements.first(), elements);
-                }
-                Some(Err(error)) => {
-                    self.ended = true;
-                    self.early.clear();
-                    return Poll::Ready(Some(Err(error)));
-                }
-                None => self.ended = true,
+            match ready!(self.order.poll_next(outbox, cx)) {
+                Some(Ok(elements)) => self.current = Some(elements),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             }
         }
     }

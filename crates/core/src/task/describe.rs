@@ -20,8 +20,8 @@ use crate::worker::{Chunk, Function};
 /// A function ready to be named to another process.
 #[derive(Debug, Clone, Copy)]
 pub struct Described {
-    descriptor: &'static Descriptor,
-    type_id: TypeId,
+    pub(super) descriptor: &'static Descriptor,
+    pub(super) type_id: TypeId,
 }
 
 impl Described {
@@ -67,8 +67,9 @@ macro_rules! assert_captures_nothing {
         }
     };
 }
+pub(super) use assert_captures_nothing;
 
-fn input<I: DeserializeOwned>(bytes: &[u8]) -> Result<I, TaskFailure> {
+pub(super) fn input<I: DeserializeOwned>(bytes: &[u8]) -> Result<I, TaskFailure> {
     codec::decode(bytes).map_err(|error| {
         let message = format!("{} bytes are not a {}: {error}", bytes.len(), type_name::<I>());
         TaskFailure::new(FailureKind::Input, message)
@@ -81,7 +82,7 @@ fn output<O: Serialize>(value: &O, out: &mut Vec<u8>) -> Result<(), TaskFailure>
     })
 }
 
-fn returned<E: Display>(error: &E) -> TaskFailure {
+pub(super) fn returned<E: Display>(error: &E) -> TaskFailure {
     TaskFailure::new(FailureKind::Returned, error.to_string())
 }
 

@@ -8,6 +8,7 @@ pub mod context;
 mod describe;
 pub mod remote;
 mod resolve;
+pub mod step;
 
 pub use describe::{Described, map, map_async, map_with, try_map, try_map_async, try_map_with};
 pub use resolve::resolve;

@@ -9,6 +9,7 @@ use crate::env;
 mod capture;
 mod chunk;
 mod chunk_async;
+mod chunk_list;
 mod control;
 mod current;
 mod flusher;
@@ -22,7 +23,9 @@ pub use capture::{MAX_OUTPUT, MAX_TAIL, dropped_note, join_tails, read_tail};
 pub use chunk::Chunk;
 pub use current::{TaskInfo, current};
 pub use function::{Function, Resolve, Shared};
+pub(crate) use panics::failure as panic_failure;
 pub use serve::serve;
+pub(crate) use serve::{number, own_image};
 
 pub use crate::raw::page::{Busy, SharedPage};
 

@@ -34,7 +34,7 @@ pub(super) fn install_hook() {
 }
 
 /// Makes a failure of what `catch_unwind` caught on this thread.
-pub(super) fn failure(payload: Box<dyn Any + Send>) -> TaskFailure {
+pub(crate) fn failure(payload: Box<dyn Any + Send>) -> TaskFailure {
     let message = if let Some(text) = payload.downcast_ref::<&'static str>() {
         (*text).to_owned()
     } else if let Some(text) = payload.downcast_ref::<String>() {

@@ -93,6 +93,7 @@ fn set_up() -> io::Result<(&'static Host, ImageId)> {
 }
 
 fn start(host: &'static Host, image: ImageId, resolve: Resolve) -> io::Result<()> {
+    OWN.get_or_init(|| (image, fastrand::u32(..)));
     let thread = |name: &str, stack| std::thread::Builder::new().name(name.to_owned()).stack_size(stack);
     thread("flusher", 256 << 10).spawn(move || host.flusher.run(host))?;
     thread("task", host.stack).spawn(move || {
@@ -107,6 +108,19 @@ fn start(host: &'static Host, image: ImageId, resolve: Resolve) -> io::Result<()
     Up::append_hello(&mut out, &hello).map_err(|error| bad(error.to_string()))?;
     host.outbox.send_now(&host.page, &out);
     Ok(())
+}
+
+/// This function process's image, and a number that hardly another has.
+static OWN: OnceLock<(ImageId, u32)> = OnceLock::new();
+
+/// The image of this function process; `None` in other processes.
+pub(crate) fn own_image() -> Option<ImageId> {
+    OWN.get().map(|(image, _)| *image)
+}
+
+/// A number that stands for this function process; 0 in other processes.
+pub(crate) fn number() -> u32 {
+    OWN.get().map_or(0, |(_, number)| *number)
 }
 
 /// Receives until the end, which is the process's.
