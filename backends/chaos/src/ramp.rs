@@ -64,7 +64,7 @@ impl Ramp {
             let size = self.at(at);
             let last = size >= self.most.max(1) || self.step == 0;
             let end = if last { since_first } else { since_first.min(at.saturating_add(self.every)) };
-            total = total.saturating_add((end - at).as_nanos().saturating_mul(size as u128));
+            total = total.saturating_add(end.saturating_sub(at).as_nanos().saturating_mul(size as u128));
             at = end;
         }
         nanos(total)
@@ -317,7 +317,7 @@ mod tests {
                     while fleet.admit(now) == Admission::Cold {
                         first.get_or_insert(now);
                     }
-                    prop_assert_eq!(fleet.size(), ramp.at(now - first.unwrap_or(now)));
+                    prop_assert_eq!(fleet.size(), ramp.at(now.saturating_sub(first.unwrap_or(now))));
                     now = match fleet.admit(now) {
                         Admission::Refused { until: Some(until) } if until > now => until.min(end),
                         _ => end,
@@ -368,7 +368,7 @@ mod tests {
             match ramp.reaches(size) {
                 Some(at) => {
                     prop_assert!(ramp.at(at) >= size);
-                    prop_assert!(at.is_zero() || ramp.at(at - Duration::from_nanos(1)) < size);
+                    prop_assert!(at.is_zero() || ramp.at(at.saturating_sub(Duration::from_nanos(1))) < size);
                 }
                 None => prop_assert!(ramp.at(s(1_000_000_000)) < size),
             }
