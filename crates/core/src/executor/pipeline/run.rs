@@ -86,7 +86,7 @@ impl Flow {
                     let blocks = flow.collect().await?;
                     let number = flow.accounts.begin(&step.label, StepKind::Sequential);
                     let given = step.run(blocks).await?;
-                    flow.accounts.sequential(number, given.taken, given.given);
+                    flow.accounts.sequential(number, given.came_in, given.came_out);
                     flow.source = Box::new(Fed::start(given.inputs)?);
                 }
             }

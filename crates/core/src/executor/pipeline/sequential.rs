@@ -17,16 +17,19 @@ use crate::protocol::records::split_input;
 pub(super) struct Given {
     /// The items for the next step.
     pub(super) inputs: Inputs,
-    /// How many it got.
-    pub(super) taken: u64,
+    /// How many items it got.
+    pub(super) came_in: u64,
     /// How many it gave.
-    pub(super) given: u64,
+    pub(super) came_out: u64,
 }
+
+/// A sequential step's function, its types out of sight.
+type Apply = Box<dyn FnOnce(&[Bytes]) -> Result<Given> + Send>;
 
 /// A step that sees the whole list.
 pub(super) struct Sequential {
     pub(super) label: String,
-    apply: Box<dyn FnOnce(&[Bytes]) -> Result<Given> + Send>,
+    apply: Apply,
 }
 
 impl Sequential {
@@ -40,10 +43,10 @@ impl Sequential {
         let label = name.rsplit("::").next().unwrap_or(name).to_owned();
         let apply = move |blocks: &[Bytes]| {
             let items = decode(blocks)?;
-            let taken = items.len() as u64;
+            let came_in = items.len() as u64;
             let items = f(items);
-            let given = items.len() as u64;
-            Ok(Given { inputs: Inputs::new(items.into_iter()), taken, given })
+            let came_out = items.len() as u64;
+            Ok(Given { inputs: Inputs::new(items.into_iter()), came_in, came_out })
         };
         Self { label, apply: Box::new(apply) }
     }

@@ -29,7 +29,6 @@ macro_rules! step {
             const DESCRIPTOR: &'static Descriptor =
                 &Descriptor::new(Call::Step, type_name::<F>, Function { open: Self::open, run });
 
-            #[expect(clippy::unnecessary_wraps, reason = "the signature of Function::open")]
             fn open(_shared: &[u8]) -> Result<Shared, TaskFailure> {
                 Ok(Box::new(Step::$kind(Self::apply)))
             }
