@@ -4,6 +4,7 @@
 pub mod args;
 pub mod census;
 pub mod flops;
+pub mod geolocate;
 pub mod mandelbrot;
 pub mod pi;
 pub mod table;

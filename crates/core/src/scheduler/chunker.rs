@@ -5,6 +5,9 @@
 //! share of what remains). Until a time has been measured, chunks hold one element; after that they grow at
 //! most `GROWTH`-fold over the largest chunk that has come back, so that one early fast element does not
 //! commit thousands of slow ones to one worker.
+//!
+//! A worker that runs several elements at once gets enough of them to do so, `ROUNDS` times over: at the end of each
+//! chunk it waits for its last ones.
 
 use std::time::Duration;
 
@@ -17,6 +20,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(20);
 /// Weight of the newest measurement.
 const WEIGHT: f64 = 0.25;
+/// How many times over a chunk fills a worker that runs several elements at once, if that does not take too long.
+const ROUNDS: f64 = 16.0;
 /// How long a process should be kept busy by invocations that wait behind the one it runs.
 const AHEAD: Duration = Duration::from_micros(500);
 
@@ -27,6 +32,10 @@ pub struct Chunker {
     target: Duration,
     /// Seconds per element.
     mean: Option<f64>,
+    /// Elements that a worker runs at once.
+    at_once: u32,
+    /// Seconds from an element's beginning to its end, among those that run beside it.
+    latency: Option<f64>,
     largest: u32,
 }
 
@@ -34,7 +43,13 @@ impl Chunker {
     /// A chunker for invocations that cost this much beyond their elements; `fixed` switches adaption off.
     pub fn new(fixed: Option<u32>, overhead: Duration) -> Self {
         let target = (overhead * WORTH).clamp(SHORTEST, LONGEST);
-        Self { fixed: fixed.map(|n| n.max(1)), target, mean: None, largest: 0 }
+        Self { fixed: fixed.map(|n| n.max(1)), target, mean: None, at_once: 1, latency: None, largest: 0 }
+    }
+
+    /// For workers that run so many elements at once.
+    pub fn at_once(mut self, elements: u32) -> Self {
+        self.at_once = elements.max(1);
+        self
     }
 
     /// Learns that a chunk of this many elements took this long to compute.
@@ -43,6 +58,8 @@ impl Chunker {
             return;
         }
         let mean = compute.as_secs_f64() / f64::from(elements);
+        let latency = mean * f64::from(elements.min(self.at_once));
+        self.latency = Some(self.latency.map_or(latency, |old| old + (latency - old) * (WEIGHT * 2.0)));
         self.largest = self.largest.max(elements);
         self.mean = Some(match self.mean {
             // Times are believed at once when they grow, slowly when they shrink.
@@ -58,14 +75,19 @@ impl Chunker {
         if let Some(fixed) = self.fixed {
             return fixed;
         }
-        let Some(mean) = self.mean else { return 1 };
+        // Enough for all that run at once, but no more than an equal share.
+        let share = remaining.map_or(f64::INFINITY, |all| (all as f64 / slots.max(1) as f64).ceil());
+        let rounds =
+            self.latency.map_or(1.0, |each| LONGEST.as_secs_f64() / each.max(1e-9)).clamp(1.0, ROUNDS);
+        let fill = if self.at_once > 1 { (f64::from(self.at_once) * rounds).min(share) } else { 1.0 };
+        let Some(mean) = self.mean else { return fill.max(1.0) as u32 };
         let worth = self.target.as_secs_f64() / mean.max(1e-9);
         let grown = f64::from(self.largest.max(1)) * f64::from(GROWTH);
         let mut size = worth.min(grown);
         if let Some(remaining) = remaining {
             size = size.min((remaining as f64 / (2.0 * slots.max(1) as f64)).ceil());
         }
-        size.clamp(1.0, f64::from(1 << 22)) as u32
+        size.max(fill).clamp(1.0, f64::from(1 << 22)) as u32
     }
 
     /// How many invocations may wait behind each running one, at most `most`: as many as keep a process busy
@@ -116,6 +138,20 @@ mod tests {
         chunker.observe(100_000, Duration::from_millis(1));
         assert_eq!(chunker.next(Some(1000), 4), 125);
         assert_eq!(chunker.next(Some(1), 4), 1);
+    }
+
+    #[test]
+    fn workers_that_run_many_at_once_get_enough() {
+        let mut chunker = Chunker::new(None, OVERHEAD).at_once(100);
+        assert_eq!(chunker.next(Some(1_000_000), 2), 100);
+        // Fewer where there are too few for all workers.
+        assert_eq!(chunker.next(Some(90), 2), 45);
+        chunker.observe(100, Duration::from_millis(75));
+        assert_eq!(chunker.next(Some(1_000_000), 2), 1600);
+        // Slow ones are not tied to one worker for long.
+        let mut chunker = Chunker::new(None, OVERHEAD).at_once(100);
+        chunker.observe(100, Duration::from_secs(60));
+        assert_eq!(chunker.next(Some(1_000_000), 2), 100);
     }
 
     #[test]

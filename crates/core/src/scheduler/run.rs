@@ -115,7 +115,7 @@ impl JobRun {
         let limits = resources.invoker.limits();
         let progress = Progress { total: source.remaining(), ..Progress::default() };
         let run = Self {
-            chunker: Chunker::new(options.chunk_size, limits.overhead),
+            chunker: Chunker::new(options.chunk_size, limits.overhead).at_once(spec.concurrency),
             share: resources.slots.join(),
             rng: fastrand::Rng::with_seed(options.seed),
             started: resources.clock.now(),
