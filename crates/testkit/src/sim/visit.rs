@@ -20,6 +20,10 @@ pub(super) struct Seat {
 }
 
 /// One invocation under way. Dropping it gives it up.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "marks of the way it has come, which it need not come in one order"
+)]
 pub(super) struct Visit {
     world: Arc<World>,
     pub(super) invocation: Invocation,
