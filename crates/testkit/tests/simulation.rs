@@ -144,7 +144,7 @@ fn invocations_that_vanish_are_given_up_and_run_again() {
     assert!(report.end.is_ok() && report.progress.done == 500, "{report:?}");
     assert!((150..300).contains(&report.stats.lost), "{report:?}");
     // Ten at once, of whom one in three holds its place for 4 or for 10 seconds more.
-    assert!(report.at < Duration::from_secs(300), "{report:?}");
+    assert!(report.at < Duration::from_mins(5), "{report:?}");
 }
 
 #[test]
