@@ -79,6 +79,7 @@ impl LocalInvoker {
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
         limits.ships_image = options.config.image == ImageMode::Packed;
+        limits.reports_start = true;
         let dir = options.cache_dir.as_ref().map(|dir| dir.join("unpacked"));
         let images = dir.map(|dir| ImageCache::new(dir, IMAGE_CACHE_BYTES));
         Self { limits, options, images, own_image: OnceCell::new(), pool: OnceCell::new() }

@@ -18,6 +18,7 @@ mod events;
 mod flight;
 mod given_up;
 pub mod input;
+mod lease;
 pub mod options;
 mod orders;
 pub mod outbox;
