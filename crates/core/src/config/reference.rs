@@ -73,7 +73,8 @@ a file with every key explained.
 
 A layer that chooses another backend for a section (say, `RUSTWREN__PROVIDER=local` over a file for a cloud) drops what
 the layers below it set for the old one. A backend that wraps another is put around what the layers below chose, and
-drops nothing: `RUSTWREN__PROVIDER=chaos` over a file for a cloud is that cloud, with faults. Unknown keys and values of the wrong kind are errors.
+drops nothing: `RUSTWREN__PROVIDER=chaos` over a file for a cloud is that cloud, with faults. Unknown keys and values of
+the wrong kind are errors.
 
 - Sizes are whole numbers with a unit: `\"512MB\"` (a million bytes each), `\"512MiB\"` (2^20 bytes each); `B`, `kB`,
   `KiB`, `MB`, `MiB`, `GB`, `GiB`, `TB`, `TiB`.
