@@ -4,6 +4,7 @@
 //!   before and after the work, second runs, stragglers, results out of order and too late.
 //! - [`ChaosStorage`] around any storage, as a [`StoragePlan`] says: slow, failing, throttled, and writes that are made
 //!   and reported as failed.
+//! - [`config`]: both as `backend = "chaos"` in a configuration, with every knob as a key.
 //! - [`ramp`]: how fast a provider lets a client grow, by itself.
 //!
 //! All time comes from a [`Clock`](rustwren_core::clock::Clock) and all chance from a seed, so that it serves users
@@ -11,6 +12,7 @@
 
 mod background;
 mod call;
+pub mod config;
 mod delay;
 mod fate;
 mod filter;
@@ -19,6 +21,7 @@ mod plan;
 pub mod ramp;
 mod storage;
 mod tally;
+mod wrappers;
 
 pub use background::Spawn;
 pub use delay::Delay;
@@ -26,3 +29,4 @@ pub use invoker::ChaosInvoker;
 pub use plan::{ChaosPlan, StoragePlan};
 pub use storage::ChaosStorage;
 pub use tally::{StorageTally, Tally};
+pub use wrappers::{ChaosInvokerWrapper, ChaosStorageWrapper};
