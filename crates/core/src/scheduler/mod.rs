@@ -10,10 +10,13 @@
 //! - [`outbox`]: results on their way to whoever holds the job.
 //! - [`run`]: the future that drives all of it.
 
+mod accept;
 pub mod chunker;
 mod commands;
+mod done;
 mod events;
 mod flight;
+mod given_up;
 pub mod input;
 pub mod options;
 mod orders;
@@ -28,5 +31,5 @@ pub mod stats;
 mod travel;
 
 pub use commands::Commands;
-pub use options::{JobOptions, OnError};
+pub use options::{Backups, Budget, JobOptions, OnError};
 pub use run::{JobRun, Resources};

@@ -1,6 +1,6 @@
 //! The future that drives one job from its inputs to its end.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,8 +12,10 @@ use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::chunker::Chunker;
+use super::done::Done;
 use super::events::EventBuffer;
 use super::flight::{Chunk, Flight, Waiting};
+use super::given_up::GivenUp;
 use super::input::{Backlog, InputSource};
 use super::options::JobOptions;
 use super::outbox::{Delivery, Outbox};
@@ -71,13 +73,15 @@ pub struct JobRun {
     pub(super) event_batch: Vec<super::events::Event>,
     pub(super) backlog: Backlog,
     pub(super) waiting: Waiting,
-    pub(super) flights: HashMap<u64, Flight>,
-    pub(super) aborts: HashMap<u64, AbortHandle>,
+    /// By id, and so in the order in which they left.
+    pub(super) flights: BTreeMap<u64, Flight>,
+    pub(super) given_up: GivenUp,
     running: FuturesUnordered<Running>,
     pub(super) in_flight_bytes: usize,
     pub(super) chunker: Chunker,
     pub(super) failures: HashMap<u64, Vec<TaskFailure>>,
-    pub(super) cancelled: HashSet<u64>,
+    /// The elements that need no more work, whichever invocation did it.
+    pub(super) done: Done,
     /// Cancelled before they were read from a source that does not say how many it has.
     pub(super) cancelled_early: BTreeSet<u64>,
     pub(super) rng: fastrand::Rng,
@@ -126,12 +130,12 @@ impl JobRun {
             event_batch: Vec::new(),
             backlog: Backlog::default(),
             waiting: Waiting::default(),
-            flights: HashMap::new(),
-            aborts: HashMap::new(),
+            flights: BTreeMap::new(),
+            given_up: GivenUp::default(),
             running: FuturesUnordered::new(),
             in_flight_bytes: 0,
             failures: HashMap::new(),
-            cancelled: HashSet::new(),
+            done: Done::default(),
             cancelled_early: BTreeSet::new(),
             timer: None,
             out: Vec::new(),
@@ -193,12 +197,11 @@ impl JobRun {
             // An invocation may have reported and ended within one poll. Its reports come first, or the elements that
             // they are about would be taken for undone.
             self.read_events(cx)?;
-            self.aborts.remove(&id);
             let Some(flight) = self.flights.remove(&id) else { continue };
             self.in_flight_bytes -= flight.bytes;
             match result {
                 Ok(result) => self.on_reply(flight, result)?,
-                Err(Aborted) => self.on_abort(&flight),
+                Err(Aborted) => self.on_abort(),
             }
         }
         Ok(any)
@@ -263,7 +266,7 @@ impl JobRun {
                     fruitless: 0,
                 })
             };
-            match chunk.map(|chunk| self.without_cancelled(chunk)).transpose()?.flatten() {
+            match chunk.map(|chunk| self.without_finished(chunk)).transpose()?.flatten() {
                 Some(chunk) => self.launch(chunk, now, inline),
                 None => self.share.give(false),
             }
@@ -294,7 +297,6 @@ impl JobRun {
                         self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end())
                     {
                         self.cancelled_early.remove(&index);
-                        self.cancelled.insert(index);
                         self.give_up(index);
                     }
                 }
@@ -340,8 +342,9 @@ impl JobRun {
         );
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));
-        self.aborts.insert(id, abort);
         let flight = Flight {
+            id,
+            abort,
             chunk,
             received: super::received::Received::default(),
             dispatched: now,
@@ -394,7 +397,6 @@ impl Future for JobRun {
             Poll::Pending => Poll::Pending,
             Poll::Ready(end) => {
                 self.ended = true;
-                self.aborts.clear();
                 self.running = FuturesUnordered::new();
                 self.flights.clear();
                 self.progress.running = 0;

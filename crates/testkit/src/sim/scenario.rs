@@ -146,6 +146,7 @@ impl Draw {
             input_buffer: self.pick(&[64 << 20, 50, 3000]),
             patience: self.pick(&[10, 30]),
             seed: self.0.u64(..),
+            ..JobOptions::default()
         }
     }
 

@@ -72,7 +72,7 @@ impl Visit {
             let index = self.invocation.first + u64::from(one.offset);
             match &one.record {
                 Ok(output) => ledger.done(job, index, output.len(), now),
-                Err(failure) => ledger.charge(job, index, failure.kind.clone()),
+                Err(failure) => ledger.charge(job, index, failure.kind.clone(), self.number),
             }
         }
     }
@@ -82,7 +82,7 @@ impl Visit {
         if !self.reported.contains(&offset) {
             self.reported.push(offset);
             let index = self.invocation.first + u64::from(offset);
-            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone());
+            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone(), self.number);
         }
     }
 
@@ -148,11 +148,20 @@ impl Visit {
         let Ok(batches) = batches(&late, |_| None) else {
             return;
         };
-        let (clock, events, id) = (self.world.clock.clone(), Arc::clone(&self.events), self.invocation.id);
+        let (world, events) = (Arc::clone(&self.world), Arc::clone(&self.events));
+        let (invocation, number) = (self.invocation.clone(), self.number);
         self.world.spawner.spawn("late results", async move {
-            clock.sleep(wait).await;
+            world.clock.sleep(wait).await;
+            let now = world.clock.now();
+            // Late failures change nothing: what became of the attempt was reckoned up when it was given up.
+            let outputs = late.iter().filter_map(|one| Some((one.offset, one.record.as_ref().ok()?.len())));
+            for (offset, len) in outputs {
+                let index = invocation.first + u64::from(offset);
+                lock(&world.ledger).done(&invocation.job.id, index, len, now);
+            }
             for batch in batches {
-                events.results(id, batch);
+                lock(&world.ledger).note(now, || format!("#{number} late {}+{}", batch.offset, batch.count));
+                events.results(invocation.id, batch);
             }
         });
     }
