@@ -17,6 +17,11 @@ impl JobRun {
                     let message = format!("job {} was cancelled after {done} results", self.spec.label);
                     return Err(Error::new(ErrorKind::Cancelled, message));
                 }
+                Command::Leave => {
+                    self.keep.leaving = true;
+                    let message = format!("job {} is no longer run by this program", self.spec.label);
+                    return Err(Error::new(ErrorKind::Cancelled, message));
+                }
                 Command::CancelElement(index) => self.cancel_element(index),
                 Command::Announce => {
                     let started = self.flights.values().filter(|flight| flight.started.is_some());

@@ -5,7 +5,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable, Aborted};
@@ -17,9 +17,11 @@ use super::events::EventBuffer;
 use super::flight::{Chunk, Flight, Waiting};
 use super::given_up::GivenUp;
 use super::input::{Backlog, InputSource};
+use super::keep::Keep;
 use super::lease::Leases;
 use super::options::JobOptions;
 use super::outbox::{Delivery, Outbox};
+use super::recorder::Recorded;
 use super::slots::{Share, Slots, Taken};
 use super::stats::{JobStats, Progress};
 use super::travel;
@@ -77,7 +79,7 @@ pub struct JobRun {
     /// By id, and so in the order in which they left.
     pub(super) flights: BTreeMap<u64, Flight>,
     pub(super) given_up: GivenUp,
-    running: FuturesUnordered<Running>,
+    pub(super) running: FuturesUnordered<Running>,
     pub(super) in_flight_bytes: usize,
     pub(super) chunker: Chunker,
     pub(super) failures: HashMap<u64, Vec<TaskFailure>>,
@@ -87,7 +89,7 @@ pub struct JobRun {
     pub(super) cancelled_early: BTreeSet<u64>,
     pub(super) rng: fastrand::Rng,
     timer: Option<(Duration, Sleep)>,
-    started: Duration,
+    pub(super) started: Duration,
     /// The time of this turn.
     pub(super) now: Duration,
     pub(super) leases: Leases,
@@ -96,6 +98,10 @@ pub struct JobRun {
     pub(super) out: Vec<Delivery>,
     pub(super) progress: Progress,
     pub(super) stats: JobStats,
+    /// What it keeps in storage.
+    pub(super) keep: Keep,
+    /// Names what this run stores on the way.
+    spills: u64,
     ended: bool,
 }
 
@@ -121,7 +127,7 @@ impl JobRun {
         let limits = resources.invoker.limits();
         let now = resources.clock.now();
         let progress = Progress { total: source.remaining(), ..Progress::default() };
-        let run = Self {
+        let mut run = Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead).at_once(spec.concurrency),
             share: resources.slots.join(),
             rng: fastrand::Rng::with_seed(options.seed),
@@ -151,8 +157,11 @@ impl JobRun {
             out: Vec::new(),
             progress,
             stats: JobStats::default(),
+            keep: Keep::default(),
+            spills: 0,
             ended: false,
         };
+        run.spills = run.rng.u64(..);
         run.outbox.deliver(&mut Vec::new(), |progress, _| *progress = run.progress);
         run
     }
@@ -165,6 +174,7 @@ impl JobRun {
             let mut busy = self.read_events(cx)?;
             self.sweep();
             busy |= self.read_replies(cx)?;
+            busy |= self.tend(cx)?;
             // Before more is dispatched: the results weigh against the buffer from now on.
             if !self.out.is_empty() {
                 self.publish();
@@ -173,10 +183,14 @@ impl JobRun {
             if busy {
                 self.publish();
             }
+            if self.record(cx, false)? == Recorded::Deposed {
+                return Poll::Ready(Ok(()));
+            }
             if self.source_ended
                 && self.flights.is_empty()
                 && self.waiting.is_empty()
                 && self.backlog.elements() == 0
+                && self.is_kept()
             {
                 return Poll::Ready(Ok(()));
             }
@@ -239,7 +253,7 @@ impl JobRun {
             let again = self.waiting.is_ready(now);
             let mut size = 0;
             if !again {
-                if self.outbox.is_full() {
+                if self.is_full() {
                     self.share.rest();
                     break;
                 }
@@ -304,12 +318,13 @@ impl JobRun {
             if self.source_ended
                 || self.backlog.elements() >= u64::from(size)
                 || self.backlog.bytes() >= BACKLOG_BYTES
+                || self.has_enough_known()
             {
                 return Ok(size);
             }
             match self.source.poll_next(cx) {
                 Poll::Ready(Some(block)) => {
-                    self.backlog.push(block?);
+                    self.take_in(block?)?;
                     while let Some(index) =
                         self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end())
                     {
@@ -350,13 +365,14 @@ impl JobRun {
                 .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
+        let spill = (bytes > inline).then(|| travel::Spill { run: self.spills, signs: self.give_signs() });
         let (abort, registration) = AbortHandle::new_pair();
         let travel = travel::travel(
             Arc::clone(&self.resources.invoker),
             Arc::clone(&self.resources.storage),
             Arc::clone(&self.events_dyn),
             invocation,
-            bytes > inline,
+            spill,
         );
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));
@@ -392,16 +408,6 @@ impl JobRun {
         self.timer = None;
         true
     }
-
-    /// Delivers what has come in and brings the public numbers up to date.
-    fn publish(&mut self) {
-        self.stats.elapsed = self.resources.clock.now().saturating_sub(self.started);
-        let (new_progress, new_stats) = (self.progress, self.stats);
-        self.outbox.deliver(&mut self.out, |progress, stats| {
-            *progress = new_progress;
-            *stats = new_stats;
-        });
-    }
 }
 
 pub(super) fn internal(error: &dyn fmt::Display) -> Error {
@@ -415,23 +421,13 @@ impl Future for JobRun {
         if self.ended {
             return Poll::Ready(());
         }
-        match self.turn(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(end) => {
-                self.ended = true;
-                self.running = FuturesUnordered::new();
-                for flight in std::mem::take(&mut self.flights).into_values() {
-                    if flight.started.is_some() {
-                        let now = self.now;
-                        self.share.stopped(now);
-                    }
-                }
-                self.progress.running = 0;
-                self.publish();
-                self.outbox.finish(end);
-                Poll::Ready(())
-            }
+        if self.keep.ending.is_none() {
+            let end = ready!(self.turn(cx));
+            self.begin_ending(end);
         }
+        ready!(self.poll_ending(cx));
+        self.ended = true;
+        Poll::Ready(())
     }
 }
 

@@ -3,6 +3,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::capsules::Failed;
 use super::events::Event;
 use super::flight::{Chunk, Flight};
 use super::given_up::Past;
@@ -14,6 +17,7 @@ use super::run::{JobRun, internal};
 use crate::error::{BackendError, Error, ErrorClass, ErrorKind};
 use crate::failure::{FailureKind, TaskError, TaskFailure};
 use crate::invoker::{Reply, Stopped};
+use crate::protocol::records::split_input;
 
 impl JobRun {
     pub(super) fn on_event(&mut self, event: Event) -> Result<(), Error> {
@@ -230,15 +234,20 @@ impl JobRun {
         }
         self.done.add(index, index + 1);
         let attempts = self.failures.remove(&index).unwrap_or_default();
-        let input_bytes = self.cut(chunk, k, k + 1, 0)?.bytes() as u64;
-        let error = TaskError { index, job: self.spec.label.clone(), input_bytes, attempts };
+        let input = Bytes::from(self.cut(chunk, k, k + 1, 0)?.inputs.concat());
+        let input_bytes = input.len() as u64;
+        let job = self.spec.label.clone();
+        let error = TaskError { index, job, input_bytes, attempts, repro: None };
         self.progress.failed += 1;
+        let (body, _) = split_input(&input).map_err(|e| internal(&e))?;
+        let input = input.slice_ref(body);
         match self.options.on_error {
             OnError::FailFast if !self.outbox.collects_errors() => {
-                Err(Error::from_tasks(error.to_string(), vec![error]))
+                self.keep.fatal = Some(Failed { error: error.clone(), input });
+                Err(Error::from_task(error))
             }
             OnError::FailFast | OnError::Collect => {
-                self.out.push(Delivery::Failed(error));
+                self.tell_failed(error, input);
                 Ok(())
             }
         }
@@ -251,7 +260,7 @@ impl JobRun {
         self.finish_elsewhere(index, index + 1);
         self.progress.failed += 1;
         let job = self.spec.label.clone();
-        self.out.push(Delivery::Failed(TaskError { index, job, input_bytes: 0, attempts }));
+        self.out.push(Delivery::Failed(TaskError { index, job, input_bytes: 0, attempts, repro: None }));
     }
 
     /// Puts all of a chunk that has not been dealt with back into the queue.
