@@ -19,13 +19,19 @@ pub struct Parts {
 
 static PARTS: OnceLock<Parts> = OnceLock::new();
 
-/// In a function process: serves tasks and never returns. Elsewhere: notes that the program has asked, so that it
+/// In a function process: serves tasks and never returns; the same where `rustwren repro` has one task run. Elsewhere: notes that the program has asked, so that it
 /// can be its own workers' program, and what it is made with.
 pub fn init(parts: impl FnOnce() -> Parts) {
     let first = PARTS.get().is_none();
     PARTS.get_or_init(parts);
-    if first && env::is_worker() {
+    if !first {
+        return;
+    }
+    if env::is_worker() {
         worker::serve(resolve);
+    }
+    if env::RERUN.get().is_some() {
+        worker::rerun::serve(resolve);
     }
 }
 
