@@ -8,6 +8,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::failure::TaskError;
 
 /// The result of most public functions.
@@ -106,7 +108,7 @@ impl StdError for BackendError {
 }
 
 /// What the caller of RustWren can do about an [`Error`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// One or more tasks failed: look at [`Error::tasks`].
@@ -177,6 +179,14 @@ impl Error {
     pub fn context(mut self, attempted: &str) -> Self {
         self.inner.message = format!("{attempted}: {}", self.inner.message);
         self
+    }
+
+    /// What was attempted and what stood in the way, with the underlying error and without the hint.
+    pub fn message(&self) -> String {
+        match &self.inner.source {
+            Some(source) => format!("{}: {source}", self.inner.message),
+            None => self.inner.message.clone(),
+        }
     }
 
     /// What the caller can do about it.

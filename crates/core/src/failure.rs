@@ -118,7 +118,7 @@ impl fmt::Display for TaskFailure {
 }
 
 /// The final failure of one element, with the history of its attempts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskError {
     /// The element's position in the job's inputs, from 0.
     pub index: u64,

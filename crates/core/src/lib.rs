@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod codec;
 pub mod config;
+pub mod durable;
 pub mod entry;
 pub mod env;
 pub mod error;

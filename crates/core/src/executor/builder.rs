@@ -14,6 +14,7 @@ use super::feeder::{Fed, Inputs};
 use super::handle::Executor;
 use super::job::{Job, JobCore};
 use super::watch::{JobHandle, JobObserver};
+use crate::durable::JobId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failure::TaskError;
 use crate::invoker::{JobSpec, Payload};
@@ -21,7 +22,6 @@ use crate::scheduler::input::InputSource;
 use crate::scheduler::outbox::Outbox;
 use crate::scheduler::retry::RetryPolicy;
 use crate::scheduler::{Commands, JobOptions, JobRun, OnError};
-use crate::storage::Key;
 use crate::task::Described;
 
 /// Futures of an async function that one worker runs at once, unless told otherwise.
@@ -178,13 +178,14 @@ impl<O> MapBuilder<O> {
         let inner = &executor.inner;
         let limits = inner.resources.invoker.limits();
         let label = self.shown_label().to_owned();
-        let id = inner.next_job_id();
+        let job_id = inner.next_job_id();
+        let id = job_id.to_string();
         let shared = self.shared?;
         let image = inner.program.prepare(limits, &inner.resources.storage, &inner.driver).await?;
         let shared = match shared {
             None => None,
             Some(bytes) => {
-                Some(place_shared(&executor, &id, Bytes::from(bytes), limits.max_inline_input).await?)
+                Some(place_shared(&executor, &job_id, Bytes::from(bytes), limits.max_inline_input).await?)
             }
         };
         let default_concurrency = if self.is_async { ASYNC_CONCURRENCY } else { 1 };
@@ -237,13 +238,13 @@ impl<O> MapBuilder<O> {
 }
 
 /// The shared value as it will travel: inline with the job if it is small, otherwise through storage.
-async fn place_shared(executor: &Executor, job: &str, bytes: Bytes, inline: usize) -> Result<Payload> {
+async fn place_shared(executor: &Executor, job: &JobId, bytes: Bytes, inline: usize) -> Result<Payload> {
     // What a job carries to each worker leaves room for that worker's first inputs.
     if bytes.len() <= inline / 2 {
         return Ok(Payload::Inline(vec![bytes]));
     }
     let len = bytes.len() as u64;
-    let key = Key::new(format!("jobs/{job}/shared"))?;
+    let key = job.shared_key()?;
     let stored = executor.storage().put(&key, bytes).await;
     stored.map_err(|error| Error::from(error).context("the shared value could not be stored"))?;
     Ok(Payload::Stored { key: key.to_string(), offset: 0, len })

@@ -19,6 +19,7 @@ use super::storage::DrivenStorage;
 use super::watch::Watcher;
 use crate::clock::{Clock, TokioClock};
 use crate::codec;
+use crate::durable::JobId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::{Invoker, Limits};
 use crate::scheduler::Resources;
@@ -57,7 +58,9 @@ pub(super) struct Inner {
     pub(super) defaults: Defaults,
     pub(super) watcher: Option<Arc<dyn Watcher>>,
     jobs: AtomicU64,
-    prefix: String,
+    /// Seconds since 1970, and a random number: what the names of its jobs begin with.
+    started: u64,
+    random: u32,
 }
 
 impl fmt::Debug for Executor {
@@ -123,7 +126,6 @@ impl ExecutorBuilder {
         let slots = Slots::new(invoker.limits());
         #[expect(clippy::disallowed_methods, reason = "a job's name says when its program ran")]
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let prefix = format!("{:x}-{:06x}", since_epoch.as_secs(), fastrand::u32(..1 << 24));
         Ok(Executor {
             inner: Arc::new(Inner {
                 driver,
@@ -132,7 +134,8 @@ impl ExecutorBuilder {
                 defaults: self.defaults,
                 watcher: self.watcher,
                 jobs: AtomicU64::new(0),
-                prefix,
+                started: since_epoch.as_secs(),
+                random: fastrand::u32(..1 << 24),
             }),
         })
     }
@@ -140,8 +143,8 @@ impl ExecutorBuilder {
 
 impl Inner {
     /// A job id: time of the executor's start, a random number, and a count.
-    pub(super) fn next_job_id(&self) -> String {
-        format!("{}-{}", self.prefix, self.jobs.fetch_add(1, Ordering::Relaxed))
+    pub(super) fn next_job_id(&self) -> JobId {
+        JobId::numbered(self.started, self.random, self.jobs.fetch_add(1, Ordering::Relaxed))
     }
 }
 

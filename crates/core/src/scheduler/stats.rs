@@ -29,7 +29,10 @@ impl Progress {
 }
 
 /// What a job has cost.
+///
+/// Kept in the journals of durable jobs, where a field that an earlier version did not write is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct JobStats {
     /// Invocations dispatched.
     pub invocations: u64,

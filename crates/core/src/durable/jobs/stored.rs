@@ -1,0 +1,109 @@
+//! What a listing tells of each job, and the storage's own clock.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+
+use super::super::beat::Beat;
+use super::super::id::{JOBS, JobId};
+use super::super::journal::seq_of;
+use super::super::store::Store;
+use crate::error::{ErrorClass, Result};
+use crate::storage::{Key, ObjectMeta};
+
+/// What a listing tells of one job.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stored {
+    pub(super) objects: u64,
+    pub(super) bytes: u64,
+    /// When any of it was last written, by the storage's clock.
+    pub(super) modified: Option<SystemTime>,
+    pub(super) manifest: bool,
+    pub(super) beat: bool,
+    /// When the sign of life was written.
+    pub(super) beaten: Option<SystemTime>,
+    pub(super) capsules: u64,
+    /// The last entry of the journal: its number and size.
+    pub(super) last: Option<(u64, u64)>,
+}
+
+impl Stored {
+    fn add(&mut self, name: &str, object: &ObjectMeta) {
+        self.objects += 1;
+        self.bytes += object.size;
+        self.modified = self.modified.max(object.modified);
+        match name {
+            "manifest" => self.manifest = true,
+            "beat" => (self.beat, self.beaten) = (true, object.modified),
+            _ if name.starts_with("failed/") => self.capsules += 1,
+            _ if name.starts_with("log/") => {
+                if let Some(seq) = seq_of(&object.key) {
+                    self.last = self.last.max(Some((seq, object.size)));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What is stored of one job.
+    pub(super) async fn of(store: &Store, id: &JobId) -> Result<Self> {
+        Ok(listed(store, &id.prefix()).await?.0.remove(id).unwrap_or_default())
+    }
+}
+
+/// What is stored of each job below a prefix, and what lies there that is no job's.
+pub(super) async fn listed(
+    store: &Store,
+    prefix: &str,
+) -> Result<(BTreeMap<JobId, Stored>, Vec<ObjectMeta>)> {
+    let (mut jobs, mut others) = (BTreeMap::<JobId, Stored>::new(), Vec::new());
+    let mut objects = store.storage().list(prefix);
+    while let Some(object) = objects.try_next().await? {
+        match JobId::of_key(&object.key) {
+            Some((id, name)) => jobs.entry(id).or_default().add(name, &object),
+            None => others.push(object),
+        }
+    }
+    Ok((jobs, others))
+}
+
+/// What the names of probes begin with: no job's id has a dot in it.
+pub(super) const PROBES: &str = ".probe-";
+
+/// What time it is for the storage; `None` where it does not tell, or lets nothing be written.
+pub(super) async fn storage_now(store: &Store) -> Result<Option<SystemTime>> {
+    let key = Key::new(format!("{JOBS}{PROBES}{:016x}", fastrand::u64(..)))?;
+    match store.put(&key, Bytes::new()).await {
+        Ok(()) => {}
+        Err(error) if error.class() == ErrorClass::Denied => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let head = store.head_opt(&key).await;
+    store.delete(&key).await?;
+    Ok(head?.and_then(|object| object.modified))
+}
+
+/// Whether a sign of life, written at `beaten` by the storage's clock that shows `now`, may still hold: `None` where
+/// that cannot be told at once.
+pub(super) fn may_live(
+    beat: &Beat,
+    beaten: Option<SystemTime>,
+    now: Option<SystemTime>,
+    leases: u32,
+) -> Option<bool> {
+    if !beat.handed_over
+        && let Some(running) = beat.owner.is_running()
+    {
+        return Some(running);
+    }
+    let age = now?.duration_since(beaten?).unwrap_or_default();
+    Some(age < holds(beat, leases))
+}
+
+/// How long a sign of life is taken to hold. Dates may be cut to whole seconds.
+pub(super) fn holds(beat: &Beat, leases: u32) -> Duration {
+    let leases = if beat.handed_over { 1 } else { leases };
+    beat.lease.saturating_mul(leases).saturating_add(Duration::from_secs(2))
+}
