@@ -8,6 +8,7 @@ mod balance;
 mod burial;
 mod cancel;
 mod driver;
+mod fetch;
 pub mod image_cache;
 mod options;
 mod output;
@@ -18,5 +19,6 @@ mod rope;
 mod settle;
 mod state;
 
+pub use fetch::fetch;
 pub use options::{PoolOptions, Program};
 pub use pool::Pool;

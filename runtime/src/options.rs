@@ -1,7 +1,9 @@
 //! How a pool runs its processes.
 
 use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 #[cfg(doc)]
@@ -15,6 +17,22 @@ pub enum Program {
     ThisProgram,
     /// The executable at this path.
     Path(PathBuf),
+}
+
+impl Program {
+    /// What starts it, so far without arguments. While an image is being written it may be busy for a moment: see
+    /// [`crate::image_cache::retry_busy`].
+    pub fn command(&self) -> Command {
+        let (path, name) = match self {
+            Self::ThisProgram => {
+                ("/proc/self/exe".into(), std::env::args_os().next().unwrap_or_else(|| "rustwren".into()))
+            }
+            Self::Path(path) => (path.clone(), path.clone().into_os_string()),
+        };
+        let mut command = Command::new(path);
+        command.arg0(name);
+        command
+    }
 }
 
 /// How a pool runs its processes.

@@ -8,9 +8,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, Invocation, JobSpec, Payload, Reply, Usage};
-use rustwren_core::storage::{Key, Storage};
+use rustwren_core::storage::Storage;
 
 use crate::driver::{Place, drive};
+use crate::fetch::fetch;
 use crate::options::PoolOptions;
 use crate::state::{Call, EventSink, KnownJob, Pieces, State, Told};
 
@@ -197,15 +198,7 @@ impl Pool {
                 format!("{key} lies in storage, and none is configured"),
             )
         })?;
-        let end = offset.checked_add(len).ok_or_else(|| {
-            BackendError::new(ErrorClass::Invalid, format!("bytes {offset} and {len} more of {key}"))
-        })?;
-        let bytes = storage.get_range(&Key::new(key)?, offset..end).await?;
-        if bytes.len() as u64 != len {
-            let message = format!("{key} has {} bytes from {offset} on, expected {len}", bytes.len());
-            return Err(BackendError::new(ErrorClass::Internal, message));
-        }
-        Ok(vec![bytes])
+        Ok(vec![fetch(&**storage, key, offset, len).await?])
     }
 }
 

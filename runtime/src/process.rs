@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use rustwren_core::env::is_withheld;
 use rustwren_core::worker::{self, MAX_TAIL, SharedPage, join_tails, read_tail};
 use tokio::io::unix::AsyncFd;
 
-use crate::options::{PoolOptions, Program};
+use crate::options::PoolOptions;
 
 const SOCKET_FD: i32 = 3;
 const PAGE_FD: i32 = 4;
@@ -57,14 +57,8 @@ impl Process {
         page.set_limits(options.memory_limit.unwrap_or(0), options.stack_size);
         let output = [output_file("rustwren-stdout")?, output_file("rustwren-stderr")?];
 
-        let (path, name) = match &options.program {
-            Program::ThisProgram => {
-                ("/proc/self/exe".into(), std::env::args_os().next().unwrap_or_else(|| "rustwren".into()))
-            }
-            Program::Path(path) => (path.clone(), path.clone().into_os_string()),
-        };
-        let mut command = Command::new(path);
-        command.arg0(name).arg(worker::ARGUMENT).process_group(0);
+        let mut command = options.program.command();
+        command.arg(worker::ARGUMENT).process_group(0);
         for variable in withheld(options) {
             command.env_remove(variable);
         }

@@ -8,14 +8,16 @@ use async_trait::async_trait;
 use rustwren_core::config::Settings;
 use rustwren_core::env;
 use rustwren_core::error::{BackendError, ErrorClass, Result};
-use rustwren_core::image::{ImageId, image_key};
-use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Reply};
+use rustwren_core::image::{ImageId, ProgramImage, image_key};
+use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Payload, Reply};
 use rustwren_core::storage::Storage;
 use rustwren_runtime::image_cache::{CachedImage, ImageCache};
-use rustwren_runtime::{Pool, PoolOptions, Program};
+use rustwren_runtime::{Pool, PoolOptions, Program, fetch};
 use tokio::sync::OnceCell;
 
 use crate::config::{ComputeConfig, ImageMode};
+use crate::detach;
+use crate::order::Order;
 
 /// What one invocation costs here beyond its tasks' own time: two passages of a socket, some bookkeeping.
 const OVERHEAD: Duration = Duration::from_micros(50);
@@ -29,8 +31,9 @@ const IMAGE_CACHE_BYTES: u64 = 2 << 30;
 pub struct LocalOptions {
     /// The `[compute]` section.
     pub config: ComputeConfig,
-    /// Where unpacked images are kept, for [`ImageMode::Packed`].
-    pub image_dir: Option<PathBuf>,
+    /// RustWren's cache folder, for unpacked images and the logs of agents. Without one, only the running program
+    /// can be run.
+    pub cache_dir: Option<PathBuf>,
     /// Where images, large inputs and shared values lie.
     pub storage: Arc<dyn Storage>,
 }
@@ -42,11 +45,11 @@ impl LocalOptions {
         settings: &Settings,
         storage: Arc<dyn Storage>,
     ) -> Result<Self> {
-        let image_dir = match config.image {
-            ImageMode::Direct => None,
-            ImageMode::Packed => Some(settings.cache_dir()?.join("unpacked")),
+        let cache_dir = match (config.image, settings.cache_dir()) {
+            (ImageMode::Packed, dir) => Some(dir?),
+            (ImageMode::Direct, dir) => dir.ok(),
         };
-        Ok(Self { config, image_dir, storage })
+        Ok(Self { cache_dir: cache_dir.map(ToOwned::to_owned), config, storage })
     }
 }
 
@@ -56,6 +59,8 @@ pub struct LocalInvoker {
     limits: Limits,
     options: LocalOptions,
     images: Option<ImageCache>,
+    /// The running program's, once it was asked for.
+    own_image: OnceCell<ImageId>,
     /// Made with the first invocation, which says which image it needs.
     pool: OnceCell<Started>,
 }
@@ -73,17 +78,51 @@ impl LocalInvoker {
         let mut limits = Limits::unlimited(options.config.workers);
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
-        limits.ships_image = options.image_dir.is_some();
-        let images = options.image_dir.as_ref().map(|dir| ImageCache::new(dir, IMAGE_CACHE_BYTES));
-        Self { limits, options, images, pool: OnceCell::new() }
+        limits.ships_image = options.config.image == ImageMode::Packed;
+        let dir = options.cache_dir.as_ref().map(|dir| dir.join("unpacked"));
+        let images = dir.map(|dir| ImageCache::new(dir, IMAGE_CACHE_BYTES));
+        Self { limits, options, images, own_image: OnceCell::new(), pool: OnceCell::new() }
+    }
+
+    /// The image as a file, from storage.
+    async fn unpacked(&self, image: ImageId) -> Result<CachedImage, BackendError> {
+        let Some(images) = &self.images else {
+            let message = format!("there is no cache folder to unpack the program (image {image}) in");
+            return Err(BackendError::new(ErrorClass::Misconfigured, message)
+                .with_hint(format!("set {} to a folder", env::CACHE_DIR.name)));
+        };
+        images.ensure(&*self.options.storage, image, &image_key(image)?).await
+    }
+
+    /// Whether this image is the program that is running.
+    async fn is_own(&self, image: ImageId) -> Result<bool, BackendError> {
+        let own = self.own_image.get_or_try_init(|| async {
+            let cache_dir = self.options.cache_dir.clone();
+            let read =
+                move || ProgramImage::of_this_program(cache_dir.as_deref()).map(|program| program.id());
+            let failed = || BackendError::new(ErrorClass::Internal, "the running program cannot be read");
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(|e| failed().with_source(e))?.map_err(|e| failed().with_source(e))
+        });
+        Ok(*own.await? == image)
+    }
+
+    /// The payload's own bytes.
+    async fn inline(&self, payload: &Payload) -> Result<Payload, BackendError> {
+        Ok(match payload {
+            Payload::Inline(_) => payload.clone(),
+            Payload::Stored { key, offset, len } => {
+                Payload::Inline(vec![fetch(&*self.options.storage, key, *offset, *len).await?])
+            }
+        })
     }
 
     async fn start(&self, image: ImageId) -> Result<Started, BackendError> {
-        let cached = match &self.images {
-            None => None,
-            Some(images) => Some(images.ensure(&*self.options.storage, image, &image_key(image)?).await?),
-        };
         let config = &self.options.config;
+        let cached = match config.image {
+            ImageMode::Direct => None,
+            ImageMode::Packed => Some(self.unpacked(image).await?),
+        };
         let mut options = PoolOptions::new(image);
         options.program =
             cached.as_ref().map_or(Program::ThisProgram, |cached| Program::Path(cached.path().to_owned()));
@@ -113,9 +152,32 @@ impl Invoker for LocalInvoker {
         started.pool.invoke(invocation, events).await
     }
 
-    async fn invoke_detached(&self, _invocation: Invocation) -> Result<(), BackendError> {
-        let message = "the workers of the local backend end with the client, so nothing can be left to them";
-        Err(BackendError::new(ErrorClass::Invalid, message))
+    /// Starts an agent (see [`crate::agent`]): this program again if it is the one that the invocation names,
+    /// otherwise that program from storage.
+    async fn invoke_detached(&self, mut invocation: Invocation) -> Result<(), BackendError> {
+        if invocation.count == 0 {
+            return Err(BackendError::new(ErrorClass::Invalid, "an invocation has at least one element"));
+        }
+        let (config, image) = (&self.options.config, invocation.job.entry.image);
+        let cached = if config.image == ImageMode::Direct && self.is_own(image).await? {
+            None
+        } else {
+            let cached = self.unpacked(image).await;
+            Some(cached.map_err(|error| match error.class() {
+                ErrorClass::NotFound => no_program(&invocation, &*self.options.storage).with_source(error),
+                _ => error,
+            })?)
+        };
+        let program =
+            cached.as_ref().map_or(Program::ThisProgram, |cached| Program::Path(cached.path().to_owned()));
+        // An agent needs no storage, and so none of its credentials.
+        invocation.inputs = self.inline(&invocation.inputs).await?;
+        if let Some(shared @ Payload::Stored { .. }) = &invocation.job.shared {
+            let shared = Some(self.inline(shared).await?);
+            invocation.job = Arc::new(JobSpec { shared, ..(*invocation.job).clone() });
+        }
+        let logs = self.options.cache_dir.as_ref().map(|dir| dir.join("agents"));
+        detach::start(&program, Order::new(config), &invocation, logs.as_deref()).await
     }
 
     async fn shutdown(&self) {
@@ -123,4 +185,13 @@ impl Invoker for LocalInvoker {
             started.pool.shutdown();
         }
     }
+}
+
+/// The program that an invocation names is nowhere.
+fn no_program(invocation: &Invocation, storage: &dyn Storage) -> BackendError {
+    let (label, image) = (&invocation.job.label, invocation.job.entry.image);
+    let message = format!("the program of job {label} (image {image}) is not in {}", storage.location());
+    BackendError::new(ErrorClass::NotFound, message).with_hint(
+        "a job can be continued by the very program that began it, or as long as that is in storage",
+    )
 }

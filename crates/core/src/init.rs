@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use crate::config::{ClientConfig, Registry};
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::Watcher;
+use crate::raw::environment;
 use crate::task::{remote, resolve};
 use crate::{env, worker};
 
@@ -15,15 +16,18 @@ pub struct Parts {
     pub registry: Registry,
     /// Makes what shows jobs to people.
     pub watcher: fn(&ClientConfig) -> Option<Arc<dyn Watcher>>,
+    /// What it does as an agent (see [`env::AGENT`]), given the word by which it answers.
+    pub agent: fn(word: &str) -> !,
 }
 
 static PARTS: OnceLock<Parts> = OnceLock::new();
 
-/// In a function process: serves tasks and never returns; the same where `rustwren repro` has one task run. Elsewhere: notes that the program has asked, so that it
-/// can be its own workers' program, and what it is made with.
+/// In a function process: serves tasks and never returns; the same where `rustwren repro` has one task run. In an
+/// agent: runs what it was started for and never returns. Elsewhere: notes that the program has asked, so that it can
+/// be its own workers' program, and what it is made with.
 pub fn init(parts: impl FnOnce() -> Parts) {
     let first = PARTS.get().is_none();
-    PARTS.get_or_init(parts);
+    let parts = PARTS.get_or_init(parts);
     if !first {
         return;
     }
@@ -33,6 +37,17 @@ pub fn init(parts: impl FnOnce() -> Parts) {
     if env::RERUN.get().is_some() {
         worker::rerun::serve(resolve);
     }
+    if let Some(word) = agent() {
+        (parts.agent)(&word);
+    }
+}
+
+/// In a process that was started as an agent: the word by which it answers, taken out of the environment, so that
+/// what it starts is no agent. To be called first thing in `main`, as [`init`] does.
+pub fn agent() -> Option<String> {
+    let word = env::AGENT.get()?;
+    environment::remove(env::AGENT.name);
+    Some(word.to_string_lossy().into_owned())
 }
 
 /// Whether this program can be started as a function process.

@@ -52,8 +52,8 @@ pub mod prelude {
 
 /// Makes this program its own workers' program: the first statement of `main`, unless `#[rustwren::main]` is on it.
 ///
-/// In a function process (this program, started again by a supervisor) it serves tasks and never returns.
-/// Everywhere else it returns at once.
+/// In a function process (this program, started again by a supervisor) it serves tasks and never returns; in the
+/// agent of a detached job on this machine it sees to that job and never returns. Everywhere else it returns at once.
 pub fn init() {
     init_with(|registry| registry);
 }
@@ -63,6 +63,7 @@ pub fn init_with(backends: impl FnOnce(config::Registry) -> config::Registry) {
     rustwren_core::init::init(|| rustwren_core::init::Parts {
         registry: backends(backends::compiled_in()),
         watcher: terminal::watcher,
+        agent: rustwren_local::agent::run,
     });
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test, which clippy cannot see without libtest")]
 
 mod conformance;
+mod detached;
 
 use std::any::Any;
 use std::process::ExitCode;
@@ -38,6 +39,9 @@ fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
     let Target::Named { name, .. } = &entry.target else {
         return Err("these functions have names".to_owned());
     };
+    if name == "report" {
+        return Ok(detached::report());
+    }
     Ok(conformance::function(name).unwrap_or(&Function { open, run }))
 }
 
@@ -97,8 +101,8 @@ async fn stored(storage: &Arc<dyn Storage>) -> (Payload, Payload) {
 async fn run(mode: &str) {
     let dir = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(DirectoryStorage::open(dir.path().join("storage")).unwrap());
-    let image_dir = (mode == "packed").then(|| dir.path().join("unpacked"));
-    let options = LocalOptions { config: compute("1", mode), image_dir, storage: Arc::clone(&storage) };
+    let cache_dir = Some(dir.path().to_owned());
+    let options = LocalOptions { config: compute("1", mode), cache_dir, storage: Arc::clone(&storage) };
     let invoker = LocalInvoker::new(options);
     assert_eq!((invoker.limits().concurrency, invoker.limits().ships_image), (1, mode == "packed"));
 
@@ -113,9 +117,6 @@ async fn run(mode: &str) {
     let [batch] = &reply.results[..] else { panic!("{reply:?}") };
     // Header: length 2, tag 0.
     assert_eq!(&batch.records[..], b"\x08sx\x08sy");
-
-    let detached = invoker.invoke_detached(invocation(image.id(), inputs, shared)).await;
-    assert_eq!(detached.err().map(|error| error.class()), Some(ErrorClass::Invalid));
     invoker.shutdown().await;
 }
 
@@ -131,10 +132,17 @@ fn main() -> ExitCode {
     if rustwren_core::env::is_worker() {
         serve(resolve);
     }
-    let trials = vec![
+    if let Some(word) = rustwren_core::init::agent() {
+        rustwren_local::agent::run(&word);
+    }
+    if std::env::args().any(|argument| argument == detached::CLIENT) {
+        detached::client_that_is_killed();
+    }
+    let mut trials = vec![
         trial("direct", || run("direct")),
         trial("packed", || run("packed")),
         trial("conformance", conformance::suite),
     ];
+    trials.extend(detached::trials());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
