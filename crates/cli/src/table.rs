@@ -1,6 +1,7 @@
 //! Aligned columns.
 
 use anstyle::Style;
+use unicode_width::UnicodeWidthStr as _;
 
 /// Where a column's text stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +56,8 @@ impl Table {
             .iter()
             .enumerate()
             .map(|(i, (heading, _))| {
-                let cells = self.rows.iter().filter_map(|row| row.get(i)).map(|cell| width(&cell.text));
-                cells.chain([width(heading)]).max().unwrap_or(0)
+                let cells = self.rows.iter().filter_map(|row| row.get(i)).map(|cell| cell.text.width());
+                cells.chain([heading.width()]).max().unwrap_or(0)
             })
             .collect();
         let heading: Vec<Cell> = self.columns.iter().map(|(text, _)| Cell::styled(*text, HEADING)).collect();
@@ -64,7 +65,7 @@ impl Table {
         for row in std::iter::once(&heading).chain(&self.rows) {
             let mut line = String::new();
             for ((cell, (_, align)), width_of_column) in row.iter().zip(&self.columns).zip(&widths) {
-                let pad = " ".repeat(width_of_column.saturating_sub(width(&cell.text)));
+                let pad = " ".repeat(width_of_column.saturating_sub(cell.text.width()));
                 let style = cell.style;
                 let text = format!("{style}{}{style:#}", cell.text);
                 let cell = if *align == Align::Left { text + &pad } else { pad + &text };
@@ -74,18 +75,6 @@ impl Table {
         }
         out
     }
-}
-
-/// Columns that a text takes on a terminal. Wide characters are counted as two.
-fn width(text: &str) -> usize {
-    text.chars().map(|c| if is_wide(c) { 2 } else { 1 }).sum()
-}
-
-/// East Asian wide characters and emoji, as far as labels are likely to have them.
-fn is_wide(c: char) -> bool {
-    matches!(c as u32,
-        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f
-        | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd)
 }
 
 /// Without anything that moves the cursor: labels are whatever a program has called its job.
