@@ -35,7 +35,9 @@ fn ambiguous(wanted: &str, candidates: &[&str]) -> Error {
 fn unknown(wanted: &str, ids: &[&str], place: &str) -> Error {
     let error = Error::new(ErrorKind::Config, format!("there is no job {:?} in {place}", shown(wanted)));
     if ids.is_empty() {
-        return error.with_hint("there are no jobs at all: is it the right configuration? see `rustwren config show`");
+        return error.with_hint(
+            "there are no jobs at all: is it the right configuration? see `rustwren config show`",
+        );
     }
     let mut near: Vec<(usize, &str)> = ids
         .iter()
@@ -66,7 +68,8 @@ fn shown(wanted: &str) -> String {
 mod tests {
     use super::*;
 
-    const IDS: [&str; 4] = ["6742f1a3-09c2f1-0", "6742f1a3-09c2f1-1", "6742f1b0-55d0aa-0", "resume-1234-5678"];
+    const IDS: [&str; 4] =
+        ["6742f1a3-09c2f1-0", "6742f1a3-09c2f1-1", "6742f1b0-55d0aa-0", "resume-1234-5678"];
 
     fn say(wanted: &str) -> (String, String) {
         let error = find(wanted, &IDS, "here").unwrap_err();
@@ -101,7 +104,10 @@ mod tests {
     #[test]
     fn the_nearest_are_named() {
         assert_eq!(say("6742f1b0-55d0ab-0").1, "did you mean 6742f1b0-55d0aa-0?");
-        assert_eq!(say("6742f1c").1, "did you mean one of 6742f1a3-09c2f1-0, 6742f1a3-09c2f1-1, 6742f1b0-55d0aa-0?");
+        assert_eq!(
+            say("6742f1c").1,
+            "did you mean one of 6742f1a3-09c2f1-0, 6742f1a3-09c2f1-1, 6742f1b0-55d0aa-0?"
+        );
         assert_eq!(say("resmue").1, "did you mean resume-1234-5678?");
         assert!(say("nothing like it").1.contains("jobs list --all"));
         assert!(say("").0.contains("no job \"\""));

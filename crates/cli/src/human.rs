@@ -55,7 +55,11 @@ pub(crate) fn duration(time: Duration) -> String {
         return format!("{:.0} µs", seconds * 1e6);
     }
     if seconds < 0.9995 {
-        return if seconds < 0.01 { format!("{:.1} ms", seconds * 1e3) } else { format!("{:.0} ms", seconds * 1e3) };
+        return if seconds < 0.01 {
+            format!("{:.1} ms", seconds * 1e3)
+        } else {
+            format!("{:.0} ms", seconds * 1e3)
+        };
     }
     if seconds < 59.95 {
         return if seconds < 9.95 { format!("{seconds:.1} s") } else { format!("{seconds:.0} s") };
@@ -98,12 +102,7 @@ pub(crate) fn date(unix_seconds: u64) -> String {
     let day = day_of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!(
-        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC",
-        rest / 3_600,
-        rest / 60 % 60,
-        rest % 60
-    )
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", rest / 3_600, rest / 60 % 60, rest % 60)
 }
 
 #[cfg(test)]
@@ -129,15 +128,13 @@ mod tests {
 
     #[test]
     fn times_are_short() {
-        let ages: Vec<_> = [0, 59, 60, 3_599, 3_600, 172_799, 172_800].map(|s| age(Duration::from_secs(s))).into();
+        let ages: Vec<_> =
+            [0, 59, 60, 3_599, 3_600, 172_799, 172_800].map(|s| age(Duration::from_secs(s))).into();
         assert_eq!(ages, ["0 s", "59 s", "1 min", "59 min", "1 h", "47 h", "2 d"]);
         let shown: Vec<_> = [12, 4_210, 350_000, 999_600, 1_500_000, 42_000_000, 200_000_000, 7_500_000_000]
             .map(|micros| duration(Duration::from_micros(micros)))
             .into();
-        assert_eq!(
-            shown,
-            ["12 µs", "4.2 ms", "350 ms", "1.0 s", "1.5 s", "42 s", "3 min 20 s", "2 h 5 min"]
-        );
+        assert_eq!(shown, ["12 µs", "4.2 ms", "350 ms", "1.0 s", "1.5 s", "42 s", "3 min 20 s", "2 h 5 min"]);
         assert_eq!(duration(Duration::from_secs(273_600)), "3 d 4 h");
         assert_eq!(duration(Duration::from_secs(3_600)), "1 h");
     }

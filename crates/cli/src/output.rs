@@ -29,8 +29,9 @@ pub(crate) fn data(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes data to stdout as JSON.
 pub(crate) fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| Error::new(ErrorKind::Internal, "it cannot be written as JSON").with_source(error))?;
+    let mut text = serde_json::to_string_pretty(value).map_err(|error| {
+        Error::new(ErrorKind::Internal, "it cannot be written as JSON").with_source(error)
+    })?;
     text.push('\n');
     data(text.as_bytes())
 }

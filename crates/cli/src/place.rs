@@ -37,9 +37,10 @@ impl Place {
         for warning in config.warnings() {
             output::warning(warning);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-            Error::new(ErrorKind::Internal, "the async runtime could not be started").with_source(error)
-        })?;
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+                Error::new(ErrorKind::Internal, "the async runtime could not be started").with_source(error)
+            })?;
         let storage = runtime.block_on(registry.build_storage(config.storage()))?;
         let store = Store::new(storage, Arc::new(TokioClock::new()));
         Ok(Self { config, store, runtime })

@@ -69,9 +69,13 @@ impl Table {
                 let style = cell.style;
                 let text = format!("{style}{}{style:#}", cell.text);
                 let cell = if *align == Align::Left { text + &pad } else { pad + &text };
-                line = line + if line.is_empty() { "" } else { GAP } + &cell;
+                if !line.is_empty() {
+                    line += GAP;
+                }
+                line += &cell;
             }
-            out = out + line.trim_end_matches(' ') + "\n";
+            out += line.trim_end_matches(' ');
+            out += "\n";
         }
         out
     }

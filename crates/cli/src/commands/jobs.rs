@@ -10,6 +10,7 @@ mod bar;
 mod cancel;
 mod clean;
 mod describe;
+mod driver;
 mod list;
 mod show;
 

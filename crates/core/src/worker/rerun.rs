@@ -178,7 +178,8 @@ fn end(path: &Path, rerun: &Rerun, verdict: &Verdict) -> ! {
     }
     if matches!(verdict, Verdict::Failed(TaskFailure { kind: FailureKind::TimedOut(_), .. })) {
         // It still runs: nothing that is done at an orderly exit is safe beside it.
-        if let Err(error) = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
+        if let Err(error) =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL)
         {
             eprintln!("rustwren: the process cannot be ended: {error}");
         }

@@ -140,9 +140,12 @@ fn confirmed(jobs: &[&JobInfo]) -> Result<bool, Failure> {
     let (objects, bytes) = jobs.iter().fold((0, 0), |(o, b), job| (o + job.objects, b + job.bytes));
     let what = sum(jobs.len() as u64, objects, bytes);
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Err(Error::new(ErrorKind::Config, format!("{what} would be deleted, and there is nobody to ask"))
-            .with_hint("--yes deletes them without asking, --dry-run only tells")
-            .into());
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!("{what} would be deleted, and there is nobody to ask"),
+        )
+        .with_hint("--yes deletes them without asking, --dry-run only tells")
+        .into());
     }
     output::ask(&format!("Delete {what}? Results in storage are deleted with them. [y/N] "));
     let mut answer = String::new();

@@ -77,7 +77,11 @@ pub(super) fn compare(recorded: &TaskFailure, now: &TaskFailure) -> Likeness {
         (a, b) if a == b => {
             let place = |failure: &TaskFailure| (failure.message.clone(), failure.location.clone());
             // What supervisors add in words of their own tells nothing of the task.
-            if !a.is_user_error() || place(recorded) == place(now) { Likeness::Same } else { Likeness::SameKind }
+            if !a.is_user_error() || place(recorded) == place(now) {
+                Likeness::Same
+            } else {
+                Likeness::SameKind
+            }
         }
         // A supervisor reads in the process's last words what these were; here they went to the terminal.
         (

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustwren::__cli::WORKER_ARGUMENT;
 use rustwren::__cli::config::Config;
 use rustwren::__cli::env::{self, Environment};
 use rustwren::__cli::error::{Error, ErrorKind, Result};
-use rustwren::__cli::worker_argument;
 
 /// How often a program that is still open for writing somewhere is tried again.
 const BUSY_TRIES: u32 = 50;
@@ -47,7 +47,7 @@ impl Start {
 
     fn words(&self) -> impl Iterator<Item = &OsStr> {
         let debugger = self.debugger.iter().map(OsString::as_os_str);
-        debugger.chain([self.program.as_os_str(), OsStr::new(worker_argument())])
+        debugger.chain([self.program.as_os_str(), OsStr::new(WORKER_ARGUMENT)])
     }
 
     /// The command as a line for a shell.
@@ -118,8 +118,7 @@ impl Start {
     fn not_started(&self, error: io::Error) -> Error {
         let first = self.words().next().unwrap_or_default().to_string_lossy().into_owned();
         let missing = error.kind() == io::ErrorKind::NotFound && !self.debugger.is_empty();
-        let failed =
-            Error::new(ErrorKind::Config, format!("{first} cannot be started")).with_source(error);
+        let failed = Error::new(ErrorKind::Config, format!("{first} cannot be started")).with_source(error);
         if missing {
             failed.with_hint(format!("install {first}, or name another with --debugger=COMMAND"))
         } else {
@@ -160,10 +159,8 @@ mod tests {
     use super::*;
 
     fn start(debugger: Option<&str>) -> Start {
-        let config = Config::load(
-            &rustwren::__cli::registry(),
-            &rustwren::__cli::config::LoadOptions::empty(),
-        );
+        let config =
+            Config::load(&rustwren::__cli::registry(), &rustwren::__cli::config::LoadOptions::empty());
         let start = Start::new(&config.unwrap(), Path::new("/a b/prog"), Path::new("/c/task"), debugger);
         Start { withheld: vec!["A_TOKEN".into()], ..start.unwrap() }
     }
@@ -181,11 +178,9 @@ mod tests {
 
     #[test]
     fn what_is_no_command_is_refused() {
-        let config = Config::load(
-            &rustwren::__cli::registry(),
-            &rustwren::__cli::config::LoadOptions::empty(),
-        )
-        .unwrap();
+        let config =
+            Config::load(&rustwren::__cli::registry(), &rustwren::__cli::config::LoadOptions::empty())
+                .unwrap();
         for wrong in ["", "  ", "gdb 'x"] {
             let error = Start::new(&config, Path::new("p"), Path::new("f"), Some(wrong)).unwrap_err();
             assert!(error.hint().is_some(), "{error}");

@@ -7,11 +7,10 @@ use std::path::{Path, PathBuf};
 
 use rustwren::__cli::durable::Capsule;
 use rustwren::__cli::entry::Target;
-use rustwren::__cli::error::{Error, ErrorClass, ErrorKind, Result};
+use rustwren::__cli::error::{BackendError, Error, ErrorClass, ErrorKind, Result};
 use rustwren::__cli::image::{ImageId, ProgramImage, image_key, unpack_into, unpacked_size};
-use rustwren::__cli::storage::Storage as _;
-use rustwren::blocking::block_on;
 
+use super::Task;
 use super::process::Ended;
 use crate::place::Place;
 
@@ -39,12 +38,14 @@ pub(super) enum Source {
 }
 
 /// Picks the program. `folder` is where one from storage is put.
-pub(super) fn choose(place: &Place, capsule: &Capsule, named: Option<&Path>, folder: &Path) -> Result<Program> {
+pub(super) fn choose(place: &Place, task: &Task, named: Option<&Path>, folder: &Path) -> Result<Program> {
+    let capsule = &task.capsule;
     let image = capsule.spec.entry.image;
     let cache = place.config.cache_dir().ok();
     if let Some(path) = named {
-        let found = ProgramImage::from_file(path, cache)
-            .map_err(|error| Error::new(ErrorKind::Config, "--program names no program").with_source(error))?;
+        let found = ProgramImage::from_file(path, cache).map_err(|error| {
+            Error::new(ErrorKind::Config, "--program names no program").with_source(error)
+        })?;
         let source = match &capsule.spec.entry.target {
             _ if found.id() == image => Source::Named,
             Target::Named { .. } => Source::AnotherBuild,
@@ -100,10 +101,12 @@ fn nowhere(capsule: &Capsule, recorded: &Path) -> Error {
 
 /// The program that was uploaded, unpacked; `None` if there is none.
 fn fetch(place: &Place, image: ImageId, recorded: &Path, folder: &Path) -> Result<Option<PathBuf>> {
-    let packed = match block_on(place.storage.get(&image_key(image)?)) {
+    let packed = match place.block_on(place.store.storage().get(&image_key(image)?)) {
         Ok(packed) => packed,
         Err(error) if error.class() == ErrorClass::NotFound => return Ok(None),
-        Err(error) => return Err(Error::from(error).context("the task's program cannot be read from storage")),
+        Err(error) => {
+            return Err(Error::from(error).context("the task's program cannot be read from storage"));
+        }
     };
     // In a folder of its own, with the name that people know it by.
     let name = recorded.file_name().unwrap_or("program".as_ref());
@@ -122,16 +125,19 @@ fn fetch(place: &Place, image: ImageId, recorded: &Path, folder: &Path) -> Resul
         _ => {}
     }
     let mut file = options.write(true).create_new(true).mode(0o700).open(&path).map_err(failed)?;
-    unpack_into(&packed, image, size, &mut file)?;
+    unpack_into(&packed, image, size, &mut file).map_err(BackendError::from)?;
     file.flush().map_err(failed)?;
     Ok(Some(path))
 }
 
 /// The error of a program that has no such function, although it should.
 pub(super) fn refused(program: &Program, why: &str) -> Error {
-    let error = Error::new(ErrorKind::Incompatible, format!("{} cannot run the task: {why}", program.path.display()));
+    let error =
+        Error::new(ErrorKind::Incompatible, format!("{} cannot run the task: {why}", program.path.display()));
     match program.source {
-        Source::AnotherBuild => error.with_hint("was the function renamed? leave --program out to run the old build"),
+        Source::AnotherBuild => {
+            error.with_hint("was the function renamed? leave --program out to run the old build")
+        }
         _ => error,
     }
 }

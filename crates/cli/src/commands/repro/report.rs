@@ -1,10 +1,10 @@
 //! What is said about a task that is run again: on stderr, around its own output.
 
-use rustwren::__cli::durable::Capsule;
 use rustwren::__cli::env::Environment;
 use rustwren::__cli::rerun::Rerun;
 use rustwren::{FailureKind, TaskFailure};
 
+use super::Task;
 use super::outcome::{Likeness, Outcome, compare};
 use super::process::Ended;
 use super::program::{Program, Source};
@@ -14,23 +14,23 @@ use crate::output::{self, DIM, ERROR, GOOD, WARNING};
 use crate::table::printable;
 
 /// What will be run.
-pub(super) fn before(capsule: &Capsule, program: &Program, rerun: &Rerun, debugger: Option<&str>) {
-    let attempts = capsule.attempts.len();
+pub(super) fn before(task: &Task, program: &Program, rerun: &Rerun, debugger: Option<&str>) {
+    let attempts = task.capsule.error.attempts.len();
     let attempt = if attempts > 1 { format!(", attempt {attempts} of {attempts}") } else { String::new() };
     output::note(&format!(
         "{BOLD}task {} of job {}{BOLD:#} ({}){attempt}",
-        capsule.index,
-        printable(&capsule.spec.label),
-        capsule.spec.id,
+        task.capsule.error.index,
+        printable(&task.capsule.spec.label),
+        task.capsule.spec.id,
         BOLD = output::BOLD,
     ));
-    if let Some(recorded) = capsule.attempts.last() {
+    if let Some(recorded) = task.recorded() {
         fact("recorded", &one_line(&recorded.to_string()));
     }
     fact("program", &described(program));
-    let mut input = human::bytes(capsule.input.len() as u64);
-    if !capsule.shared.is_empty() {
-        input += &format!(", and {} that all tasks share", human::bytes(capsule.shared.len() as u64));
+    let mut input = human::bytes(task.capsule.input.len() as u64);
+    if !task.shared.is_empty() {
+        input += &format!(", and {} that all tasks share", human::bytes(task.shared.len() as u64));
     }
     fact("input", &input);
     let mut limits = Vec::new();
@@ -50,17 +50,17 @@ pub(super) fn before(capsule: &Capsule, program: &Program, rerun: &Rerun, debugg
 }
 
 /// For `--print`.
-pub(super) fn printed(capsule: &Capsule, program: &Program) {
+pub(super) fn printed(task: &Task, program: &Program) {
     output::note(&format!(
         "{DIM}runs task {} of job {} in {}; in an IDE, debug that program with this variable and this argument{DIM:#}",
-        capsule.index,
-        printable(&capsule.spec.label),
+        task.capsule.error.index,
+        printable(&task.capsule.spec.label),
         described(program)
     ));
 }
 
 /// What came of it.
-pub(super) fn after(args: &ReproArgs, capsule: &Capsule, program: &Program, ended: &Ended, outcome: &Outcome) {
+pub(super) fn after(args: &ReproArgs, task: &Task, program: &Program, ended: &Ended, outcome: &Outcome) {
     rule();
     let took = if ended.debugged { String::new() } else { format!(" after {}", human::duration(ended.took)) };
     match outcome {
@@ -71,11 +71,11 @@ pub(super) fn after(args: &ReproArgs, capsule: &Capsule, program: &Program, ende
                 preview(bytes);
                 note("--output PATH writes it to a file");
             }
-            if let Some(why) = capsule.attempts.last().and_then(|recorded| innocent(&recorded.kind)) {
+            if let Some(why) = task.recorded().and_then(|recorded| innocent(&recorded.kind)) {
                 note(why);
             }
         }
-        Outcome::Failed(now) => failed(capsule, program, now, &took),
+        Outcome::Failed(now) => failed(task, program, now, &took),
         Outcome::Open => output::note("the debugger was left before the task ended"),
         Outcome::Interrupted => output::note(&format!("interrupted{took}")),
         // They are errors, told as such.
@@ -83,8 +83,8 @@ pub(super) fn after(args: &ReproArgs, capsule: &Capsule, program: &Program, ende
     }
 }
 
-fn failed(capsule: &Capsule, program: &Program, now: &TaskFailure, took: &str) {
-    let recorded = capsule.attempts.last();
+fn failed(task: &Task, program: &Program, now: &TaskFailure, took: &str) {
+    let recorded = task.recorded();
     let likeness = recorded.map_or(Likeness::Other, |recorded| compare(recorded, now));
     let what = one_line(&now.to_string());
     let (style, verdict) = match likeness {
@@ -95,19 +95,23 @@ fn failed(capsule: &Capsule, program: &Program, now: &TaskFailure, took: &str) {
     };
     output::note(&format!("{style}{verdict}{style:#}{took}: {what}"));
     let backtrace = Environment::of_process().get("RUST_BACKTRACE").is_some();
-    let command = format!("rustwren repro {} {}", capsule.spec.id, capsule.index);
+    let command = format!("rustwren repro {} {}", task.capsule.spec.id, task.capsule.error.index);
     match now.kind {
         FailureKind::Panic if !backtrace => {
             note(&format!("RUST_BACKTRACE=1 {command} shows the way there; --debugger stops there"));
         }
-        FailureKind::Signal(_) | FailureKind::StackOverflow => note(&format!("{command} --debugger stops there")),
+        FailureKind::Signal(_) | FailureKind::StackOverflow => {
+            note(&format!("{command} --debugger stops there"))
+        }
         FailureKind::TimedOut(_) => {
             note(&format!("{command} --timeout none lets it run; under --debugger Ctrl-C shows where it is"));
         }
         _ => {}
     }
     if program.source == Source::Uploaded {
-        note("the program comes from storage and has no debug information: a build of your own has, see --program");
+        note(
+            "the program comes from storage and has no debug information: a build of your own has, see --program",
+        );
     }
 }
 
@@ -129,8 +133,10 @@ fn preview(bytes: &[u8]) {
     const LINES: usize = 4;
     for line in bytes.chunks(LINE).take(LINES) {
         let numbers: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
-        let text: String =
-            line.iter().map(|&byte| if byte.is_ascii_graphic() || byte == b' ' { byte as char } else { '.' }).collect();
+        let text: String = line
+            .iter()
+            .map(|&byte| if byte.is_ascii_graphic() || byte == b' ' { byte as char } else { '.' })
+            .collect();
         output::note(&format!("  {DIM}{:<47}  {text}{DIM:#}", numbers.join(" ")));
     }
     if bytes.len() > LINE * LINES {
