@@ -25,6 +25,8 @@ struct Report<'a> {
     dry_run: bool,
     removed: Vec<JsonRemoved<'a>>,
     kept: Vec<JsonKept<'a>>,
+    /// Of programs that no job needs any more.
+    programs: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -56,7 +58,7 @@ pub(super) fn run(place: &Place, args: &CleanArgs) -> Result<Exit, Failure> {
             output::note(&format!("{WARNING}kept:{WARNING:#} {}", describe_live(job)));
         }
     }
-    if gone.is_empty() {
+    if gone.is_empty() && !args.all {
         if args.json {
             output::json(&report(args, &Cleaned::default(), &live))?;
         } else {
@@ -64,15 +66,19 @@ pub(super) fn run(place: &Place, args: &CleanArgs) -> Result<Exit, Failure> {
         }
         return Ok(exit(&named, &live, &Cleaned::default()));
     }
-    if !args.json {
+    if !args.json && !gone.is_empty() {
         output::note(&listing(&gone));
     }
-    if !args.dry_run && !args.yes && !confirmed(&gone)? {
+    if !args.dry_run && !args.yes && !confirmed(args, &gone)? {
         output::note("nothing was deleted");
         return Ok(Exit::Ok);
     }
     let ids: Vec<JobId> = gone.iter().map(|job| job.id.clone()).collect();
-    let cleaned = place.block_on(remove(place, &ids, args.dry_run));
+    let mut cleaned = place.block_on(remove(place, &ids, args.dry_run));
+    if args.all && args.older_than.is_none() {
+        let gone: Vec<JobId> = cleaned.removed.iter().map(|removed| removed.id.clone()).collect();
+        cleaned.images = place.block_on(jobs::clean_images(&place.store, args.dry_run, &gone))?;
+    }
     if args.json {
         output::json(&report(args, &cleaned, &live))?;
     } else {
@@ -136,9 +142,12 @@ fn sum(jobs: u64, objects: u64, bytes: u64) -> String {
 }
 
 /// Asks at the terminal. Without one nobody can have meant it.
-fn confirmed(jobs: &[&JobInfo]) -> Result<bool, Failure> {
+fn confirmed(args: &CleanArgs, jobs: &[&JobInfo]) -> Result<bool, Failure> {
     let (objects, bytes) = jobs.iter().fold((0, 0), |(o, b), job| (o + job.objects, b + job.bytes));
-    let what = sum(jobs.len() as u64, objects, bytes);
+    let mut what = sum(jobs.len() as u64, objects, bytes);
+    if args.all {
+        what += ", and programs that no job needs";
+    }
     if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(Error::new(
             ErrorKind::Config,
@@ -194,7 +203,10 @@ fn tell(args: &CleanArgs, cleaned: &Cleaned) {
     }
     let (objects, bytes) =
         cleaned.removed.iter().fold((0, 0), |(o, b), removed| (o + removed.objects, b + removed.bytes));
-    let what = sum(cleaned.removed.len() as u64, objects, bytes);
+    let mut what = sum(cleaned.removed.len() as u64, objects, bytes);
+    if !cleaned.images.is_empty() {
+        what += &format!(", {}", human::counted(cleaned.images.len() as u64, "program"));
+    }
     output::note(&format!("{} {what}", if args.dry_run { "would delete" } else { "deleted" }));
 }
 
@@ -206,7 +218,12 @@ fn report<'a>(args: &CleanArgs, cleaned: &'a Cleaned, live: &[&'a JobInfo]) -> R
     });
     let live = live.iter().map(|job| JsonKept { id: job.id.as_str(), reason: describe_live(job) });
     let kept = cleaned.kept.iter().map(|kept| JsonKept { id: kept.id.as_str(), reason: why(&kept.why) });
-    Report { dry_run: args.dry_run, removed: removed.collect(), kept: live.chain(kept).collect() }
+    Report {
+        dry_run: args.dry_run,
+        removed: removed.collect(),
+        kept: live.chain(kept).collect(),
+        programs: cleaned.images.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// That a job stays is a failure if it was named.
