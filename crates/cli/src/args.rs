@@ -7,6 +7,12 @@ use clap_complete::Shell;
 
 use crate::exit;
 
+mod jobs;
+pub(crate) mod repro;
+
+pub(crate) use jobs::{CleanArgs, JobsCommand};
+pub(crate) use repro::ReproArgs;
+
 /// Maps ordinary Rust functions over this machine or thousands of serverless workers.
 #[derive(Debug, Parser)]
 #[command(name = "rustwren", version, propagate_version = true, after_help = exit::help())]
@@ -22,6 +28,12 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+const JOBS_EXAMPLES: &str = "\
+Examples:
+  rustwren jobs list
+  rustwren jobs attach 6742f1a3-09c2f1-0
+  rustwren jobs clean --older-than 7d";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -48,6 +60,15 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Look at jobs whose state is in storage, and steer them
+    #[command(after_help = JOBS_EXAMPLES)]
+    Jobs {
+        #[command(subcommand)]
+        command: JobsCommand,
+    },
+    /// Run a failed task again, here, as a worker runs it
+    #[command(long_about = repro::ABOUT, after_help = repro::EXAMPLES)]
+    Repro(ReproArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell

@@ -8,8 +8,12 @@ mod commands;
 mod docs;
 mod exit;
 mod failure;
+mod find;
+mod human;
 mod log;
 mod output;
+mod place;
+mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -43,18 +47,21 @@ fn run() -> Exit {
         }
     };
     match dispatch(&cli) {
-        Ok(()) => Exit::Ok,
+        Ok(exit) => exit,
         Err(failure) => failure.report(),
     }
 }
 
-fn dispatch(cli: &Cli) -> Result<(), Failure> {
+fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
     log::start(cli.verbose)?;
-    match &cli.command {
+    let done = match &cli.command {
         Command::Config { command: ConfigCommand::Show { json } } => commands::config::show(cli, *json),
         Command::Config { command: ConfigCommand::Path } => commands::config::path(cli),
         Command::Init { provider, force, path } => commands::init::run(*provider, *force, path),
         Command::Doctor { json } => commands::doctor::run(cli, *json),
+        Command::Jobs { command } => return commands::jobs::run(cli, command),
+        Command::Repro(args) => return commands::repro::run(cli, args),
         Command::Completions { shell } => commands::completions::run(*shell),
-    }
+    };
+    done.map(|()| Exit::Ok)
 }

@@ -71,6 +71,8 @@ variables! {
         "Hash of the image that the function process was started from.";
     WORKER_DEPTH = "RUSTWREN_WORKER_DEPTH", Internal, default "`0`",
         "How many jobs are nested above the function process.";
+    RERUN = "RUSTWREN_RERUN", Internal, default "the program runs as ever",
+        "Path of a file that `rustwren repro` has written. A program that finds it runs the one task in it, in the foreground, and ends.";
     AGENT = "RUSTWREN_AGENT", Internal, default "not an agent",
         "Makes a program an agent, which takes one detached invocation from its stdin and runs it to its end, whatever becomes of the program that started it. The value is the word by which it answers.";
     NO_COLOR = "NO_COLOR", System, default "colour on a terminal",

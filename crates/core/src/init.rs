@@ -22,9 +22,9 @@ pub struct Parts {
 
 static PARTS: OnceLock<Parts> = OnceLock::new();
 
-/// In a function process: serves tasks and never returns. In an agent: runs what it was started for and never
-/// returns. Elsewhere: notes that the program has asked, so that it can be its own workers' program, and what it is
-/// made with.
+/// In a function process: serves tasks and never returns; the same where `rustwren repro` has one task run. In an
+/// agent: runs what it was started for and never returns. Elsewhere: notes that the program has asked, so that it can
+/// be its own workers' program, and what it is made with.
 pub fn init(parts: impl FnOnce() -> Parts) {
     let first = PARTS.get().is_none();
     let parts = PARTS.get_or_init(parts);
@@ -33,6 +33,9 @@ pub fn init(parts: impl FnOnce() -> Parts) {
     }
     if env::is_worker() {
         worker::serve(resolve);
+    }
+    if env::RERUN.get().is_some() {
+        worker::rerun::serve(resolve);
     }
     if let Some(word) = agent() {
         (parts.agent)(&word);

@@ -1,5 +1,9 @@
 //! What the `rustwren` command needs.
 
-pub use rustwren_core::{config, env, error};
+pub use rustwren_core::clock::TokioClock;
+pub use rustwren_core::{config, durable, entry, env, error, image, invoker, scheduler, storage};
+
+pub use rustwren_core::worker::ARGUMENT as WORKER_ARGUMENT;
+pub use rustwren_core::worker::rerun;
 
 pub use crate::backends::compiled_in as registry;

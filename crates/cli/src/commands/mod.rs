@@ -4,3 +4,5 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod init;
+pub(crate) mod jobs;
+pub(crate) mod repro;

@@ -17,6 +17,7 @@ mod function;
 mod host;
 mod outbox;
 mod panics;
+pub mod rerun;
 mod serve;
 
 pub use capture::{MAX_OUTPUT, MAX_TAIL, dropped_note, join_tails, read_tail};

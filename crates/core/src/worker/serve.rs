@@ -39,23 +39,23 @@ pub fn serve(resolve: Resolve) -> ! {
 }
 
 /// Ends a process that cannot serve; the supervisor shows what it wrote.
-fn fail(error: &io::Error) -> ! {
+pub(super) fn fail(error: &io::Error) -> ! {
     eprintln!("rustwren: this function process cannot start: {error}");
     exit(2)
 }
 
 /// Ends the process, which holds nothing that would have to be put away.
 #[expect(clippy::disallowed_methods, reason = "a function process has no `main` to return from")]
-fn exit(code: i32) -> ! {
+pub(super) fn exit(code: i32) -> ! {
     std::process::exit(code)
 }
 
-fn bad(what: impl Into<String>) -> io::Error {
+pub(super) fn bad(what: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, what.into())
 }
 
 /// Takes a variable out of the environment.
-fn take_variable(variable: EnvVar) -> io::Result<String> {
+pub(super) fn take_variable(variable: EnvVar) -> io::Result<String> {
     let value = variable.get_str().map_err(|error| bad(error.to_string()))?;
     environment::remove(variable.name);
     value.ok_or_else(|| bad(format!("{} is not set", variable.name)))
@@ -79,6 +79,11 @@ fn set_up() -> io::Result<(&'static Host, ImageId)> {
         // So that it can end all that tasks have started, and nothing else.
         rustix::process::setpgid(None, None)?;
     }
+    Ok((host(page, socket)?, image))
+}
+
+/// What the threads of this process share, which is limited as the page says from now on.
+pub(super) fn host(page: SharedPage, socket: OwnedFd) -> io::Result<&'static Host> {
     let (memory, stack) = page.limits();
     if memory > 0 {
         let limit = Rlimit { current: Some(memory), maximum: Some(memory) };
@@ -88,11 +93,11 @@ fn set_up() -> io::Result<(&'static Host, ImageId)> {
     let stack = usize::try_from(stack).map_err(|error| bad(format!("stack size: {error}")))?;
     panics::install_hook();
     // It lives as long as the process; its threads end with it.
-    let host: &'static Host = Box::leak(Box::new(Host::new(page, Outbox::new(socket), stack)));
-    Ok((host, image))
+    Ok(Box::leak(Box::new(Host::new(page, Outbox::new(socket), stack))))
 }
 
-fn start(host: &'static Host, image: ImageId, resolve: Resolve) -> io::Result<()> {
+/// Starts the threads that run tasks and send results, and greets.
+pub(super) fn start(host: &'static Host, image: ImageId, resolve: Resolve) -> io::Result<()> {
     OWN.get_or_init(|| (image, fastrand::u32(..)));
     let thread = |name: &str, stack| std::thread::Builder::new().name(name.to_owned()).stack_size(stack);
     thread("flusher", 256 << 10).spawn(move || host.flusher.run(host))?;
@@ -124,7 +129,7 @@ pub(crate) fn number() -> u32 {
 }
 
 /// Receives until the end, which is the process's.
-fn read(host: &Host) -> ! {
+pub(super) fn read(host: &Host) -> ! {
     let mut buffer = vec![0; 64 << 10];
     let mut frames = FrameBuffer::new();
     let mut messages = Vec::new();

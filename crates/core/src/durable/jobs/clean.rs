@@ -120,6 +120,11 @@ pub async fn clean(store: &Store, selection: &Selection, dry_run: bool, by: &Own
     Ok(cleaned)
 }
 
+/// Removes programs that no job needs any more. Jobs in `gone` are taken for removed, as a dry run takes them.
+pub async fn clean_images(store: &Store, dry_run: bool, gone: &[JobId]) -> Result<Vec<ImageId>> {
+    images::clean(store, dry_run, &gone.iter().collect::<Vec<_>>()).await
+}
+
 async fn named(store: &Store, ids: &[JobId]) -> Result<BTreeMap<JobId, Stored>> {
     let mut jobs = BTreeMap::new();
     for id in ids {

@@ -7,7 +7,7 @@ use futures_util::stream::{StreamExt, TryStreamExt, iter};
 use super::stored::{Stored, listed, may_live, storage_now};
 use crate::durable::beat::Beat;
 use crate::durable::capsule::Capsule;
-use crate::durable::entry::{End, Entry, How, Tally};
+use crate::durable::entry::{End, Entry, How, Spent, Tally};
 use crate::durable::id::{JOBS, JobId};
 use crate::durable::manifest::{Kind, Manifest, unix_now};
 use crate::durable::owner::Owner;
@@ -37,6 +37,8 @@ pub struct JobInfo {
     pub tally: Tally,
     /// All elements, where that is known.
     pub total: Option<u64>,
+    /// What it has used so far, where its journal's last entry tells.
+    pub spent: Option<Spent>,
     /// How many failed elements can be run again with `rustwren repro`.
     pub capsules: u64,
     /// How long ago it was made, where that is known.
@@ -137,6 +139,7 @@ async fn look(store: &Store, id: &JobId, stored: &Stored, now: Option<SystemTime
         state: State::Remains,
         tally: Tally::default(),
         total: None,
+        spent: None,
         capsules: stored.capsules,
         age: stored.modified.and_then(since),
         idle: stored.modified.and_then(since),
@@ -179,6 +182,10 @@ async fn look(store: &Store, id: &JobId, stored: &Stored, now: Option<SystemTime
         Some(Entry::Lead(lead)) => lead.tally,
         Some(Entry::End(end)) => end.tally,
         _ => Tally::default(),
+    };
+    info.spent = match &last {
+        Some(Entry::Results(results)) => Some(results.spent),
+        _ => None,
     };
     if let Some(manifest) = &manifest {
         info.kind = match manifest.kind {

@@ -1,0 +1,80 @@
+//! What the programs of these tests do.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rustwren::{remote, task};
+
+/// Ends in the way that its input names.
+#[remote]
+pub(crate) fn ends(how: String) -> String {
+    match how.as_str() {
+        "panic" => panic!("unlucky"),
+        "segfault" => raise("SEGV"),
+        "abort" => std::process::abort(),
+        "exit" => exit(3),
+        "endless" => loop {
+            std::hint::spin_loop();
+        },
+        "hungry" => {
+            let many = vec![1_u8; 1 << 30];
+            return many.len().to_string();
+        }
+        "deep" => return deeper(1).to_string(),
+        "attempt" => return format!("{} of task {}", task().attempt(), task().index()),
+        "environment" => return format!("{:?}", std::env::var_os("A_TOKEN")),
+        "stdin" => return std::io::read_to_string(std::io::stdin()).unwrap(),
+        _ => {}
+    }
+    println!("on stdout");
+    eprintln!("on stderr");
+    format!("{how} it is")
+}
+
+/// The same, in other words.
+#[remote]
+pub(crate) fn returns(how: String) -> Result<String, String> {
+    if how == "well" { Ok(how) } else { Err(format!("{how} is no way to end")) }
+}
+
+#[remote]
+pub(crate) async fn waits(how: String) -> String {
+    tokio::task::yield_now().await;
+    match how.as_str() {
+        "panic" => panic!("unlucky, asynchronously"),
+        "endless" => std::future::pending().await,
+        _ => how,
+    }
+}
+
+#[remote]
+pub(crate) fn shares(shared: &Vec<String>, index: u64) -> String {
+    shared[index as usize].clone()
+}
+
+#[expect(clippy::disallowed_methods, reason = "that is the point")]
+fn exit(code: i32) -> ! {
+    std::process::exit(code)
+}
+
+#[expect(unconditional_recursion, reason = "that is the point")]
+fn deeper(x: u64) -> u64 {
+    std::hint::black_box([x; 100])[99] + deeper(x + 1)
+}
+
+/// Sends a signal to this process.
+fn raise(signal: &str) -> ! {
+    // The standard library's handler gives a SIGSEGV that was sent from outside a second chance.
+    loop {
+        let id = std::process::id().to_string();
+        let status = std::process::Command::new("kill").arg(format!("-{signal}")).arg(id).status().unwrap();
+        assert!(status.success());
+    }
+}
+
+pub(crate) const LIMIT: Duration = Duration::from_millis(400);
+
+/// A user's program, by what its second argument says.
+pub(crate) fn main() -> ExitCode {
+    ExitCode::SUCCESS
+}
