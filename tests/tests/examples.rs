@@ -90,6 +90,28 @@ fn flops() {
 }
 
 #[test]
+fn geolocate() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = printed(&run(&dir, "geolocate", &["0"]));
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], " 13.4443  144.7863  96915  Santa Rita, GU");
+    assert_eq!(lines[1], " 65.2264 -151.0251  99746  Huslia, AK");
+    let failed: Vec<&&str> = lines.iter().filter(|line| line.starts_with("failed: task ")).collect();
+    assert_eq!(failed.len(), 2, "{text}");
+    assert!(failed.iter().all(|line| line.ends_with("try again later (attempt 2 of 2)")), "{text}");
+    let row = |name: &str| {
+        let line = lines.iter().find(|line| line.starts_with(name)).copied().unwrap_or_default();
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+    };
+    let counts = |name: &str| row(name).get(4..6).map(|cells| (cells[0], cells[1]));
+    assert_eq!(counts("geolocate"), Some(("3 000", "2 998")), "{text}");
+    assert_eq!(counts("cleanup"), Some(("2 998", "2 923")), "{text}");
+    assert_eq!(counts("sort"), Some(("2 923", "2 923")), "{text}");
+    assert!(text.contains("from 40 items measured one by one"), "{text}");
+    assert!(complaint(&run(&dir, "geolocate", &["slow"])).contains("DELAY_MS: \"slow\""));
+}
+
+#[test]
 fn census() {
     let dir = tempfile::tempdir().unwrap();
     let text = complaint(&run(&dir, "census", &[]));
