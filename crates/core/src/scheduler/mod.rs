@@ -13,8 +13,10 @@
 mod accept;
 pub mod chunker;
 mod commands;
+mod dispatch;
 mod done;
 mod events;
+mod fetch;
 mod flight;
 mod given_up;
 pub mod input;
