@@ -24,7 +24,8 @@ impl Place {
             std::fs::create_dir(root.join(name)).unwrap();
         }
         std::fs::write(root.join("work/rustwren.toml"), "[storage]\nroot = \"../storage\"\n").unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let options =
             LoadOptions::empty().set("storage.root", root.join("storage").to_str().unwrap().to_owned());
         let config = Config::load(&registry(), &options).unwrap();
@@ -40,7 +41,10 @@ impl Place {
         self.runtime.block_on(future)
     }
 
-    pub(crate) fn spawn<F: Future<Output: Send> + Send + 'static>(&self, future: F) -> tokio::task::JoinHandle<F::Output> {
+    pub(crate) fn spawn<F: Future<Output: Send> + Send + 'static>(
+        &self,
+        future: F,
+    ) -> tokio::task::JoinHandle<F::Output> {
         self.runtime.spawn(future)
     }
 

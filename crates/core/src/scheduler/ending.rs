@@ -5,8 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::stream::FuturesUnordered;
-
 use super::capsules::{Failed, Writer};
 use super::commands::Command;
 use super::keep::Parting;
@@ -42,14 +40,7 @@ enum Closed {
 impl JobRun {
     /// Nothing more is run.
     pub(super) fn begin_ending(&mut self, end: Result<(), Error>) {
-        self.running = FuturesUnordered::new();
-        let now = self.now;
-        for flight in std::mem::take(&mut self.flights).into_values() {
-            if flight.started.is_some() {
-                self.share.stopped(now);
-            }
-        }
-        self.progress.running = 0;
+        self.land();
         let unkept = self.keep.capsules.abandon();
         self.out.extend(unkept.into_iter().map(|failed| Delivery::Failed(failed.error)));
         self.publish();

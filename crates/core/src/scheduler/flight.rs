@@ -10,6 +10,7 @@ use futures_util::future::AbortHandle;
 use super::done::Done;
 use super::lease::{Expired, Signs};
 use super::received::Received;
+use crate::storage::Key;
 
 /// Consecutive elements that travel together.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub(super) struct Flight {
     pub(super) abort: AbortHandle,
     pub(super) dispatched: Duration,
     pub(super) bytes: usize,
+    /// Where its inputs are stored, if they do not travel with it.
+    pub(super) spilled: Option<Key>,
     /// When the worker said that it began.
     pub(super) started: Option<Duration>,
     /// When anything was heard of it last.

@@ -146,6 +146,7 @@ impl Draw {
             ghosts: self.rate(1.0),
             max_inline_input: self.pick(&[usize::MAX, usize::MAX, 4096, 200]),
             max_inline_output: self.pick(&[usize::MAX, usize::MAX, 100]),
+            misplaced: self.rate(0.3),
         }
     }
 
