@@ -73,6 +73,7 @@ impl LocalInvoker {
         let mut limits = Limits::unlimited(options.config.workers);
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
+        limits.reports_start = true;
         limits.ships_image = options.image_dir.is_some();
         let images = options.image_dir.as_ref().map(|dir| ImageCache::new(dir, IMAGE_CACHE_BYTES));
         Self { limits, options, images, pool: OnceCell::new() }

@@ -10,11 +10,17 @@
 //! - [`outbox`]: results on their way to whoever holds the job.
 //! - [`run`]: the future that drives all of it.
 
+mod accept;
 pub mod chunker;
 mod commands;
+mod dispatch;
+mod done;
 mod events;
+mod fetch;
 mod flight;
+mod given_up;
 pub mod input;
+mod lease;
 pub mod options;
 mod orders;
 pub mod outbox;
@@ -28,5 +34,5 @@ pub mod stats;
 mod travel;
 
 pub use commands::Commands;
-pub use options::{JobOptions, OnError};
+pub use options::{Backups, Budget, JobOptions, OnError};
 pub use run::{JobRun, Resources};

@@ -219,9 +219,10 @@ impl Outbox {
         self.lock().end.clone()
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// Whether more than the buffer takes waits to be read, and that without so many bytes that are to come.
+    pub(super) fn is_full(&self, to_come: usize) -> bool {
         let state = self.lock();
-        !state.unbounded && state.weight > self.inner.buffer
+        !state.unbounded && state.weight + to_come > self.inner.buffer
     }
 
     /// Delivers; `update` brings the numbers up to date in the same step.
@@ -322,7 +323,7 @@ mod tests {
         let outbox = Outbox::new(Commands::default(), 10);
         assert!(outbox.poll_next_unhurried(&Context::from_waker(&waker)).is_pending());
         deliver(&outbox, 0, 1);
-        assert!(outbox.is_full());
+        assert!(outbox.is_full(0));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 }

@@ -1,29 +1,32 @@
 //! The future that drives one job from its inputs to its end.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, Abortable, Aborted};
+use futures_util::future::Aborted;
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::chunker::Chunker;
+use super::done::Done;
 use super::events::EventBuffer;
-use super::flight::{Chunk, Flight, Waiting};
+use super::fetch::Fetches;
+use super::flight::{Flight, Waiting};
+use super::given_up::GivenUp;
 use super::input::{Backlog, InputSource};
+use super::lease::Leases;
 use super::options::JobOptions;
 use super::outbox::{Delivery, Outbox};
-use super::slots::{Share, Slots, Taken};
+use super::slots::{Share, Slots};
 use super::stats::{JobStats, Progress};
-use super::travel;
+use super::travel::Clearing;
 use crate::clock::{Clock, Sleep};
 use crate::error::{BackendError, Error, ErrorKind};
 use crate::failure::TaskFailure;
-use crate::invoker::{Events, Invocation, Invoker, JobSpec, Payload, Reply};
+use crate::invoker::{Events, Invoker, JobSpec, Reply};
 use crate::storage::Storage;
 
 /// What the jobs of one executor share.
@@ -49,10 +52,6 @@ impl fmt::Debug for Resources {
 const BUDGET: usize = 64;
 /// Replies taken in a row before new chunks are dispatched.
 const REPLIES: usize = 64;
-/// Largest adaptive chunk in bytes; larger ones do not make anything faster.
-const CHUNK_BYTES: usize = 4 << 20;
-/// Input bytes taken ahead of dispatch.
-const BACKLOG_BYTES: usize = 8 << 20;
 
 pub(super) type Running =
     Pin<Box<dyn Future<Output = (u64, Result<Result<Reply, BackendError>, Aborted>)> + Send>>;
@@ -62,30 +61,43 @@ pub struct JobRun {
     pub(super) spec: Arc<JobSpec>,
     pub(super) options: JobOptions,
     pub(super) resources: Resources,
-    source: Box<dyn InputSource>,
-    source_ended: bool,
+    pub(super) source: Box<dyn InputSource>,
+    pub(super) source_ended: bool,
     pub(super) outbox: Outbox,
     pub(super) share: Share,
     events: Arc<EventBuffer>,
-    events_dyn: Arc<dyn Events>,
+    pub(super) events_dyn: Arc<dyn Events>,
     pub(super) event_batch: Vec<super::events::Event>,
     pub(super) backlog: Backlog,
     pub(super) waiting: Waiting,
-    pub(super) flights: HashMap<u64, Flight>,
-    pub(super) aborts: HashMap<u64, AbortHandle>,
-    running: FuturesUnordered<Running>,
+    /// By id, and so in the order in which they left.
+    pub(super) flights: BTreeMap<u64, Flight>,
+    pub(super) given_up: GivenUp,
+    pub(super) running: FuturesUnordered<Running>,
     pub(super) in_flight_bytes: usize,
     pub(super) chunker: Chunker,
     pub(super) failures: HashMap<u64, Vec<TaskFailure>>,
-    pub(super) cancelled: HashSet<u64>,
+    /// The elements that need no more work, whichever invocation did it.
+    pub(super) done: Done,
     /// Cancelled before they were read from a source that does not say how many it has.
     pub(super) cancelled_early: BTreeSet<u64>,
     pub(super) rng: fastrand::Rng,
     timer: Option<(Duration, Sleep)>,
     started: Duration,
+    /// The time of this turn.
+    pub(super) now: Duration,
+    pub(super) leases: Leases,
+    /// Tells what this run stores from what an earlier run of the same job did.
+    pub(super) tag: u32,
+    pub(super) clearing: Clearing,
+    pub(super) fetches: Fetches,
+    /// When some invocation's lease may run out.
+    pub(super) next_sweep: Option<Duration>,
     pub(super) out: Vec<Delivery>,
     pub(super) progress: Progress,
     pub(super) stats: JobStats,
+    /// How it ended, when it has and its holder has not been told.
+    end: Option<Result<(), Error>>,
     ended: bool,
 }
 
@@ -109,12 +121,20 @@ impl JobRun {
     ) -> Self {
         let events = EventBuffer::new();
         let limits = resources.invoker.limits();
+        let now = resources.clock.now();
+        let mut rng = fastrand::Rng::with_seed(options.seed);
         let progress = Progress { total: source.remaining(), ..Progress::default() };
         let run = Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead),
             share: resources.slots.join(),
-            rng: fastrand::Rng::with_seed(options.seed),
-            started: resources.clock.now(),
+            tag: rng.u32(..),
+            rng,
+            clearing: Clearing::default(),
+            fetches: Fetches::default(),
+            started: now,
+            now,
+            leases: Leases::new(limits, &spec),
+            next_sweep: None,
             events_dyn: Arc::clone(&events) as Arc<dyn Events>,
             events,
             spec,
@@ -126,17 +146,18 @@ impl JobRun {
             event_batch: Vec::new(),
             backlog: Backlog::default(),
             waiting: Waiting::default(),
-            flights: HashMap::new(),
-            aborts: HashMap::new(),
+            flights: BTreeMap::new(),
+            given_up: GivenUp::default(),
             running: FuturesUnordered::new(),
             in_flight_bytes: 0,
             failures: HashMap::new(),
-            cancelled: HashSet::new(),
+            done: Done::default(),
             cancelled_early: BTreeSet::new(),
             timer: None,
             out: Vec::new(),
             progress,
             stats: JobStats::default(),
+            end: None,
             ended: false,
         };
         run.outbox.deliver(&mut Vec::new(), |progress, _| *progress = run.progress);
@@ -146,9 +167,15 @@ impl JobRun {
     /// Does all that can be done now. `Ready` when the job is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         for _ in 0..BUDGET {
+            self.now = self.resources.clock.now();
             self.obey(cx)?;
             let mut busy = self.read_events(cx)?;
+            self.sweep();
             busy |= self.read_replies(cx)?;
+            if !self.fetches.is_empty() {
+                busy |= self.read_fetched(cx)?;
+            }
+            self.clearing.poll(cx);
             // Before more is dispatched: the results weigh against the buffer from now on.
             if !self.out.is_empty() {
                 self.publish();
@@ -161,6 +188,7 @@ impl JobRun {
                 && self.flights.is_empty()
                 && self.waiting.is_empty()
                 && self.backlog.elements() == 0
+                && self.fetches.is_empty()
             {
                 return Poll::Ready(Ok(()));
             }
@@ -193,162 +221,18 @@ impl JobRun {
             // An invocation may have reported and ended within one poll. Its reports come first, or the elements that
             // they are about would be taken for undone.
             self.read_events(cx)?;
-            self.aborts.remove(&id);
             let Some(flight) = self.flights.remove(&id) else { continue };
             self.in_flight_bytes -= flight.bytes;
+            if flight.started.is_some() {
+                self.share.stopped(self.now);
+            }
+            self.clear(flight.spilled.clone());
             match result {
                 Ok(result) => self.on_reply(flight, result)?,
-                Err(Aborted) => self.on_abort(&flight),
+                Err(Aborted) => self.on_abort(flight)?,
             }
         }
         Ok(any)
-    }
-
-    /// Sends off as many chunks as may go.
-    fn dispatch(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
-        let mut any = false;
-        let limits = self.resources.invoker.limits();
-        let (concurrency, pipelining, inline) =
-            (limits.concurrency, limits.pipelining, limits.max_inline_input);
-        let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
-        let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
-        let mut now;
-        loop {
-            now = self.resources.clock.now();
-            if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
-                self.share.rest();
-                break;
-            }
-            let again = self.waiting.is_ready(now);
-            let mut size = 0;
-            if !again {
-                if self.outbox.is_full() {
-                    self.share.rest();
-                    break;
-                }
-                size = self.fill_backlog(cx, workers)?;
-                let waiting = self.backlog.elements();
-                if waiting == 0 {
-                    self.share.rest();
-                    break;
-                }
-                // More may come in a moment; meanwhile the workers have something to do, or the user has said
-                // how many elements belong together.
-                let enough = waiting >= u64::from(size) || self.backlog.bytes() >= bytes.min(BACKLOG_BYTES);
-                let patient = self.options.chunk_size.is_some() || self.flights.len() >= workers;
-                if !enough && !self.source_ended && patient {
-                    self.share.rest();
-                    break;
-                }
-            }
-            // A job with fewer workers than there are must not find others for what waits behind them.
-            let depth = if workers < concurrency { 0 } else { self.chunker.depth(pipelining) };
-            match self.share.take(cx, now, workers, depth) {
-                Taken::Yes => {}
-                Taken::No => break,
-                Taken::NotBefore(time) => {
-                    self.wake_at(time);
-                    break;
-                }
-            }
-            let chunk = if let Some(chunk) = self.waiting.pop(now) {
-                Some(chunk)
-            } else {
-                self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
-                    first: cut.first,
-                    count: cut.count,
-                    attempt: 1,
-                    inputs: cut.inputs,
-                    alone: false,
-                    fruitless: 0,
-                })
-            };
-            match chunk.map(|chunk| self.without_cancelled(chunk)).transpose()?.flatten() {
-                Some(chunk) => self.launch(chunk, now, inline),
-                None => self.share.give(false),
-            }
-            any = true;
-        }
-        // What is due already waits for a slot and not for time: a timer for it would ring at once, again and again.
-        if let Some(time) = self.waiting.next_time().filter(|time| *time > now) {
-            self.wake_at(time);
-        }
-        Ok(any)
-    }
-
-    /// Takes inputs until there are enough for the next chunk, and says how many that are.
-    fn fill_backlog(&mut self, cx: &mut Context<'_>, workers: usize) -> Result<u32, Error> {
-        loop {
-            let remaining = if self.source_ended { Some(0) } else { self.source.remaining() };
-            let size = self.chunker.next(remaining.map(|n| n + self.backlog.elements()), workers);
-            if self.source_ended
-                || self.backlog.elements() >= u64::from(size)
-                || self.backlog.bytes() >= BACKLOG_BYTES
-            {
-                return Ok(size);
-            }
-            match self.source.poll_next(cx) {
-                Poll::Ready(Some(block)) => {
-                    self.backlog.push(block?);
-                    while let Some(index) =
-                        self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end())
-                    {
-                        self.cancelled_early.remove(&index);
-                        self.cancelled.insert(index);
-                        self.give_up(index);
-                    }
-                }
-                Poll::Ready(None) => {
-                    self.source_ended = true;
-                    self.progress.total = Some(self.backlog.end());
-                }
-                Poll::Pending => return Ok(size),
-            }
-        }
-    }
-
-    fn launch(&mut self, chunk: Chunk, now: Duration, inline: usize) {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let bytes = chunk.bytes();
-        self.stats.invocations += 1;
-        self.stats.input_bytes += bytes as u64;
-        self.stats.largest_chunk = self.stats.largest_chunk.max(chunk.count);
-        self.in_flight_bytes += bytes;
-        self.progress.running += u64::from(chunk.count);
-        let invocation = Invocation {
-            job: Arc::clone(&self.spec),
-            id,
-            first: chunk.first,
-            count: chunk.count,
-            attempt: chunk.attempt,
-            concurrency: if chunk.alone { 1 } else { self.spec.concurrency },
-            // Another worker would be one more than the job may have.
-            whole: self
-                .options
-                .workers
-                .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
-            inputs: Payload::Inline(chunk.inputs.clone()),
-        };
-        let (abort, registration) = AbortHandle::new_pair();
-        let travel = travel::travel(
-            Arc::clone(&self.resources.invoker),
-            Arc::clone(&self.resources.storage),
-            Arc::clone(&self.events_dyn),
-            invocation,
-            bytes > inline,
-        );
-        let travel = Abortable::new(travel, registration);
-        self.running.push(Box::pin(async move { (id, travel.await) }));
-        self.aborts.insert(id, abort);
-        let flight = Flight {
-            chunk,
-            received: super::received::Received::default(),
-            dispatched: now,
-            bytes,
-            started: false,
-        };
-        self.flights.insert(id, flight);
     }
 
     /// Sees to it that the job gets a turn at this time.
@@ -366,6 +250,23 @@ impl JobRun {
         }
         self.timer = None;
         true
+    }
+
+    /// Nothing more is run: ends what is under way.
+    pub(super) fn land(&mut self) {
+        self.running = FuturesUnordered::new();
+        // Whoever waits for slots need not wait for what is still to be tidied up.
+        for flight in std::mem::take(&mut self.flights).into_values() {
+            self.share.give(false);
+            if flight.started.is_some() {
+                self.share.stopped(self.now);
+            }
+            self.clear(flight.spilled);
+        }
+        self.share.rest();
+        self.fetches = Fetches::default();
+        self.in_flight_bytes = 0;
+        self.progress.running = 0;
     }
 
     /// Delivers what has come in and brings the public numbers up to date.
@@ -390,19 +291,18 @@ impl Future for JobRun {
         if self.ended {
             return Poll::Ready(());
         }
-        match self.turn(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(end) => {
-                self.ended = true;
-                self.aborts.clear();
-                self.running = FuturesUnordered::new();
-                self.flights.clear();
-                self.progress.running = 0;
-                self.publish();
-                self.outbox.finish(end);
-                Poll::Ready(())
-            }
+        if self.end.is_none() {
+            let Poll::Ready(end) = self.turn(cx) else { return Poll::Pending };
+            self.end = Some(end);
+            self.land();
+            self.publish();
         }
+        ready!(self.poll_cleared(cx));
+        self.ended = true;
+        if let Some(end) = self.end.take() {
+            self.outbox.finish(end);
+        }
+        Poll::Ready(())
     }
 }
 

@@ -1,76 +1,83 @@
-//! One invocation's way there and back: inputs too large to travel inline go through storage, and so do results.
+//! One invocation's way there: inputs too large to travel inline go through storage, and leave nothing there.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, Stream};
 
-use crate::codec;
-use crate::error::{BackendError, ErrorClass};
+use super::run::JobRun;
+use crate::clock::Sleep;
+use crate::error::BackendError;
 use crate::invoker::{Events, Invocation, Invoker, Payload, Reply};
-use crate::protocol::records::{ResultTag, append_result, split_result};
 use crate::storage::{Key, Storage};
 
-/// Invokes, with the inputs in storage if `spill` says so, and brings stored results in.
+/// How long the end of a job waits for objects that are being deleted.
+const CLEARING: Duration = Duration::from_secs(5);
+
+/// Invokes, with the inputs stored as `spill` if that is given.
 pub(super) async fn travel(
     invoker: Arc<dyn Invoker>,
     storage: Arc<dyn Storage>,
     events: Arc<dyn Events>,
     mut invocation: Invocation,
-    spill: bool,
+    spill: Option<Arc<str>>,
 ) -> Result<Reply, BackendError> {
-    let spilled = if spill { Some(store_inputs(&*storage, &mut invocation).await?) } else { None };
-    let reply = invoker.invoke(invocation, &events).await;
-    if let Some(key) = spilled
-        && let Err(error) = storage.delete(&key).await
-    {
-        tracing::debug!(%key, %error, "inputs of a finished invocation could not be deleted");
-    }
-    let mut reply = reply?;
-    for batch in &mut reply.results {
-        if let Some(records) = fetch_stored(&*storage, &batch.records).await? {
-            batch.records = records;
-        }
-    }
-    Ok(reply)
-}
-
-async fn store_inputs(storage: &dyn Storage, invocation: &mut Invocation) -> Result<Key, BackendError> {
-    let key = Key::new(format!("jobs/{}/in/{}", invocation.job.id, invocation.id))?;
-    if let Payload::Inline(parts) = &invocation.inputs {
+    if let (Some(name), Payload::Inline(parts)) = (spill, &invocation.inputs) {
         let bytes = Bytes::from(parts.concat());
         let len = bytes.len() as u64;
-        storage.put(&key, bytes).await?;
-        invocation.inputs = Payload::Stored { key: key.to_string(), offset: 0, len };
+        storage.put(&Key::new(&*name)?, bytes).await?;
+        invocation.inputs = Payload::Stored { key: name.to_string(), offset: 0, len };
     }
-    Ok(key)
+    invoker.invoke(invocation, &events).await
 }
 
-/// The records with every stored output replaced by the output itself; `None` if there is none.
-async fn fetch_stored(storage: &dyn Storage, records: &Bytes) -> Result<Option<Bytes>, BackendError> {
-    let malformed = |error: &dyn std::fmt::Display| {
-        BackendError::new(ErrorClass::Internal, format!("a worker's reply cannot be read: {error}"))
-    };
-    let mut out: Option<Vec<u8>> = None;
-    let mut at = 0;
-    while at < records.len() {
-        let (tag, body, len) = split_result(&records[at..]).map_err(|e| malformed(&e))?;
-        if tag == ResultTag::Stored {
-            let stored: Payload = codec::decode(body).map_err(|e| malformed(&e))?;
-            let bytes = match stored {
-                Payload::Inline(parts) => Bytes::from(parts.concat()),
-                Payload::Stored { key, offset, len } => {
-                    storage.get_range(&Key::new(key)?, offset..offset.saturating_add(len)).await?
-                }
-            };
-            let out = out.get_or_insert_with(|| records[..at].to_vec());
-            append_result(out, ResultTag::Output, |out| {
-                out.extend_from_slice(&bytes);
-                Ok::<(), BackendError>(())
-            })?;
-        } else if let Some(out) = &mut out {
-            out.extend_from_slice(&records[at..at + len]);
-        }
-        at += len;
+/// Objects that nobody needs any more, being deleted.
+#[derive(Default)]
+pub(super) struct Clearing {
+    under_way: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// When the job's end no longer waits.
+    patience: Option<Sleep>,
+}
+
+impl Clearing {
+    /// Takes note of what has been deleted.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(())) = Pin::new(&mut self.under_way).poll_next(cx) {}
     }
-    Ok(out.map(Bytes::from))
+}
+
+impl JobRun {
+    /// Where an invocation's inputs are stored. Another process may go on with this job later, and it counts its
+    /// invocations anew, so that their numbers alone would not do.
+    pub(super) fn spill_key(&self, invocation: u64) -> Arc<str> {
+        format!("jobs/{}/spill/{:08x}-{invocation}", self.spec.id, self.tag).into()
+    }
+
+    /// Has the stored inputs of an invocation deleted that is over, one way or the other.
+    pub(super) fn clear(&mut self, spilled: Option<Arc<str>>) {
+        let Some(name) = spilled else { return };
+        let storage = Arc::clone(&self.resources.storage);
+        self.clearing.under_way.push(Box::pin(async move {
+            let deleted = match Key::new(&*name) {
+                Ok(key) => storage.delete(&key).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = deleted {
+                tracing::debug!(key = %name, %error, "inputs of an invocation that is over could not be deleted");
+            }
+        }));
+    }
+
+    /// Completes when nothing is left to be deleted, or after a while: a job's end does not wait for ever.
+    pub(super) fn poll_cleared(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.clearing.poll(cx);
+        if self.clearing.under_way.is_empty() {
+            return Poll::Ready(());
+        }
+        let clock = &self.resources.clock;
+        self.clearing.patience.get_or_insert_with(|| clock.sleep(CLEARING)).as_mut().poll(cx)
+    }
 }

@@ -27,6 +27,16 @@ pub struct Provider {
     pub transient: f64,
     /// Rate of invocations whose worker is lost: an error, and only what was streamed is known.
     pub lost: f64,
+    /// Rate of invocations that are taken and never reach a worker; nothing is ever heard of them.
+    pub vanish: f64,
+    /// Rate of invocations of which nothing more is heard from some moment after they began.
+    pub silent: f64,
+    /// Whether it tells when a worker has begun.
+    pub reports_start: bool,
+    /// How often it tells that a worker is alive.
+    pub heartbeat: Option<Duration>,
+    /// How long an invocation may last. What is finished then comes back; an element that alone takes longer fails.
+    pub max_duration: Option<Duration>,
     /// Rate of elements whose process is killed under them.
     pub crash: f64,
     /// Rate of deaths for which all unfinished elements of the process are suspected, instead of one blamed.
@@ -43,8 +53,10 @@ pub struct Provider {
     pub ghosts: f64,
     /// Largest sum of input bytes inside an invocation.
     pub max_inline_input: usize,
-    /// Outputs larger than this go through storage, where they come with the reply.
+    /// Outputs larger than this go through storage.
     pub max_inline_output: usize,
+    /// Rate of stored outputs that are not there when they are fetched.
+    pub misplaced: f64,
 }
 
 impl Provider {
@@ -61,6 +73,11 @@ impl Provider {
             times: Times::Constant(Duration::from_millis(10)),
             transient: 0.0,
             lost: 0.0,
+            vanish: 0.0,
+            silent: 0.0,
+            reports_start: true,
+            heartbeat: None,
+            max_duration: None,
             crash: 0.0,
             suspects: 0.0,
             hand_back: 0.0,
@@ -70,6 +87,7 @@ impl Provider {
             ghosts: 0.0,
             max_inline_input: usize::MAX,
             max_inline_output: usize::MAX,
+            misplaced: 0.0,
         }
     }
 }

@@ -20,17 +20,27 @@ pub(super) struct Seat {
 }
 
 /// One invocation under way. Dropping it gives it up.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "marks of the way it has come, which it need not come in one order"
+)]
 pub(super) struct Visit {
     world: Arc<World>,
     pub(super) invocation: Invocation,
     pub(super) number: u64,
     running: bool,
     pub(super) accepted: bool,
+    /// Whether the scheduler was told that it began.
+    pub(super) told_start: bool,
     seat: Option<Seat>,
     over: bool,
     pub(super) events: Arc<dyn Events>,
     /// Elements with a reported result.
     pub(super) reported: Vec<u32>,
+    /// Those of which the result is not where it was said to be.
+    pub(super) misplaced: Vec<u32>,
+    /// Results stored so far.
+    pub(super) stored: usize,
     /// What may be reported too late.
     pub(super) late: Vec<Finished>,
 }
@@ -39,17 +49,20 @@ impl Visit {
     pub(super) fn new(world: &Arc<World>, invocation: Invocation, events: &Arc<dyn Events>) -> Self {
         let number = lock(&world.ledger).dispatched(&invocation, world.clock.now());
         let (world, events) = (Arc::clone(world), Arc::clone(events));
-        let (reported, late) = (Vec::new(), Vec::new());
+        let (reported, misplaced, late) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             world,
             invocation,
             number,
             running: false,
             accepted: false,
+            told_start: false,
             seat: None,
             over: false,
             events,
             reported,
+            misplaced,
+            stored: 0,
             late,
         }
     }
@@ -59,8 +72,8 @@ impl Visit {
         lock(&self.world.ledger).note(self.world.clock.now(), || format!("#{number} {}", what()));
     }
 
-    /// Writes results into the book that the scheduler is told now.
-    pub(super) fn report(&mut self, finished: &[Finished]) {
+    /// Writes results into the book that the scheduler is told now. Of `misplaced` ones it is told in vain.
+    pub(super) fn report(&mut self, finished: &[Finished], misplaced: &[u32]) {
         let now = self.world.clock.now();
         let job = &self.invocation.job.id;
         let mut ledger = lock(&self.world.ledger);
@@ -71,8 +84,12 @@ impl Visit {
             self.reported.push(one.offset);
             let index = self.invocation.first + u64::from(one.offset);
             match &one.record {
+                Ok(_) if misplaced.contains(&one.offset) => {
+                    self.misplaced.push(one.offset);
+                    ledger.misplaced(job, index, self.number);
+                }
                 Ok(output) => ledger.done(job, index, output.len(), now),
-                Err(failure) => ledger.charge(job, index, failure.kind.clone()),
+                Err(failure) => ledger.charge(job, index, failure.kind.clone(), self.number),
             }
         }
     }
@@ -82,12 +99,22 @@ impl Visit {
         if !self.reported.contains(&offset) {
             self.reported.push(offset);
             let index = self.invocation.first + u64::from(offset);
-            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone());
+            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone(), self.number);
         }
     }
 
+    /// Nobody can say what the worker was doing: a lone element without a result is to blame.
+    pub(super) fn blame_lone(&mut self) {
+        let missing: Vec<u32> = (0..self.invocation.count).filter(|k| !self.reported.contains(k)).collect();
+        if let [only] = missing[..] {
+            self.blame(only, &FailureKind::Lost);
+            self.fruitless(false);
+        }
+        self.note(|| format!("lost with {} unfinished", missing.len()));
+    }
+
     pub(super) fn fruitless(&self, fruitless: bool) {
-        lock(&self.world.ledger).fruitless(&self.invocation, fruitless);
+        lock(&self.world.ledger).fruitless(&self.invocation, fruitless, &self.misplaced);
     }
 
     /// Takes the worker that is free first, for a course of this length. How long it will queue and start.
@@ -145,14 +172,23 @@ impl Visit {
         }
         let wait = Duration::from_millis(state.rng.u64(0..2_000));
         drop(state);
-        let Ok(batches) = batches(&late, |_| None) else {
+        let Ok(batches) = batches(&late, |_, _| None) else {
             return;
         };
-        let (clock, events, id) = (self.world.clock.clone(), Arc::clone(&self.events), self.invocation.id);
+        let (world, events) = (Arc::clone(&self.world), Arc::clone(&self.events));
+        let (invocation, number) = (self.invocation.clone(), self.number);
         self.world.spawner.spawn("late results", async move {
-            clock.sleep(wait).await;
+            world.clock.sleep(wait).await;
+            let now = world.clock.now();
+            // Late failures change nothing: what became of the attempt was reckoned up when it was given up.
+            let outputs = late.iter().filter_map(|one| Some((one.offset, one.record.as_ref().ok()?.len())));
+            for (offset, len) in outputs {
+                let index = invocation.first + u64::from(offset);
+                lock(&world.ledger).done(&invocation.job.id, index, len, now);
+            }
             for batch in batches {
-                events.results(id, batch);
+                lock(&world.ledger).note(now, || format!("#{number} late {}+{}", batch.offset, batch.count));
+                events.results(invocation.id, batch);
             }
         });
     }
@@ -162,6 +198,13 @@ impl Drop for Visit {
     fn drop(&mut self) {
         if !self.over {
             self.note(|| "given up".to_owned());
+            // Either its lease ran out, or there is nothing left to be charged: all its elements were finished
+            // elsewhere, or the job is over.
+            if self.world.provider.reports_start && !self.told_start {
+                self.fruitless(true);
+            } else {
+                self.blame_lone();
+            }
             self.leave();
             self.haunt();
         }
