@@ -1,5 +1,7 @@
 //! Results that workers leave in storage, when storage has its bad days.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::ops::Range;
