@@ -10,6 +10,7 @@ mod cancel;
 mod driver;
 mod fetch;
 pub mod image_cache;
+mod life;
 mod options;
 mod output;
 mod pool;
@@ -20,5 +21,6 @@ mod settle;
 mod state;
 
 pub use fetch::fetch;
+pub use life::Life;
 pub use options::{PoolOptions, Program};
 pub use pool::Pool;

@@ -56,6 +56,8 @@ pub struct PoolOptions {
     pub set: Vec<(OsString, OsString)>,
     /// How many function processes this program is nested in; 0 for a client.
     pub depth: u32,
+    /// What helps against an element that takes longer than an invocation may last: the end of a sentence.
+    pub life_hint: String,
 }
 
 impl PoolOptions {
@@ -71,6 +73,7 @@ impl PoolOptions {
             pass_env: Vec::new(),
             set: Vec::new(),
             depth: 0,
+            life_hint: "split it into smaller tasks".to_owned(),
         }
     }
 }

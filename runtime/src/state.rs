@@ -13,6 +13,8 @@ use rustwren_core::worker::SharedPage;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::life::Lifetime;
+use crate::options::PoolOptions;
 use crate::process::Process;
 
 /// How much work should wait at a process, so that it does not run dry before the next batch comes.
@@ -32,6 +34,8 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     pub(crate) concurrency: u32,
     pub(crate) whole: bool,
+    /// None without a limit.
+    pub(crate) life: Option<Box<Lifetime>>,
     pub(crate) events: EventSink,
     /// The pieces that are not over: almost always one.
     pub(crate) pieces: Pieces,
@@ -45,6 +49,13 @@ pub(crate) struct Call {
     pub(crate) usage: Usage,
     pub(crate) outcome: Option<Result<Reply, BackendError>>,
     pub(crate) waker: Option<Waker>,
+}
+
+impl Call {
+    /// Whether nothing of it is begun any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.is_closed())
+    }
 }
 
 /// Keys of pieces, without memory of its own for the first.
@@ -126,6 +137,8 @@ impl Piece {
 pub(crate) enum Kill {
     /// Nobody waits any more for what it is doing.
     Cancelled,
+    /// Its call may not last any longer.
+    EndOfLife,
     /// An element has run for too long.
     TimedOut { call: u64, element: u32, since: u64, limit: Duration },
     /// It sent what it should not.
@@ -234,6 +247,8 @@ impl Told {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) closed: bool,
+    /// See [`crate::PoolOptions::life_hint`].
+    pub(crate) life_hint: Arc<str>,
     pub(crate) calls: Slab<Call>,
     pub(crate) pieces: Slab<Piece>,
     pub(crate) queue: VecDeque<usize>,
@@ -251,13 +266,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(workers: usize) -> Self {
+    pub(crate) fn new(options: &PoolOptions) -> Self {
         Self {
             closed: false,
+            life_hint: options.life_hint.as_str().into(),
             calls: Slab::new(),
             pieces: Slab::new(),
             queue: VecDeque::new(),
-            workers: (0..workers).map(|_| Worker::new()).collect(),
+            workers: (0..options.workers.max(1)).map(|_| Worker::new()).collect(),
             jobs: Vec::new(),
             next_job: 0,
             next_piece: 0,
@@ -304,8 +320,12 @@ impl State {
                 continue;
             }
             let ready = self.workers.iter().enumerate().filter(|(_, w)| w.status == Status::Ready);
+            let call = self.pieces.get(piece).and_then(|piece| self.calls.get(piece.call?));
+            // Its life begins when it comes to a process: it is not to be spent in line there.
+            let limited = call.is_some_and(|call| call.life.is_some());
+            let room = |worker: &Worker| if limited { 1 } else { worker.depth() };
             let best =
-                ready.filter(|(_, w)| w.pipeline.len() < w.depth()).min_by_key(|(_, w)| w.pipeline.len());
+                ready.filter(|(_, w)| w.pipeline.len() < room(w)).min_by_key(|(_, w)| w.pipeline.len());
             let best = best.map(|(index, worker)| (index, worker.pipeline.len()));
             if best.is_none_or(|(_, load)| load > 0) {
                 self.want_process();
@@ -364,9 +384,17 @@ impl State {
         }
         if !call.told_started {
             call.told_started = true;
+            if let Some(life) = &mut call.life {
+                life.begin(now);
+                // Whoever waits for the call now knows until when.
+                self.woken.extend(call.waker.take());
+            }
             call.usage.queued =
                 now.saturating_duration_since(call.queued_at).saturating_sub(call.usage.start);
             self.told.push(Told::Started(call.events.clone(), call.invocation));
+        }
+        if let Some(page) = &worker.page {
+            page.set_deadline(call.life.as_ref().map_or(0, |life| life.end_nanos(now)));
         }
     }
 }

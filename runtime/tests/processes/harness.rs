@@ -14,7 +14,7 @@ use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::ImageId;
 use rustwren_core::invoker::{Events, Invocation, JobSpec, LogLine, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, split_result};
-use rustwren_runtime::{Pool, PoolOptions};
+use rustwren_runtime::{Life, Pool, PoolOptions};
 
 pub(crate) type Test = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
 
@@ -163,9 +163,18 @@ pub(crate) async fn run_with(
     invocation: Invocation,
     recorder: Arc<Recorder>,
 ) -> Result<Ran, BackendError> {
+    run_for(Life::Unlimited, pool, invocation, recorder).await
+}
+
+pub(crate) async fn run_for(
+    life: Life,
+    pool: &Pool,
+    invocation: Invocation,
+    recorder: Arc<Recorder>,
+) -> Result<Ran, BackendError> {
     let (id, count) = (invocation.id, invocation.count);
     let events: Arc<dyn Events> = recorder.clone();
-    let reply = pool.invoke(invocation, &events).await?;
+    let reply = pool.invoke_for(life, invocation, &events).await?;
     let mut outcomes: Outcomes = vec![None; count as usize];
     let told = recorder.batches.lock().unwrap().clone();
     let told = told.into_iter().filter(|(i, _)| *i == id).map(|(_, batch)| batch);
