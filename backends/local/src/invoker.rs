@@ -83,6 +83,7 @@ impl LocalInvoker {
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
         limits.max_duration = options.config.max_duration;
+        limits.reports_start = true;
         limits.ships_image = options.config.image == ImageMode::Packed;
         let dir = options.cache_dir.as_ref().map(|dir| dir.join("unpacked"));
         let images = dir.map(|dir| ImageCache::new(dir, IMAGE_CACHE_BYTES));

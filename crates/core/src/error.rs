@@ -121,6 +121,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The job was cancelled.
     Cancelled,
+    /// The job met a limit that was set for what it may cost: raise it, or make do with what was delivered.
+    Budget,
     /// A bug in RustWren or a broken promise of a provider.
     Internal,
 }

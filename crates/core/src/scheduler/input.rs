@@ -83,11 +83,6 @@ impl Backlog {
         self.bytes
     }
 
-    /// The index that the next element cut will have.
-    pub(super) fn next_index(&self) -> u64 {
-        self.next_index
-    }
-
     /// The index that the next element read from the source will have.
     pub(super) fn end(&self) -> u64 {
         self.next_index + self.elements

@@ -10,11 +10,15 @@
 //! - [`outbox`]: results on their way to whoever holds the job.
 //! - [`run`]: the future that drives all of it.
 
+mod accept;
 pub mod chunker;
 mod commands;
+mod done;
 mod events;
 mod flight;
+mod given_up;
 pub mod input;
+mod lease;
 pub mod options;
 mod orders;
 pub mod outbox;
@@ -28,5 +32,5 @@ pub mod stats;
 mod travel;
 
 pub use commands::Commands;
-pub use options::{JobOptions, OnError};
+pub use options::{Backups, Budget, JobOptions, OnError};
 pub use run::{JobRun, Resources};
