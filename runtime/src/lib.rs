@@ -9,6 +9,7 @@ mod burial;
 mod cancel;
 mod driver;
 mod fetch;
+mod heartbeat;
 pub mod image_cache;
 mod life;
 mod options;

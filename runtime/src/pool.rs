@@ -55,8 +55,8 @@ impl Pool {
     /// A pool that has not started any process yet. Inputs and shared values that lie in storage are read from
     /// the one given.
     pub fn new(options: PoolOptions, storage: Option<Arc<dyn Storage>>) -> Self {
-        let state = Mutex::new(State::new(&options));
         let options = Arc::new(options);
+        let state = Mutex::new(State::new(Arc::clone(&options)));
         let inner = Arc::new_cyclic(|own| Inner { options, state, own: Weak::clone(own) });
         Self { inner, storage }
     }

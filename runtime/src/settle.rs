@@ -206,7 +206,7 @@ impl State {
 
     /// Says which elements of the piece that was running killed its process.
     fn blame(&mut self, call: usize, piece: &Piece, death: &Death, since: Instant) {
-        let hint = Arc::clone(&self.life_hint);
+        let options = Arc::clone(&self.options);
         let Some(call) = self.calls.get_mut(call) else {
             return;
         };
@@ -216,7 +216,7 @@ impl State {
         };
         match death.kill {
             Some(Kill::Cancelled) => return,
-            Some(Kill::EndOfLife) => return life::blame(call, piece, death, since, &hint),
+            Some(Kill::EndOfLife) => return life::blame(call, piece, death, since, &options.life_hint),
             Some(Kill::TimedOut { call: id, element, since, limit }) => {
                 // Only if it was still the same element that then was ended.
                 let same = death.busy.contains(&Busy { call: id, element, since });

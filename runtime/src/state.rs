@@ -174,6 +174,8 @@ pub(crate) struct Worker {
     pub(crate) pace: Option<u64>,
     pub(crate) head_since: Instant,
     pub(crate) check_at: Option<Instant>,
+    /// When its calls are told as alive next.
+    pub(crate) beat_at: Option<Instant>,
     /// How long the process took to start, until its first piece is told.
     pub(crate) cold: Option<Duration>,
     /// Pieces that it has finished.
@@ -198,6 +200,7 @@ impl Worker {
             pace: None,
             head_since: Instant::now(),
             check_at: None,
+            beat_at: None,
             cold: None,
             finished: 0,
             page: None,
@@ -232,6 +235,7 @@ pub(crate) enum Told {
     Started(EventSink, u64),
     Results(EventSink, u64, ResultBatch),
     Log(EventSink, u64, LogLine),
+    Alive(EventSink, u64),
 }
 
 impl Told {
@@ -240,6 +244,7 @@ impl Told {
             Self::Started(events, id) => events.0.started(id),
             Self::Results(events, id, batch) => events.0.results(id, batch),
             Self::Log(events, id, line) => events.0.log(id, line),
+            Self::Alive(events, id) => events.0.alive(id),
         }
     }
 }
@@ -247,8 +252,7 @@ impl Told {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) closed: bool,
-    /// See [`crate::PoolOptions::life_hint`].
-    pub(crate) life_hint: Arc<str>,
+    pub(crate) options: Arc<PoolOptions>,
     pub(crate) calls: Slab<Call>,
     pub(crate) pieces: Slab<Piece>,
     pub(crate) queue: VecDeque<usize>,
@@ -266,14 +270,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(options: &PoolOptions) -> Self {
+    pub(crate) fn new(options: Arc<PoolOptions>) -> Self {
         Self {
             closed: false,
-            life_hint: options.life_hint.as_str().into(),
             calls: Slab::new(),
             pieces: Slab::new(),
             queue: VecDeque::new(),
             workers: (0..options.workers.max(1)).map(|_| Worker::new()).collect(),
+            options,
             jobs: Vec::new(),
             next_job: 0,
             next_piece: 0,

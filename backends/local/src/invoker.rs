@@ -26,6 +26,9 @@ const PIPELINING: usize = 128;
 /// Unpacked images kept on this machine.
 const IMAGE_CACHE_BYTES: u64 = 2 << 30;
 
+/// How often invocations under way are told as alive.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
 /// What helps against a task that takes longer than an invocation may last.
 pub(crate) const LIFE_HINT: &str =
     "split it into smaller tasks, or raise `max_duration` in [compute] of the configuration";
@@ -84,6 +87,7 @@ impl LocalInvoker {
         limits.overhead = OVERHEAD;
         limits.max_duration = options.config.max_duration;
         limits.reports_start = true;
+        limits.heartbeat = Some(HEARTBEAT * 2);
         limits.ships_image = options.config.image == ImageMode::Packed;
         let dir = options.cache_dir.as_ref().map(|dir| dir.join("unpacked"));
         let images = dir.map(|dir| ImageCache::new(dir, IMAGE_CACHE_BYTES));
@@ -139,6 +143,7 @@ impl LocalInvoker {
         options.pass_env.clone_from(&config.pass_env);
         options.depth = env::worker_depth();
         options.life_hint = LIFE_HINT.to_owned();
+        options.heartbeat = Some(HEARTBEAT);
         Ok(Started { pool: Pool::new(options, Some(Arc::clone(&self.options.storage))), _image: cached })
     }
 }

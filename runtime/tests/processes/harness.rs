@@ -95,6 +95,7 @@ pub(crate) struct Recorder {
     pub(crate) batches: Mutex<Vec<(u64, ResultBatch)>>,
     pub(crate) logs: Mutex<Vec<(u64, LogLine)>>,
     pub(crate) started: Mutex<Vec<u64>>,
+    pub(crate) alive: Mutex<Vec<u64>>,
     pub(crate) changed: tokio::sync::Notify,
 }
 
@@ -106,6 +107,11 @@ impl Events for Recorder {
 
     fn started(&self, invocation: u64) {
         self.started.lock().unwrap().push(invocation);
+        self.changed.notify_one();
+    }
+
+    fn alive(&self, invocation: u64) {
+        self.alive.lock().unwrap().push(invocation);
         self.changed.notify_one();
     }
 
