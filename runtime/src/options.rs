@@ -60,7 +60,7 @@ pub struct PoolOptions {
     /// is stopped; never by default.
     pub heartbeat: Option<Duration>,
     /// What helps against an element that takes longer than an invocation may last: the end of a sentence.
-    pub life_hint: String,
+    pub life_hint: &'static str,
 }
 
 impl PoolOptions {
@@ -77,7 +77,7 @@ impl PoolOptions {
             set: Vec::new(),
             depth: 0,
             heartbeat: None,
-            life_hint: "split it into smaller tasks".to_owned(),
+            life_hint: "split it into smaller tasks",
         }
     }
 }

@@ -216,7 +216,7 @@ impl State {
         };
         match death.kill {
             Some(Kill::Cancelled) => return,
-            Some(Kill::EndOfLife) => return life::blame(call, piece, death, since, &options.life_hint),
+            Some(Kill::EndOfLife) => return life::blame(call, piece, death, since, options.life_hint),
             Some(Kill::TimedOut { call: id, element, since, limit }) => {
                 // Only if it was still the same element that then was ended.
                 let same = death.busy.contains(&Busy { call: id, element, since });

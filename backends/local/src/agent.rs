@@ -111,7 +111,7 @@ async fn work(order: &Order, invocation: Invocation) -> Result<(), String> {
     options.start_timeout = order.start_timeout;
     options.pass_env.clone_from(&order.pass_env);
     options.depth = env::worker_depth();
-    options.life_hint = LIFE_HINT.to_owned();
+    options.life_hint = LIFE_HINT;
     let pool = Pool::new(options, None);
     let events: Arc<dyn Events> = Arc::new(ToLog);
     let count = invocation.count;

@@ -142,7 +142,7 @@ impl LocalInvoker {
         options.start_timeout = config.start_timeout;
         options.pass_env.clone_from(&config.pass_env);
         options.depth = env::worker_depth();
-        options.life_hint = LIFE_HINT.to_owned();
+        options.life_hint = LIFE_HINT;
         options.heartbeat = Some(HEARTBEAT);
         Ok(Started { pool: Pool::new(options, Some(Arc::clone(&self.options.storage))), _image: cached })
     }

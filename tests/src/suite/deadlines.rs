@@ -92,8 +92,10 @@ fn check_alone(outcomes: Vec<Result<u64, TaskError>>) {
 
 async fn a_task_longer_than_a_life_fails_alone(executor: Executor) {
     let work = |x: u64| {
-        while x == 13 {
-            nap(1000);
+        if x == 13 {
+            loop {
+                nap(1000);
+            }
         }
         x
     };
