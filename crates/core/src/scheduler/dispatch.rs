@@ -68,7 +68,7 @@ impl JobRun {
                 }
             }
             let chunk = if let Some(chunk) = self.waiting.pop(now) {
-                Some(chunk)
+                Some(self.for_one_life(chunk)?)
             } else {
                 self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
                     first: cut.first,

@@ -127,7 +127,9 @@ impl JobRun {
         let rng = fastrand::Rng::with_seed(options.seed);
         let progress = Progress { total: source.remaining(), ..Progress::default() };
         let mut run = Self {
-            chunker: Chunker::new(options.chunk_size, limits.overhead).at_once(spec.concurrency),
+            chunker: Chunker::new(options.chunk_size, limits.overhead)
+                .at_once(spec.concurrency)
+                .within(limits.max_duration),
             share: resources.slots.join(),
             rng,
             clearing: Clearing::default(),
