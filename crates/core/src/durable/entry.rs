@@ -288,6 +288,18 @@ impl Entry {
         Self::read(bytes).map_err(|broken| broken.into_error(&FORM, id, key))
     }
 
+    /// What it says besides its results, out of the first bytes of its object; `None` when they do not suffice.
+    pub(super) fn peek(start: &[u8]) -> Option<Self> {
+        Some(match FORM.peek::<Head>(start)? {
+            Head::Lead(lead) => Self::Lead(lead),
+            Head::End(end) => Self::End(end),
+            Head::Clean(clean) => Self::Clean(clean),
+            Head::Results { failed, spent, tally, .. } => {
+                Self::Results(Results { groups: Vec::new(), failed, spent, tally })
+            }
+        })
+    }
+
     fn read(bytes: &Bytes) -> Result<Self, Broken> {
         let (head, tail) = FORM.open::<Head>(bytes)?;
         Ok(match head {

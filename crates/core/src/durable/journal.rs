@@ -5,6 +5,7 @@
 //! it. So there are no holes, all readers see the same entries in the same order, and whoever has appended an entry
 //! knows everything that came before it. Everything that must happen once in a job is decided by this order.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -124,21 +125,17 @@ impl Journal {
     /// A job that is being removed is an error of kind [`Cancelled`](ErrorKind::Cancelled).
     pub async fn read_all(&mut self, mut visit: impl FnMut(&Logged) -> Result<()>) -> Result<()> {
         let listed = self.store.list(&self.id.log_prefix()).await?;
-        let mut to_read = Vec::new();
+        let mut sizes = BTreeMap::new();
         for object in &listed {
             let Some(seq) = seq_of(&object.key) else {
                 return Err(foreign(&self.id, &object.key));
             };
-            if seq >= self.next {
-                to_read.push((seq, object.size));
-            }
+            sizes.insert(seq, object.size);
         }
-        // What is removed goes in no order; what remains longest is the entry that says so.
-        let whole = to_read.iter().zip(self.next..).all(|(&(seq, _), expected)| seq == expected);
-        if !whole {
-            return Err(self.hole().await);
-        }
-        let mut to_read = to_read.into_iter().peekable();
+        // A listing may miss an entry that was written while it ran, and show a later one.
+        let end = sizes.last_key_value().map_or(0, |(&seq, _)| seq + 1);
+        let to_read = (self.next..end).map(|seq| (seq, sizes.get(&seq).copied().unwrap_or_default()));
+        let mut to_read = to_read.peekable();
         let mut reading = FuturesOrdered::new();
         let mut bytes = 0;
         loop {
@@ -155,6 +152,7 @@ impl Journal {
                 return Ok(());
             };
             bytes -= size;
+            // Where a later one is, it was there: the job is being removed, in no order.
             let Some(found) = found? else {
                 return Err(self.hole().await);
             };

@@ -94,6 +94,15 @@ impl Form {
         let end = PREAMBLE + head;
         Ok((serde_json::from_slice(&bytes[PREAMBLE..end]).map_err(Broken::Head)?, bytes.slice(end..)))
     }
+
+    /// The head alone, out of the first bytes of an object and unchecked; `None` when it is not there whole.
+    pub(super) fn peek<H: DeserializeOwned>(&self, start: &[u8]) -> Option<H> {
+        if start.len() < PREAMBLE || start[..3] != self.magic || start[3] > self.version {
+            return None;
+        }
+        let head = u32::from_le_bytes([start[36], start[37], start[38], start[39]]) as usize;
+        serde_json::from_slice(start[PREAMBLE..].get(..head)?).ok()
+    }
 }
 
 fn checksum(object: &[u8]) -> [u8; 16] {

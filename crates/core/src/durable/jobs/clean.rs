@@ -1,31 +1,24 @@
-//! Taking jobs away.
+//! Taking jobs away, and programs that no job needs any more.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use futures_util::stream::{StreamExt, TryStreamExt, iter};
+use futures_util::stream::{StreamExt, iter};
 
-use super::super::beat::Beat;
-use super::super::entry::{Clean, Entry};
-use super::super::id::{JOBS, JobId};
-use super::super::journal::seq_of;
-use super::super::owner::Owner;
-use super::super::store::{Created, Store};
 use super::list::no_job;
-use super::stored::{PROBES, Stored, holds, listed, may_live, storage_now};
-use crate::error::{Error, ErrorKind, Result};
+use super::remove::{Fate, Remover};
+use super::stored::{PROBES, Stored, listed, storage_now};
+use crate::durable::id::{JOBS, JobId};
+use crate::durable::images;
+use crate::durable::manifest::{Manifest, unix_now};
+use crate::durable::owner::Owner;
+use crate::durable::store::Store;
+use crate::error::Result;
 use crate::image::ImageId;
-use crate::storage::{Key, ObjectMeta};
+use crate::storage::ObjectMeta;
 
-/// Deletions at once.
-const DELETES: usize = 16;
 /// Jobs removed at once.
 const JOBS_AT_ONCE: usize = 4;
-/// A driver that has been silent for so many leases is taken for dead: removing a job is less urgent than going on
-/// with it.
-const LEASES: u32 = 4;
-/// How often a job is tried whose driver writes while it is looked at, or to which objects are added while they are
-/// deleted.
-const ROUNDS: usize = 5;
 /// Probes of cleans that died are left for so long.
 const PROBE_AGE: Duration = Duration::from_secs(60);
 
@@ -90,28 +83,21 @@ pub enum Why {
 /// others; see [`Why::Failed`].
 pub async fn clean(store: &Store, selection: &Selection, dry_run: bool, by: &Owner) -> Result<Cleaned> {
     let (jobs, others) = match selection {
-        Selection::Ids(ids) => {
-            let mut jobs = std::collections::BTreeMap::new();
-            for id in ids {
-                let stored = Stored::of(store, id).await?;
-                if stored.objects == 0 {
-                    return Err(no_job(store, id));
-                }
-                jobs.insert(id.clone(), stored);
-            }
-            (jobs, Vec::new())
-        }
+        Selection::Ids(ids) => (named(store, ids).await?, Vec::new()),
         Selection::OlderThan(_) | Selection::All => listed(store, JOBS).await?,
     };
     let now = storage_now(store).await?;
     if !dry_run {
         remove_probes(store, &others, now).await?;
     }
-    let cleaner = Cleaner { store, selection, dry_run, by };
+    let remover = Remover { store, dry_run, by };
     let removals = jobs.into_iter().map(|(id, stored)| {
-        let cleaner = &cleaner;
+        let remover = &remover;
         async move {
-            let outcome = cleaner.job(&id, &stored, now).await;
+            let outcome = match selects(store, selection, &id, &stored, now).await {
+                Ok(selected) => remover.job(&id, selected).await,
+                Err(error) => Err(error),
+            };
             (id, stored, outcome)
         }
     });
@@ -127,167 +113,49 @@ pub async fn clean(store: &Store, selection: &Selection, dry_run: bool, by: &Own
             Err(error) => cleaned.kept.push(Kept { id, why: Why::Failed(error.to_string()) }),
         }
     }
+    if *selection == Selection::All {
+        let gone: Vec<&JobId> = cleaned.removed.iter().map(|removed| &removed.id).collect();
+        cleaned.images = images::clean(store, dry_run, &gone).await?;
+    }
     Ok(cleaned)
 }
 
-struct Cleaner<'a> {
-    store: &'a Store,
-    selection: &'a Selection,
-    dry_run: bool,
-    by: &'a Owner,
+async fn named(store: &Store, ids: &[JobId]) -> Result<BTreeMap<JobId, Stored>> {
+    let mut jobs = BTreeMap::new();
+    for id in ids {
+        let stored = Stored::of(store, id).await?;
+        if stored.objects == 0 {
+            return Err(no_job(store, id));
+        }
+        jobs.insert(id.clone(), stored);
+    }
+    Ok(jobs)
 }
 
-enum Fate {
-    /// It was removed, or would be.
-    Gone,
-    /// It was not selected.
-    Spared,
-    Kept(Why),
-}
-
-/// The end of a job's journal.
-enum Tail {
-    /// It ends with the entry that says that the job is being removed.
-    Closed(u64),
-    /// The next entry has this number.
-    Open(u64),
-}
-
-impl Cleaner<'_> {
-    async fn job(&self, id: &JobId, stored: &Stored, now: Option<SystemTime>) -> Result<Fate> {
-        let mut tail = self.tail(id).await?;
-        if let Tail::Open(_) = tail
-            && !self.selects(id, stored, now).await?
-        {
-            return Ok(Fate::Spared);
-        }
-        for _ in 0..ROUNDS {
-            let next = match tail {
-                Tail::Closed(last) => {
-                    if !self.dry_run {
-                        self.remove(id, last).await?;
-                    }
-                    return Ok(Fate::Gone);
-                }
-                Tail::Open(next) => next,
-            };
-            // Behind the look at the journal, never before it.
-            if let Some(why) = self.alive(id).await? {
-                return Ok(Fate::Kept(why));
-            }
-            if self.dry_run {
-                return Ok(Fate::Gone);
-            }
-            tail = self.close(id, next).await?;
-        }
-        let message = format!("job {id} is being written to, though nobody gives a sign of life for it");
-        Err(Error::new(ErrorKind::Unavailable, message).with_hint("try again later"))
+async fn selects(
+    store: &Store,
+    selection: &Selection,
+    id: &JobId,
+    stored: &Stored,
+    now: Option<SystemTime>,
+) -> Result<bool> {
+    let Selection::OlderThan(age) = selection else {
+        return Ok(true);
+    };
+    if let (Some(now), Some(modified)) = (now, stored.modified) {
+        return Ok(now.duration_since(modified).unwrap_or_default() >= *age);
     }
-
-    async fn selects(&self, id: &JobId, stored: &Stored, now: Option<SystemTime>) -> Result<bool> {
-        let Selection::OlderThan(age) = self.selection else {
-            return Ok(true);
-        };
-        if let (Some(now), Some(modified)) = (now, stored.modified) {
-            return Ok(now.duration_since(modified).unwrap_or_default() >= *age);
-        }
-        // Where the storage tells no dates, those in manifests must do; what has none is not known to be old.
-        let manifest = super::super::manifest::Manifest::read_opt(self.store, id).await?;
-        let made = manifest.map(|manifest| manifest.created);
-        Ok(made.is_some_and(|made| super::super::manifest::unix_now().saturating_sub(made) >= age.as_secs()))
-    }
-
-    async fn tail(&self, id: &JobId) -> Result<Tail> {
-        let listed = self.store.list(&id.log_prefix()).await?;
-        let last = listed.iter().filter_map(|object| seq_of(&object.key)).max();
-        let Some(last) = last else {
-            return Ok(Tail::Open(0));
-        };
-        let key = id.log_key(last)?;
-        let Some(bytes) = self.store.get_opt(&key).await? else {
-            // Another clean has just finished.
-            return Ok(Tail::Open(last));
-        };
-        // What cannot be read is no removal, and it can be removed.
-        match Entry::decode(&bytes, id, &key) {
-            Ok(Entry::Clean(_)) => Ok(Tail::Closed(last)),
-            _ => Ok(Tail::Open(last + 1)),
-        }
-    }
-
-    /// Writes that the job is being removed, unless somebody has appended something meanwhile.
-    async fn close(&self, id: &JobId, next: u64) -> Result<Tail> {
-        let entry = Entry::Clean(Clean { by: self.by.clone() }).encode(fastrand::u128(..))?;
-        match self.store.create(&id.log_key(next)?, entry).await? {
-            Created::Ours => Ok(Tail::Closed(next)),
-            Created::Other(_) | Created::Vanished => self.tail(id).await,
-        }
-    }
-
-    /// Why the job must stay, if it must.
-    async fn alive(&self, id: &JobId) -> Result<Option<Why>> {
-        let mut seen: Option<(Beat, Duration)> = None;
-        loop {
-            let begun = self.store.clock().now();
-            let Some(beat) = Beat::read(self.store, id).await? else {
-                return Ok(None);
-            };
-            let written = self.store.head_opt(&id.beat_key()?).await?.and_then(|object| object.modified);
-            let now = if written.is_some() { storage_now(self.store).await? } else { None };
-            let why = |beat: Beat| {
-                if beat.handed_over { Why::Starting } else { Why::Running(beat.owner) }
-            };
-            match may_live(&beat, written, now, LEASES) {
-                Some(true) => return Ok(Some(why(beat))),
-                Some(false) => return Ok(None),
-                None => {}
-            }
-            // The storage tells no dates: watch for a while.
-            match &seen {
-                Some((before, since)) if *before == beat => {
-                    if begun.saturating_sub(*since) >= holds(&beat, LEASES) {
-                        return Ok(None);
-                    }
-                }
-                Some(_) => return Ok(Some(why(beat))),
-                None => seen = Some((beat.clone(), self.store.clock().now())),
-            }
-            self.store.clock().sleep(beat.lease / 2).await;
-        }
-    }
-
-    /// Deletes everything of a job whose journal was closed by entry `last`: the manifest first, that entry last.
-    async fn remove(&self, id: &JobId, last: u64) -> Result<()> {
-        self.store.delete(&id.manifest_key()?).await?;
-        let closing = id.log_key(last)?;
-        for _ in 0..ROUNDS {
-            let rest: Vec<Key> =
-                self.store.list(&id.prefix()).await?.into_iter().map(|object| object.key).collect();
-            if rest.is_empty() {
-                return Ok(());
-            }
-            let rest: Vec<Key> = rest.into_iter().filter(|key| *key != closing).collect();
-            if rest.is_empty() {
-                self.store.delete(&closing).await?;
-                continue;
-            }
-            iter(rest)
-                .map(|key| async move { self.store.delete(&key).await })
-                .buffer_unordered(DELETES)
-                .try_collect::<()>()
-                .await?;
-        }
-        let message = format!("objects are added to job {id} while it is being removed");
-        Err(Error::new(ErrorKind::Unavailable, message)
-            .with_hint("something still works on it: try again later"))
-    }
+    // Where the storage tells no dates, those in manifests must do; what has none is not known to be old.
+    let made = Manifest::read_opt(store, id).await?.map(|manifest| manifest.created);
+    Ok(made.is_some_and(|made| unix_now().saturating_sub(made) >= age.as_secs()))
 }
 
 async fn remove_probes(store: &Store, others: &[ObjectMeta], now: Option<SystemTime>) -> Result<()> {
     for object in others {
         let probe = object.key.as_str().strip_prefix(JOBS).is_some_and(|name| name.starts_with(PROBES));
         let age = now.zip(object.modified).and_then(|(now, then)| now.duration_since(then).ok());
-        if probe && age.is_some_and(|age| age >= PROBE_AGE) {
+        // Where there are no dates, probes are of no use to anybody.
+        if probe && age.is_none_or(|age| age >= PROBE_AGE) {
             store.delete(&object.key).await?;
         }
     }

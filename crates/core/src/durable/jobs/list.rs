@@ -4,20 +4,23 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
-use super::super::beat::Beat;
-use super::super::capsule::Capsule;
-use super::super::entry::{End, Entry, How, Tally};
-use super::super::id::{JOBS, JobId};
-use super::super::manifest::{Kind, Manifest, unix_now};
-use super::super::owner::Owner;
-use super::super::store::Store;
 use super::stored::{Stored, listed, may_live, storage_now};
+use crate::durable::beat::Beat;
+use crate::durable::capsule::Capsule;
+use crate::durable::entry::{End, Entry, How, Tally};
+use crate::durable::id::{JOBS, JobId};
+use crate::durable::manifest::{Kind, Manifest, unix_now};
+use crate::durable::owner::Owner;
+use crate::durable::store::{Store, absent_as_none};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Jobs looked at at once.
 const LOOKS: usize = 16;
 /// A driver that has been silent for more leases than this is shown as gone.
 const LEASES: u32 = 2;
+
+/// Of the last entry of a journal so many bytes are read, unless they do not suffice.
+const PEEK: u64 = 64 << 10;
 
 /// One job, in short.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,11 +201,22 @@ async fn read(
     let manifest = if stored.manifest { Manifest::read_opt(store, id).await? } else { None };
     let beat = if stored.beat { Beat::read(store, id).await? } else { None };
     let last = match stored.last {
-        Some((seq, _)) => {
-            let key = id.log_key(seq)?;
-            store.get_opt(&key).await?.map(|bytes| Entry::decode(&bytes, id, &key)).transpose()?
-        }
+        Some((seq, _)) => last_entry(store, id, seq).await?,
         None => None,
     };
     Ok((manifest, beat, last))
+}
+
+/// An entry, without its results if they are many.
+pub(super) async fn last_entry(store: &Store, id: &JobId, seq: u64) -> Result<Option<Entry>> {
+    let key = id.log_key(seq)?;
+    let Some(start) = absent_as_none(store.get_range(&key, 0..PEEK).await)? else {
+        return Ok(None);
+    };
+    if start.len() as u64 == PEEK
+        && let Some(entry) = Entry::peek(&start)
+    {
+        return Ok(Some(entry));
+    }
+    store.get_opt(&key).await?.map(|bytes| Entry::decode(&bytes, id, &key)).transpose()
 }

@@ -2,7 +2,8 @@
 
 mod clean;
 mod list;
-mod stored;
+mod remove;
+pub(super) mod stored;
 
 pub use clean::{Cleaned, Kept, Removed, Selection, Why, clean};
 pub use list::{JobDetails, JobInfo, JobKind, State, list, show};

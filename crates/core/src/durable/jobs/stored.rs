@@ -6,27 +6,27 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 
-use super::super::beat::Beat;
-use super::super::id::{JOBS, JobId};
-use super::super::journal::seq_of;
-use super::super::store::Store;
+use crate::durable::beat::Beat;
+use crate::durable::id::{JOBS, JobId};
+use crate::durable::journal::seq_of;
+use crate::durable::store::Store;
 use crate::error::{ErrorClass, Result};
-use crate::storage::{Key, ObjectMeta};
+use crate::storage::{Key, ObjectMeta, StorageResult};
 
 /// What a listing tells of one job.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Stored {
-    pub(super) objects: u64,
-    pub(super) bytes: u64,
+pub(in crate::durable) struct Stored {
+    pub(in crate::durable) objects: u64,
+    pub(in crate::durable) bytes: u64,
     /// When any of it was last written, by the storage's clock.
-    pub(super) modified: Option<SystemTime>,
-    pub(super) manifest: bool,
-    pub(super) beat: bool,
+    pub(in crate::durable) modified: Option<SystemTime>,
+    pub(in crate::durable) manifest: bool,
+    pub(in crate::durable) beat: bool,
     /// When the sign of life was written.
-    pub(super) beaten: Option<SystemTime>,
-    pub(super) capsules: u64,
+    pub(in crate::durable) beaten: Option<SystemTime>,
+    pub(in crate::durable) capsules: u64,
     /// The last entry of the journal: its number and size.
-    pub(super) last: Option<(u64, u64)>,
+    pub(in crate::durable) last: Option<(u64, u64)>,
 }
 
 impl Stored {
@@ -48,16 +48,25 @@ impl Stored {
     }
 
     /// What is stored of one job.
-    pub(super) async fn of(store: &Store, id: &JobId) -> Result<Self> {
+    pub(in crate::durable) async fn of(store: &Store, id: &JobId) -> Result<Self> {
         Ok(listed(store, &id.prefix()).await?.0.remove(id).unwrap_or_default())
     }
 }
 
 /// What is stored of each job below a prefix, and what lies there that is no job's.
-pub(super) async fn listed(
-    store: &Store,
-    prefix: &str,
-) -> Result<(BTreeMap<JobId, Stored>, Vec<ObjectMeta>)> {
+pub(in crate::durable) async fn listed(store: &Store, prefix: &str) -> Result<Listed> {
+    let mut tries = 0;
+    loop {
+        match listed_once(store, prefix).await {
+            Err(error) if store.again(&mut tries, &error).await => {}
+            listed => return Ok(listed?),
+        }
+    }
+}
+
+type Listed = (BTreeMap<JobId, Stored>, Vec<ObjectMeta>);
+
+async fn listed_once(store: &Store, prefix: &str) -> StorageResult<Listed> {
     let (mut jobs, mut others) = (BTreeMap::<JobId, Stored>::new(), Vec::new());
     let mut objects = store.storage().list(prefix);
     while let Some(object) = objects.try_next().await? {
@@ -70,10 +79,10 @@ pub(super) async fn listed(
 }
 
 /// What the names of probes begin with: no job's id has a dot in it.
-pub(super) const PROBES: &str = ".probe-";
+pub(in crate::durable) const PROBES: &str = ".probe-";
 
 /// What time it is for the storage; `None` where it does not tell, or lets nothing be written.
-pub(super) async fn storage_now(store: &Store) -> Result<Option<SystemTime>> {
+pub(in crate::durable) async fn storage_now(store: &Store) -> Result<Option<SystemTime>> {
     let key = Key::new(format!("{JOBS}{PROBES}{:016x}", fastrand::u64(..)))?;
     match store.put(&key, Bytes::new()).await {
         Ok(()) => {}
@@ -87,7 +96,7 @@ pub(super) async fn storage_now(store: &Store) -> Result<Option<SystemTime>> {
 
 /// Whether a sign of life, written at `beaten` by the storage's clock that shows `now`, may still hold: `None` where
 /// that cannot be told at once.
-pub(super) fn may_live(
+pub(in crate::durable) fn may_live(
     beat: &Beat,
     beaten: Option<SystemTime>,
     now: Option<SystemTime>,
@@ -103,7 +112,7 @@ pub(super) fn may_live(
 }
 
 /// How long a sign of life is taken to hold. Dates may be cut to whole seconds.
-pub(super) fn holds(beat: &Beat, leases: u32) -> Duration {
+pub(in crate::durable) fn holds(beat: &Beat, leases: u32) -> Duration {
     let leases = if beat.handed_over { 1 } else { leases };
     beat.lease.saturating_mul(leases).saturating_add(Duration::from_secs(2))
 }
