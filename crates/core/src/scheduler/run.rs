@@ -118,9 +118,11 @@ impl JobRun {
         resources: Resources,
     ) -> Self {
         let events = EventBuffer::new();
+        // Not of the run's own chances, so that jobs without durable parts run as they always did.
+        let spills = fastrand::Rng::with_seed(options.seed.wrapping_add(1)).u64(..);
         let limits = resources.invoker.limits();
         let progress = Progress { total: source.remaining(), ..Progress::default() };
-        let mut run = Self {
+        let run = Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead),
             share: resources.slots.join(),
             rng: fastrand::Rng::with_seed(options.seed),
@@ -148,10 +150,9 @@ impl JobRun {
             progress,
             stats: JobStats::default(),
             keep: Keep::default(),
-            spills: 0,
+            spills,
             ended: false,
         };
-        run.spills = run.rng.u64(..);
         run.outbox.deliver(&mut Vec::new(), |progress, _| *progress = run.progress);
         run
     }
