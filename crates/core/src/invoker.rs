@@ -46,8 +46,9 @@ pub struct Limits {
     /// Whether [`Events::started`] is called for every invocation whose worker begins, so that one that does not
     /// begin in time can be told from one that is slow.
     pub reports_start: bool,
-    /// How often [`Events::alive`] is called at least while a worker holds an invocation, where the invoker
-    /// promises this. One that is silent for four times as long is given up.
+    /// How often [`Events::alive`] is called at least for an invocation under way, where the invoker promises this:
+    /// from its beginning, or where beginnings are not reported from its dispatch and a time to start. One that is
+    /// silent for four times as long is given up.
     pub heartbeat: Option<Duration>,
     /// Whether workers differ in speed by more than their tasks do, so that running the last elements of a job a
     /// second time elsewhere is worth it unless the job says otherwise.

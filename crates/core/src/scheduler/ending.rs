@@ -43,7 +43,14 @@ impl JobRun {
     /// Nothing more is run.
     pub(super) fn begin_ending(&mut self, end: Result<(), Error>) {
         self.running = FuturesUnordered::new();
-        self.flights.clear();
+        for flight in std::mem::take(&mut self.flights).into_values() {
+            if flight.started.is_some() {
+                self.share.stopped(self.now);
+            }
+            // Other jobs need not wait until this one's last results are recorded.
+            self.share.give(false);
+        }
+        self.share.rest();
         self.progress.running = 0;
         let unkept = self.keep.capsules.abandon();
         self.out.extend(unkept.into_iter().map(|failed| Delivery::Failed(failed.error)));

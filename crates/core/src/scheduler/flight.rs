@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::future::AbortHandle;
 
 use super::done::Done;
+use super::lease::{Expired, Signs};
 use super::received::Received;
 
 /// Consecutive elements that travel together.
@@ -46,11 +47,29 @@ pub(super) struct Flight {
     pub(super) abort: AbortHandle,
     pub(super) dispatched: Duration,
     pub(super) bytes: usize,
-    /// Whether the worker has said that it began.
-    pub(super) started: bool,
+    /// When the worker said that it began.
+    pub(super) started: Option<Duration>,
+    /// When anything was heard of it last.
+    pub(super) heard: Duration,
+    /// Why it was given up, if it was.
+    pub(super) expired: Option<Expired>,
+    /// Elements that its process works on at once.
+    pub(super) concurrency: u32,
 }
 
 impl Flight {
+    /// What its lease is reckoned from.
+    pub(super) fn signs(&self) -> Signs {
+        Signs {
+            dispatched: self.dispatched,
+            started: self.started,
+            heard: self.heard,
+            count: self.chunk.count,
+            concurrency: self.concurrency,
+            fruitless: self.chunk.fruitless,
+        }
+    }
+
     /// The parts of `start..end` (indexes) that it holds and has brought nothing about yet.
     pub(super) fn lacking(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
         let first = self.chunk.first;

@@ -1,6 +1,7 @@
 //! Invocations that are over and have not brought all: what they still report is welcome.
 
 use std::collections::{HashMap, VecDeque};
+use std::time::Duration;
 
 /// How many are remembered. What older ones report is dropped, and their elements are run again.
 const MOST: usize = 4096;
@@ -10,6 +11,7 @@ const MOST: usize = 4096;
 pub(super) struct Past {
     pub(super) first: u64,
     pub(super) count: u32,
+    pub(super) dispatched: Duration,
 }
 
 /// The invocations given up last.
@@ -43,7 +45,7 @@ mod tests {
     #[test]
     fn it_forgets_the_oldest() {
         let mut given_up = GivenUp::default();
-        let past = |id| Past { first: id * 10, count: 10 };
+        let past = |id| Past { first: id * 10, count: 10, dispatched: Duration::ZERO };
         (0..MOST as u64 + 5).for_each(|id| given_up.add(id, past(id)));
         assert_eq!(given_up.get(4), None);
         assert_eq!(given_up.get(5), Some(past(5)));

@@ -22,6 +22,7 @@ mod given_up;
 pub mod input;
 mod keep;
 mod known;
+mod lease;
 pub mod options;
 mod orders;
 pub mod outbox;

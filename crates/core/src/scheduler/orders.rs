@@ -24,7 +24,7 @@ impl JobRun {
                 }
                 Command::CancelElement(index) => self.cancel_element(index),
                 Command::Announce => {
-                    let started = self.flights.values().filter(|flight| flight.started);
+                    let started = self.flights.values().filter(|flight| flight.started.is_some());
                     if let Some(observer) = self.outbox.observer() {
                         started.for_each(|flight| observer.running(flight.chunk.first, flight.chunk.count));
                     }

@@ -18,6 +18,7 @@ use super::flight::{Chunk, Flight, Waiting};
 use super::given_up::GivenUp;
 use super::input::{Backlog, InputSource};
 use super::keep::Keep;
+use super::lease::Leases;
 use super::options::JobOptions;
 use super::outbox::{Delivery, Outbox};
 use super::recorder::Recorded;
@@ -89,6 +90,11 @@ pub struct JobRun {
     pub(super) rng: fastrand::Rng,
     timer: Option<(Duration, Sleep)>,
     pub(super) started: Duration,
+    /// The time of this turn.
+    pub(super) now: Duration,
+    pub(super) leases: Leases,
+    /// When some invocation's lease may run out.
+    pub(super) next_sweep: Option<Duration>,
     pub(super) out: Vec<Delivery>,
     pub(super) progress: Progress,
     pub(super) stats: JobStats,
@@ -121,12 +127,16 @@ impl JobRun {
         // Not of the run's own chances, so that jobs without durable parts run as they always did.
         let spills = fastrand::Rng::with_seed(options.seed.wrapping_add(1)).u64(..);
         let limits = resources.invoker.limits();
+        let now = resources.clock.now();
         let progress = Progress { total: source.remaining(), ..Progress::default() };
         let run = Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead),
             share: resources.slots.join(),
             rng: fastrand::Rng::with_seed(options.seed),
-            started: resources.clock.now(),
+            started: now,
+            now,
+            leases: Leases::new(limits, &spec),
+            next_sweep: None,
             events_dyn: Arc::clone(&events) as Arc<dyn Events>,
             events,
             spec,
@@ -160,8 +170,10 @@ impl JobRun {
     /// Does all that can be done now. `Ready` when the job is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         for _ in 0..BUDGET {
+            self.now = self.resources.clock.now();
             self.obey(cx)?;
             let mut busy = self.read_events(cx)?;
+            self.sweep();
             busy |= self.read_replies(cx)?;
             busy |= self.tend(cx)?;
             // Before more is dispatched: the results weigh against the buffer from now on.
@@ -214,9 +226,12 @@ impl JobRun {
             self.read_events(cx)?;
             let Some(flight) = self.flights.remove(&id) else { continue };
             self.in_flight_bytes -= flight.bytes;
+            if flight.started.is_some() {
+                self.share.stopped(self.now);
+            }
             match result {
                 Ok(result) => self.on_reply(flight, result)?,
-                Err(Aborted) => self.on_abort(),
+                Err(Aborted) => self.on_abort(flight)?,
             }
         }
         Ok(any)
@@ -230,9 +245,8 @@ impl JobRun {
             (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
         let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
-        let mut now;
+        let now = self.now;
         loop {
-            now = self.resources.clock.now();
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
                 self.share.rest();
                 break;
@@ -288,7 +302,10 @@ impl JobRun {
             any = true;
         }
         // What is due already waits for a slot and not for time: a timer for it would ring at once, again and again.
-        if let Some(time) = self.waiting.next_time().filter(|time| *time > now) {
+        if let Some(time) = self.waiting.next_time().filter(|time| *time > self.now) {
+            self.wake_at(time);
+        }
+        if let Some(time) = self.next_sweep {
             self.wake_at(time);
         }
         Ok(any)
@@ -329,6 +346,7 @@ impl JobRun {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let bytes = chunk.bytes();
+        let concurrency = if chunk.alone { 1 } else { self.spec.concurrency };
         self.stats.invocations += 1;
         self.stats.input_bytes += bytes as u64;
         self.stats.largest_chunk = self.stats.largest_chunk.max(chunk.count);
@@ -340,7 +358,7 @@ impl JobRun {
             first: chunk.first,
             count: chunk.count,
             attempt: chunk.attempt,
-            concurrency: if chunk.alone { 1 } else { self.spec.concurrency },
+            concurrency,
             // Another worker would be one more than the job may have.
             whole: self
                 .options
@@ -366,8 +384,12 @@ impl JobRun {
             received: super::received::Received::default(),
             dispatched: now,
             bytes,
-            started: false,
+            started: None,
+            heard: now,
+            expired: None,
+            concurrency,
         };
+        self.watch(&flight.signs());
         self.flights.insert(id, flight);
     }
 

@@ -26,24 +26,48 @@ impl JobRun {
                 let Some(mut flight) = self.flights.remove(&id) else {
                     return self.accept_late(id, &batch);
                 };
+                flight.heard = self.now;
                 self.accept(&mut flight, &batch)?;
                 self.flights.insert(id, flight);
             }
-            Event::Started(id) => {
+            Event::Started(id) => self.on_started(id),
+            Event::Alive(id) => {
                 if let Some(flight) = self.flights.get_mut(&id) {
-                    flight.started = true;
-                    if let Some(observer) = self.outbox.observer() {
-                        observer.running(flight.chunk.first, flight.chunk.count);
-                    }
+                    flight.heard = self.now;
                 }
             }
             Event::Log(id, line) => {
-                if let (Some(flight), Some(observer)) = (self.flights.get(&id), self.outbox.observer()) {
-                    observer.log(flight.chunk.first, &line);
+                if let Some(flight) = self.flights.get_mut(&id) {
+                    flight.heard = self.now;
+                    if let Some(observer) = self.outbox.observer() {
+                        observer.log(flight.chunk.first, &line);
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    fn on_started(&mut self, id: u64) {
+        let now = self.now;
+        let Some(flight) = self.flights.get_mut(&id) else {
+            // Given up too early: the next ones get more time.
+            if let Some(past) = self.given_up.get(id) {
+                self.leases.observe_begin(now.saturating_sub(past.dispatched));
+            }
+            return;
+        };
+        flight.heard = now;
+        if flight.started.replace(now).is_some() {
+            return;
+        }
+        self.share.started();
+        if let Some(observer) = self.outbox.observer() {
+            observer.running(flight.chunk.first, flight.chunk.count);
+        }
+        self.leases.observe_begin(now.saturating_sub(flight.dispatched));
+        let signs = flight.signs();
+        self.watch(&signs);
     }
 
     pub(super) fn on_reply(
@@ -55,6 +79,7 @@ impl JobRun {
             Ok(reply) => {
                 self.share.give(true);
                 self.stats.add_usage(&reply.usage);
+                self.leases.observe_start(reply.usage.start);
                 for batch in &reply.results {
                     self.accept(&mut flight, batch)?;
                 }
@@ -67,8 +92,7 @@ impl JobRun {
                 let fruitless = if fruitful { 0 } else { flight.chunk.fruitless + 1 };
                 self.check_patience(fruitless, || "workers hand it back undone".to_owned())?;
                 // Once can be by chance. A worker that does nothing but hand back would soon use up all patience.
-                let at =
-                    (fruitless > 1).then(|| self.resources.clock.now() + backoff(fruitless, &mut self.rng));
+                let at = (fruitless > 1).then(|| self.now + backoff(fruitless, &mut self.rng));
                 self.requeue_rest(&flight, fruitless, at)
             }
             Err(error) => self.on_error(flight, error),
@@ -76,25 +100,19 @@ impl JobRun {
     }
 
     fn on_error(&mut self, flight: Flight, error: BackendError) -> Result<(), Error> {
-        let now = self.resources.clock.now();
         match error.class() {
             ErrorClass::Throttled { retry_after } => {
                 self.stats.throttled += 1;
-                self.share.throttled(now, flight.dispatched, retry_after);
+                self.share.throttled(self.now, flight.dispatched, retry_after);
                 self.requeue_rest(&flight, flight.chunk.fruitless, None)
             }
             ErrorClass::Transient => {
-                self.share.give(false);
                 self.stats.transient += 1;
-                let fruitless = if flight.received.count() > 0 { 0 } else { flight.chunk.fruitless + 1 };
-                self.check_patience(fruitless, || error.to_string())?;
-                let at = now + backoff(fruitless, &mut self.rng);
-                self.requeue_rest(&flight, fruitless, Some(at))
+                self.on_passing_trouble(&flight, &error)
             }
             ErrorClass::WorkerCrashed | ErrorClass::TimedOut => {
-                self.share.give(false);
                 self.stats.transient += 1;
-                self.on_lost(flight, &error, now)
+                self.on_lost(flight, &error)
             }
             _ => {
                 self.share.give(false);
@@ -103,9 +121,19 @@ impl JobRun {
         }
     }
 
+    /// Nothing is wrong with the elements: they are tried again after a while, at no attempt's cost.
+    pub(super) fn on_passing_trouble(&mut self, flight: &Flight, error: &BackendError) -> Result<(), Error> {
+        self.share.give(false);
+        let fruitless = if flight.received.count() > 0 { 0 } else { flight.chunk.fruitless + 1 };
+        self.check_patience(fruitless, || error.to_string())?;
+        let at = self.now + backoff(fruitless, &mut self.rng);
+        self.requeue_rest(flight, fruitless, Some(at))
+    }
+
     /// A worker that took the chunk is gone and nobody can say what it was doing. A lone element is charged an
     /// attempt; several are halved, so that one that kills its worker is soon alone.
-    fn on_lost(&mut self, mut flight: Flight, error: &BackendError, now: Duration) -> Result<(), Error> {
+    pub(super) fn on_lost(&mut self, mut flight: Flight, error: &BackendError) -> Result<(), Error> {
+        self.share.give(false);
         self.remember(&flight);
         // Who was with it counts, whether or not the others have been finished elsewhere since.
         let mut held = flight.received.gaps(0, flight.chunk.count);
@@ -118,7 +146,7 @@ impl JobRun {
             return self.on_failure(&flight.chunk, k, failure);
         }
         // Halving comes to an end by itself: it costs no patience, and the innocent half need not wait long.
-        let at = now + backoff(1, &mut self.rng);
+        let at = self.now + backoff(1, &mut self.rng);
         let fruitless = flight.chunk.fruitless;
         drop(held);
         for (from, to) in flight.left(&self.done) {
@@ -129,14 +157,21 @@ impl JobRun {
         Ok(())
     }
 
-    /// The invocation was stopped from this side: all its elements were finished elsewhere, or cancelled.
-    pub(super) fn on_abort(&mut self) {
+    /// The invocation was stopped from this side: it was given up, or all its elements were finished elsewhere or
+    /// cancelled.
+    pub(super) fn on_abort(&mut self, flight: Flight) -> Result<(), Error> {
+        if let Some(why) = flight.expired {
+            return self.on_expired(flight, why);
+        }
         self.share.give(false);
+        Ok(())
     }
 
     /// What an invocation that is over may still report is to be taken.
     fn remember(&mut self, flight: &Flight) {
-        self.given_up.add(flight.id, Past { first: flight.chunk.first, count: flight.chunk.count });
+        let Chunk { first, count, .. } = flight.chunk;
+        let past = Past { first, count, dispatched: flight.dispatched };
+        self.given_up.add(flight.id, past);
     }
 
     /// Deals with the elements that a stopped worker blames or suspects. Says whether there were any.
@@ -190,7 +225,7 @@ impl JobRun {
                 observer.waiting(index, 1);
             }
             if wait {
-                let at = self.resources.clock.now() + backoff(attempts, &mut self.rng);
+                let at = self.now + backoff(attempts, &mut self.rng);
                 self.waiting.push_later(again, at);
             } else {
                 self.waiting.push(again);
