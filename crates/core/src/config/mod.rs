@@ -16,6 +16,7 @@
 //!
 //! Why layers are merged here and not by a library: `docs/decisions/0002-config-merge.md`.
 
+mod carry;
 mod discover;
 mod error;
 mod key;
@@ -33,6 +34,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use carry::Carried;
 pub use discover::FILE_NAME;
 pub use key::{BackendKeys, KeyDefault, KeyDoc, Kind, Section};
 pub use load::{Config, LoadOptions};

@@ -424,6 +424,7 @@ impl Future for JobRun {
         }
         if !self.begun {
             self.begun = true;
+            self.outbox.set_driven(true);
             self.show();
         }
         if self.keep.ending.is_none() {
