@@ -124,6 +124,11 @@ impl Waiting {
         self.now.push_back(chunk);
     }
 
+    /// Puts a chunk in front of all others.
+    pub(super) fn push_front(&mut self, chunk: Chunk) {
+        self.now.push_front(chunk);
+    }
+
     /// Puts a chunk aside until a time.
     pub(super) fn push_later(&mut self, chunk: Chunk, at: Duration) {
         self.later.push(Reverse(Later { at, chunk }));

@@ -131,7 +131,7 @@ impl JobRun {
         let now = resources.clock.now();
         let progress = Progress { total: source.remaining(), ..Progress::default() };
         Self {
-            chunker: Chunker::new(options.chunk_size, limits.overhead),
+            chunker: Chunker::new(options.chunk_size, limits.overhead).within(limits.max_duration),
             share: resources.slots.join(),
             rng: fastrand::Rng::with_seed(options.seed),
             started: now,
@@ -284,7 +284,7 @@ impl JobRun {
                 }
             }
             let chunk = if let Some(chunk) = self.waiting.pop(now) {
-                Some(chunk)
+                Some(self.for_one_life(chunk)?)
             } else {
                 self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
                     first: cut.first,

@@ -9,7 +9,7 @@ use super::capsules::Failed;
 use super::events::Event;
 use super::flight::{Chunk, Flight};
 use super::given_up::Past;
-use super::input::slice;
+use super::input::{slice, split};
 use super::options::OnError;
 use super::outbox::Delivery;
 use super::retry::backoff;
@@ -311,6 +311,19 @@ impl JobRun {
             alone: chunk.alone,
             fruitless,
         })
+    }
+
+    /// The front of a chunk that came back, as much of it as one invocation can be expected to get done. The rest
+    /// stays next in line.
+    pub(super) fn for_one_life(&mut self, chunk: Chunk) -> Result<Chunk, Error> {
+        let most = self.chunker.most();
+        if chunk.count <= most {
+            return Ok(chunk);
+        }
+        let (front, rest) = split(&chunk.inputs, most).map_err(|e| internal(&e))?;
+        let first = chunk.first + u64::from(most);
+        self.waiting.push_front(Chunk { first, count: chunk.count - most, inputs: rest, ..chunk });
+        Ok(Chunk { count: most, inputs: front, ..chunk })
     }
 
     /// A chunk without its finished elements; what lies behind a finished one goes back to the queue.

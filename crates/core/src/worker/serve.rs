@@ -93,6 +93,7 @@ fn set_up() -> io::Result<(&'static Host, ImageId)> {
 }
 
 fn start(host: &'static Host, image: ImageId, resolve: Resolve) -> io::Result<()> {
+    current::set_page(&host.page);
     let thread = |name: &str, stack| std::thread::Builder::new().name(name.to_owned()).stack_size(stack);
     thread("flusher", 256 << 10).spawn(move || host.flusher.run(host))?;
     thread("task", host.stack).spawn(move || {
