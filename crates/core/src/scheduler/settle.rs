@@ -27,8 +27,9 @@ impl JobRun {
                     return self.accept_late(id, &batch);
                 };
                 flight.heard = self.now;
-                self.accept(&mut flight, &batch)?;
+                let accepted = self.accept(&mut flight, &batch);
                 self.flights.insert(id, flight);
+                accepted?;
             }
             Event::Started(id) => self.on_started(id),
             Event::Alive(id) => {
@@ -301,7 +302,7 @@ impl JobRun {
 
     /// Elements `from..to` of a chunk as a chunk of their own.
     #[expect(clippy::unused_self, reason = "reads like its siblings")]
-    fn cut(&self, chunk: &Chunk, from: u32, to: u32, fruitless: u32) -> Result<Chunk, Error> {
+    pub(super) fn cut(&self, chunk: &Chunk, from: u32, to: u32, fruitless: u32) -> Result<Chunk, Error> {
         let inputs = slice(&chunk.inputs, from, to - from).map_err(|e| internal(&e))?;
         Ok(Chunk {
             first: chunk.first + u64::from(from),
@@ -340,7 +341,7 @@ impl JobRun {
         self.cut(&chunk, start, end, chunk.fruitless).map(Some)
     }
 
-    fn check_patience(&self, fruitless: u32, why: impl FnOnce() -> String) -> Result<(), Error> {
+    pub(super) fn check_patience(&self, fruitless: u32, why: impl FnOnce() -> String) -> Result<(), Error> {
         if fruitless <= self.options.patience {
             return Ok(());
         }
