@@ -75,7 +75,7 @@ const COMPUTE_GAPS: &[(&str, &str)] = &[
 
 fn main() -> ExitCode {
     rustwren_tests::main(&[
-        Backend { name: "compute", connect: compute, gaps: COMPUTE_GAPS },
-        Backend { name: "storage", connect: storage, gaps: &[] },
+        Backend { name: "compute", connect: compute, short_lived: None, gaps: COMPUTE_GAPS },
+        Backend { name: "storage", connect: storage, short_lived: None, gaps: &[] },
     ])
 }

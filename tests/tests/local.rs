@@ -27,13 +27,13 @@ fn main() -> ExitCode {
         Backend {
             name: "direct",
             connect: || connect("direct", None),
-            short_lived: || connect("direct", Some("1s")),
+            short_lived: Some(|| connect("direct", Some("1s"))),
             gaps: &[],
         },
         Backend {
             name: "packed",
             connect: || connect("packed", None),
-            short_lived: || connect("packed", Some("1s")),
+            short_lived: Some(|| connect("packed", Some("1s"))),
             gaps: &[],
         },
     ])

@@ -32,9 +32,9 @@ pub use rustwren_core::clock;
 pub use rustwren_core::config;
 pub use rustwren_core::error::{BackendError, Error, ErrorClass, ErrorKind, Result};
 pub use rustwren_core::executor::{
-    Defaults, Executor, ExecutorBuilder, Job, JobHandle, MapBuilder, MapReduceBuilder, Ordered, Pipeline,
-    PipelineOutput, PipelineReport, PipelineStream, ProgramSource, SerialBaseline, StepKind, StepReport,
-    TaskFuture, TaskState, Wait, Watcher,
+    Defaults, Executor, ExecutorBuilder, Job, JobHandle, Keeps, MapBuilder, MapReduceBuilder, Ordered,
+    Pipeline, PipelineOutput, PipelineReport, PipelineStream, ProgramSource, SerialBaseline, StepKind,
+    StepReport, TaskFuture, TaskState, Wait, Watcher,
 };
 pub use rustwren_core::failure::{FailureKind, TaskError, TaskFailure};
 pub use rustwren_core::invoker;

@@ -11,7 +11,7 @@ use super::flight::{Chunk, Flight};
 use super::received::Received;
 use super::run::{JobRun, internal};
 use super::slots::Taken;
-use super::travel;
+use super::travel::{self, Spill};
 use crate::error::Error;
 use crate::invoker::{Invocation, Payload};
 
@@ -80,7 +80,7 @@ impl JobRun {
                 })
             };
             match chunk.map(|chunk| self.without_finished(chunk)).transpose()?.flatten() {
-                Some(chunk) => self.launch(chunk, now, inline)?,
+                Some(chunk) => self.launch(chunk, now, inline),
                 None => self.share.give(false),
             }
             any = true;
@@ -126,7 +126,7 @@ impl JobRun {
         }
     }
 
-    fn launch(&mut self, chunk: Chunk, now: Duration, inline: usize) -> Result<(), Error> {
+    fn launch(&mut self, chunk: Chunk, now: Duration, inline: usize) {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let bytes = chunk.bytes();
@@ -151,14 +151,13 @@ impl JobRun {
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
         let (abort, registration) = AbortHandle::new_pair();
-        let spilled = if bytes > inline { Some(self.spill_key(id)?) } else { None };
-        let spill = spilled.clone().map(|key| travel::Spill { key, signs: self.give_signs() });
+        let spilled = (bytes > inline).then(|| self.spill_key(id));
         let travel = travel::travel(
             Arc::clone(&self.resources.invoker),
             Arc::clone(&self.resources.storage),
             Arc::clone(&self.events_dyn),
             invocation,
-            spill,
+            spilled.clone().map(|name| Spill { name, signs: self.give_signs() }),
         );
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));
@@ -177,6 +176,5 @@ impl JobRun {
         };
         self.watch(&flight.signs());
         self.flights.insert(id, flight);
-        Ok(())
     }
 }

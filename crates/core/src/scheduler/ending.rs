@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::capsules::{Failed, Writer};
-use super::commands::Command;
 use super::keep::Parting;
 use super::outbox::Delivery;
 use super::recorder::{Apart, Recorded, Recorder};
@@ -49,10 +48,6 @@ impl JobRun {
 
     /// Completes when the holder knows that the job has ended, or when somebody else is to go on with it.
     pub(super) fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let commands = self.outbox.commands().take(cx);
-        if commands.iter().any(|command| matches!(command, Command::Leave)) {
-            self.keep.leaving = true;
-        }
         let Some(mut ending) = self.keep.ending.take() else { return Poll::Ready(()) };
         if ending.closing.is_none() {
             match self.record(cx, true) {
@@ -72,6 +67,11 @@ impl JobRun {
                 // What ended the job before matters more than that its last results are lost as well.
                 Err(error) => ending.end = ending.end.and(Err(error)),
             }
+        }
+        // Signs of life are given until the last object is gone.
+        if ending.closing.is_none() && self.poll_cleared(cx).is_pending() {
+            self.keep.ending = Some(ending);
+            return Poll::Pending;
         }
         let closing = match &mut ending.closing {
             Some(closing) => closing,

@@ -2,6 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +11,6 @@ use futures_util::future::AbortHandle;
 use super::done::Done;
 use super::lease::{Expired, Signs};
 use super::received::Received;
-use crate::storage::Key;
 
 /// Consecutive elements that travel together.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) struct Flight {
     pub(super) dispatched: Duration,
     pub(super) bytes: usize,
     /// Where its inputs are stored, if they do not travel with it.
-    pub(super) spilled: Option<Key>,
+    pub(super) spilled: Option<Arc<str>>,
     /// When the worker said that it began.
     pub(super) started: Option<Duration>,
     /// When anything was heard of it last.

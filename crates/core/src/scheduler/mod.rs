@@ -20,6 +20,7 @@ mod ending;
 mod events;
 mod fetch;
 mod flight;
+pub mod follow;
 mod given_up;
 pub mod input;
 mod keep;

@@ -89,6 +89,8 @@ pub struct JobRun {
     /// The time of this turn.
     pub(super) now: Duration,
     pub(super) leases: Leases,
+    /// Tells what this run stores from what an earlier run of the same job did.
+    pub(super) tag: u32,
     pub(super) clearing: Clearing,
     pub(super) fetches: Fetches,
     /// When some invocation's lease may run out.
@@ -98,8 +100,7 @@ pub struct JobRun {
     pub(super) stats: JobStats,
     /// What it keeps in storage.
     pub(super) keep: Keep,
-    /// Names what this run stores on the way.
-    pub(super) spills: u64,
+    begun: bool,
     ended: bool,
 }
 
@@ -124,13 +125,14 @@ impl JobRun {
         let events = EventBuffer::new();
         let limits = resources.invoker.limits();
         let now = resources.clock.now();
-        let rng = fastrand::Rng::with_seed(options.seed);
+        let mut rng = fastrand::Rng::with_seed(options.seed);
         let progress = Progress { total: source.remaining(), ..Progress::default() };
-        let mut run = Self {
+        Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead)
                 .at_once(spec.concurrency)
                 .within(limits.max_duration),
             share: resources.slots.join(),
+            tag: rng.u32(..),
             rng,
             clearing: Clearing::default(),
             fetches: Fetches::default(),
@@ -161,12 +163,9 @@ impl JobRun {
             progress,
             stats: JobStats::default(),
             keep: Keep::default(),
-            spills: 0,
+            begun: false,
             ended: false,
-        };
-        run.spills = run.rng.u64(..);
-        run.outbox.deliver(&mut Vec::new(), |progress, _| *progress = run.progress);
-        run
+        }
     }
 
     /// Does all that can be done now. `Ready` when the job is over.
@@ -291,12 +290,15 @@ impl Future for JobRun {
         if self.ended {
             return Poll::Ready(());
         }
+        if !self.begun {
+            self.begun = true;
+            self.outbox.set_driven(true);
+            self.show();
+        }
         if self.keep.ending.is_none() {
             let end = ready!(self.turn(cx));
             self.begin_ending(end);
         }
-        // The last sign of life comes after the last object.
-        ready!(self.poll_cleared(cx));
         ready!(self.poll_ending(cx));
         self.ended = true;
         Poll::Ready(())

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,23 +11,21 @@ use futures_util::stream::{FuturesUnordered, Stream};
 use super::run::JobRun;
 use super::signs::{Signs, as_backend};
 use crate::clock::Sleep;
-use crate::durable::JobId;
-use crate::error::{BackendError, Error};
+use crate::error::BackendError;
 use crate::invoker::{Events, Invocation, Invoker, Payload, Reply};
 use crate::storage::{Key, Storage};
 
 /// How long the end of a job waits for objects that are being deleted.
 const CLEARING: Duration = Duration::from_secs(5);
 
-/// How inputs are stored.
+/// Where inputs are stored.
 pub(super) struct Spill {
-    /// Under this name.
-    pub(super) key: Key,
+    pub(super) name: Arc<str>,
     /// To be given before anything is stored.
     pub(super) signs: Option<Signs>,
 }
 
-/// Invokes, with the inputs stored as `spill` if that is given.
+/// Invokes, with the inputs stored as `spill` says if that is given.
 pub(super) async fn travel(
     invoker: Arc<dyn Invoker>,
     storage: Arc<dyn Storage>,
@@ -35,14 +33,14 @@ pub(super) async fn travel(
     mut invocation: Invocation,
     spill: Option<Spill>,
 ) -> Result<Reply, BackendError> {
-    if let (Some(spill), Payload::Inline(parts)) = (spill, &invocation.inputs) {
-        if let Some(signs) = &spill.signs {
+    if let (Some(Spill { name, signs }), Payload::Inline(parts)) = (spill, &invocation.inputs) {
+        if let Some(signs) = signs {
             signs.given().await.map_err(as_backend)?;
         }
         let bytes = Bytes::from(parts.concat());
         let len = bytes.len() as u64;
-        storage.put(&spill.key, bytes).await?;
-        invocation.inputs = Payload::Stored { key: spill.key.to_string(), offset: 0, len };
+        storage.put(&Key::new(&*name)?, bytes).await?;
+        invocation.inputs = Payload::Stored { key: name.to_string(), offset: 0, len };
     }
     invoker.invoke(invocation, &events).await
 }
@@ -65,17 +63,21 @@ impl Clearing {
 impl JobRun {
     /// Where an invocation's inputs are stored. Another process may go on with this job later, and it counts its
     /// invocations anew, so that their numbers alone would not do.
-    pub(super) fn spill_key(&self, invocation: u64) -> Result<Key, Error> {
-        Ok(JobId::new(self.spec.id.as_str())?.spill_key(self.spills, invocation)?)
+    pub(super) fn spill_key(&self, invocation: u64) -> Arc<str> {
+        format!("jobs/{}/spill/{:08x}-{invocation}", self.spec.id, self.tag).into()
     }
 
     /// Has the stored inputs of an invocation deleted that is over, one way or the other.
-    pub(super) fn clear(&mut self, spilled: Option<Key>) {
-        let Some(key) = spilled else { return };
+    pub(super) fn clear(&mut self, spilled: Option<Arc<str>>) {
+        let Some(name) = spilled else { return };
         let storage = Arc::clone(&self.resources.storage);
         self.clearing.under_way.push(Box::pin(async move {
-            if let Err(error) = storage.delete(&key).await {
-                tracing::debug!(%key, %error, "inputs of an invocation that is over could not be deleted");
+            let deleted = match Key::new(&*name) {
+                Ok(key) => storage.delete(&key).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = deleted {
+                tracing::debug!(key = %name, %error, "inputs of an invocation that is over could not be deleted");
             }
         }));
     }
@@ -87,9 +89,6 @@ impl JobRun {
             return Poll::Ready(());
         }
         let clock = &self.resources.clock;
-        let patience = self.clearing.patience.get_or_insert_with(|| clock.sleep(CLEARING));
-        ready!(patience.as_mut().poll(cx));
-        self.clearing.under_way.clear();
-        Poll::Ready(())
+        self.clearing.patience.get_or_insert_with(|| clock.sleep(CLEARING)).as_mut().poll(cx)
     }
 }

@@ -26,7 +26,7 @@ fn body(index: u64, tag: u64) -> Vec<u8> {
 
 fn failed(index: u64, tag: u64) -> TaskError {
     let failure = TaskFailure::new(FailureKind::Panic, tag.to_string());
-    TaskError { index, job: "j".into(), input_bytes: 1, attempts: vec![failure] }
+    TaskError { index, job: "j".into(), input_bytes: 1, attempts: vec![failure], repro: None }
 }
 
 /// Entries: their runs (first, count) and failed elements.

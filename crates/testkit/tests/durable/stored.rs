@@ -202,7 +202,7 @@ fn inputs_that_are_missing_or_broken_say_so() {
 
 fn failed(index: u64) -> TaskError {
     let failure = TaskFailure::new(FailureKind::Panic, "no");
-    TaskError { index, job: "my job".into(), input_bytes: 3, attempts: vec![failure] }
+    TaskError { index, job: "my job".into(), input_bytes: 3, attempts: vec![failure], repro: None }
 }
 
 #[test]

@@ -63,7 +63,7 @@ impl Flow {
         }
         let inner = &executor.inner;
         let limits = inner.resources.invoker.limits();
-        let own = inner.program.prepare(limits, &inner.resources.storage, &inner.driver).await?;
+        let own = inner.program.prepare(limits, &inner.resources.storage, &inner.driver, false).await?;
         let entered = Reservoir::new(0);
         let source = Box::new(Fed::start(pipeline.inputs)?);
         let mut flow = Self {
