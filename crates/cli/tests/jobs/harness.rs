@@ -24,7 +24,8 @@ impl Place {
             std::fs::create_dir(root.join(name)).unwrap();
         }
         std::fs::write(root.join("work/rustwren.toml"), "[storage]\nroot = \"../storage\"\n").unwrap();
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let options =
             LoadOptions::empty().set("storage.root", root.join("storage").to_str().unwrap().to_owned());
         let config = Config::load(&registry(), &options).unwrap();
@@ -38,10 +39,6 @@ impl Place {
 
     pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
         self.runtime.block_on(future)
-    }
-
-    pub(crate) fn spawn<F: Future<Output: Send> + Send + 'static>(&self, future: F) -> tokio::task::JoinHandle<F::Output> {
-        self.runtime.spawn(future)
     }
 
     fn in_place(&self, program: &Path) -> Command {
@@ -74,14 +71,10 @@ impl Place {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// This program under another name, as a user's.
+    /// A copy of this program under another name, as a user's.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         let path = self.path(name);
-        let own = std::env::current_exe().unwrap();
-        // A second name for the same file where that is possible: the program is large.
-        if std::fs::hard_link(&own, &path).is_err() {
-            std::fs::copy(&own, &path).unwrap();
-        }
+        std::fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
         path
     }
 

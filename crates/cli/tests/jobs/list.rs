@@ -104,7 +104,8 @@ fn one_of_each_state() {
         assert_eq!(job["state"], *state);
     }
     let running = jobs.iter().find(|job| job["id"] == "1a-running-0").unwrap();
-    let expected = serde_json::json!({"done": 4, "failed": 1, "total": 10, "label": "render", "kind": "detached"});
+    let expected =
+        serde_json::json!({"done": 4, "failed": 1, "total": 10, "label": "render", "kind": "detached"});
     for (key, value) in expected.as_object().unwrap() {
         assert_eq!(&running[key], value, "{key}");
     }
@@ -121,8 +122,13 @@ fn ids_may_be_cut_short() {
     }
     let output = place.run(&["jobs", "show", "1"]);
     assert_exit(&output, 3);
-    assert_says(stderr(&output), &["error: 6 jobs have an id that begins with 1:", "1a-running-0", "1f-starting-0"]);
-    for (wanted, hint) in [("1b-dome-0", "did you mean 1b-done-0?"), ("1b-DONE-0", "1b-done-0"), ("../x", "jobs list")] {
+    assert_says(
+        stderr(&output),
+        &["error: 6 jobs have an id that begins with 1:", "1a-running-0", "1f-starting-0"],
+    );
+    for (wanted, hint) in
+        [("1b-dome-0", "did you mean 1b-done-0?"), ("1b-DONE-0", "1b-done-0"), ("../x", "jobs list")]
+    {
         let output = place.run(&["jobs", "show", wanted]);
         assert_exit(&output, 3);
         assert_says(stderr(&output), &["error: there is no job ", wanted, "hint: ", hint]);
@@ -156,7 +162,10 @@ fn everything_that_is_known_of_a_job() {
     );
     assert_eq!(stderr(&output), "");
     assert_says(stdout(&place.run(&["jobs", "show", "1c"])), &["failed: the bucket is closed", "jobs clean"]);
-    assert_says(stdout(&place.run(&["jobs", "show", "1e"])), &["abandoned", "rustwren jobs attach 1e-abandoned-0"]);
+    assert_says(
+        stdout(&place.run(&["jobs", "show", "1e"])),
+        &["abandoned", "rustwren jobs attach 1e-abandoned-0"],
+    );
     assert_says(
         stdout(&place.run(&["jobs", "show", "20"])),
         &[
@@ -224,7 +233,8 @@ fn a_driver_is_asked_to_stop() {
     assert_eq!(stderr(&output), "asked job 1a-0 to stop\n");
     assert_eq!(place.block_on(leadership.heart().beat()).unwrap(), Some(Sign::Cancel));
     // It obeys while the command waits.
-    let mut waiting = place.command(&["jobs", "cancel", "1a"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut waiting =
+        place.command(&["jobs", "cancel", "1a"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     assert!(waiting.try_wait().unwrap().is_none());
     place.block_on(ended(leadership, How::Cancelled));
     let output = waiting.wait_with_output().unwrap();

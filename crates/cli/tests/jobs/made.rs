@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustwren::__cli::durable::{
-    Capsules, Commit, DEFAULT_LEASE, End, Entry, Heart, How, Inputs, JobId, Kind, Leadership, Manifest, Owner, Results, Spent,
-    Tally, found,
+    Capsules, Commit, DEFAULT_LEASE, End, Entry, Heart, How, Inputs, JobId, Kind, Leadership, Manifest,
+    Owner, Results, Spent, Tally, found,
 };
 use rustwren::__cli::entry::{self, Target};
 use rustwren::__cli::image::{ImageId, ProgramImage};
@@ -86,7 +86,6 @@ pub(crate) async fn failed(
     let id = JobId::new(spec.id.as_str()).unwrap();
     let mut capsules = Capsules::new(&place.store, &id, program.to_str().unwrap());
     let attempts = vec![failure];
-    let error =
-        TaskError { index, job: spec.label.clone(), input_bytes: input.len() as u64, attempts };
+    let error = TaskError { index, job: spec.label.clone(), input_bytes: input.len() as u64, attempts };
     assert!(capsules.keep(spec, &error, input).await.unwrap(), "there is room");
 }

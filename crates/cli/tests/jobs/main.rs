@@ -16,6 +16,7 @@ mod harness;
 mod list;
 mod made;
 mod repro;
+mod repro_program;
 mod tasks;
 
 /// The first argument that makes this program a user's.
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(PROGRAM) {
         return tasks::main();
     }
-    let tests = [list::TESTS, clean::TESTS, repro::TESTS].concat();
+    let tests = [list::TESTS, clean::TESTS, repro::TESTS, repro_program::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             test();

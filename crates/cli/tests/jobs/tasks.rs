@@ -13,9 +13,12 @@ pub(crate) fn ends(how: String) -> String {
         "segfault" => raise("SEGV"),
         "abort" => std::process::abort(),
         "exit" => exit(3),
-        "endless" => loop {
-            std::hint::spin_loop();
-        },
+        "endless" => {
+            println!("for ever");
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         "hungry" => {
             let many = vec![1_u8; 1 << 30];
             return many.len().to_string();

@@ -154,7 +154,9 @@ fn begin(resolve: Resolve) -> io::Result<std::convert::Infallible> {
     serve::start(host, image, resolve)?;
     let supervisor = std::thread::Builder::new().name("supervisor".to_owned());
     supervisor.spawn(move || {
-        let verdict = supervise(ours, &rerun).unwrap_or_else(|error| {
+        // Open to the end: without it this process takes itself for abandoned.
+        let mut socket = ours;
+        let verdict = supervise(&mut socket, &rerun).unwrap_or_else(|error| {
             Verdict::Failed(TaskFailure::new(FailureKind::Connection, error.to_string()))
         });
         end(&path, &rerun, &verdict);
@@ -188,7 +190,7 @@ fn end(path: &Path, rerun: &Rerun, verdict: &Verdict) -> ! {
 }
 
 /// The other end of the worker protocol: sends the element, waits for what comes of it.
-fn supervise(mut socket: UnixStream, rerun: &Rerun) -> io::Result<Verdict> {
+fn supervise(socket: &mut UnixStream, rerun: &Rerun) -> io::Result<Verdict> {
     let mut out = Vec::new();
     Down::append_job(&mut out, 0, &rerun.job, rerun.shared.len()).map_err(io::Error::other)?;
     out.extend_from_slice(&rerun.shared);
