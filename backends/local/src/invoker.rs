@@ -78,6 +78,7 @@ impl LocalInvoker {
         let mut limits = Limits::unlimited(options.config.workers);
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
+        limits.reports_start = true;
         limits.ships_image = options.config.image == ImageMode::Packed;
         let dir = options.cache_dir.as_ref().map(|dir| dir.join("unpacked"));
         let images = dir.map(|dir| ImageCache::new(dir, IMAGE_CACHE_BYTES));

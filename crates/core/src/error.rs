@@ -123,6 +123,8 @@ pub enum ErrorKind {
     Unavailable,
     /// The job was cancelled.
     Cancelled,
+    /// The job met a limit that was set for what it may cost: raise it, or make do with what was delivered.
+    Budget,
     /// A bug in RustWren or a broken promise of a provider.
     Internal,
 }
@@ -163,9 +165,26 @@ impl Error {
         error
     }
 
+    /// The error of a failed task. Its hint is the command that runs the task again, where its input is kept.
+    pub fn from_task(task: TaskError) -> Self {
+        let mut error = Self::new(ErrorKind::Task, task.describe());
+        error.inner.hint.clone_from(&task.repro);
+        error.inner.tasks = vec![task];
+        error
+    }
+
     /// Adds the mend, shown as a line of its own.
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.inner.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds what can be done besides, or after the mend that is known.
+    pub fn and_hint(mut self, hint: &str) -> Self {
+        self.inner.hint = Some(match self.inner.hint.take() {
+            Some(first) => format!("{first}; {hint}"),
+            None => hint.to_owned(),
+        });
         self
     }
 

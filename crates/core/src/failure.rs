@@ -128,6 +128,9 @@ pub struct TaskError {
     pub input_bytes: u64,
     /// Every failed attempt, first to last. Never empty.
     pub attempts: Vec<TaskFailure>,
+    /// The command that runs this very element again on this machine, where its input is kept for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repro: Option<String>,
 }
 
 impl TaskError {
@@ -142,22 +145,34 @@ impl TaskError {
     }
 }
 
-impl fmt::Display for TaskError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "task {} of job {}", self.index, self.job)?;
+impl TaskError {
+    /// What happened, without what to do about it.
+    pub(crate) fn describe(&self) -> String {
+        let mut text = format!("task {} of job {}", self.index, self.job);
         if let Some(last) = self.last() {
-            write!(f, " {last}")?;
+            text.push_str(&format!(" {last}"));
             if self.attempts.len() > 1 {
-                write!(f, " (attempt {} of {})", self.attempts.len(), self.attempts.len())?;
+                text.push_str(&format!(" (attempt {} of {})", self.attempts.len(), self.attempts.len()));
             }
             if !last.log_tail.is_empty() {
-                write!(f, "\n  its last output:")?;
+                text.push_str("\n  its last output:");
                 for line in last.log_tail.lines() {
-                    write!(f, "\n  | {line}")?;
+                    text.push_str("\n  | ");
+                    text.push_str(line);
                 }
             }
         }
-        Ok(())
+        text
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.describe())?;
+        match &self.repro {
+            Some(repro) => write!(f, "\nhint: {repro}"),
+            None => Ok(()),
+        }
     }
 }
 

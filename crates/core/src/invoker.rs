@@ -19,10 +19,12 @@ use crate::entry::Entry;
 use crate::error::BackendError;
 use crate::failure::TaskFailure;
 use crate::image::Platform;
+use crate::price::Price;
 
 /// What one provider allows, as data. The scheduler obeys it; nothing else in the core knows providers.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each answers a question of its own about a provider")]
 pub struct Limits {
     /// Invocations that can run at once.
     pub concurrency: usize,
@@ -41,6 +43,21 @@ pub struct Limits {
     pub ships_image: bool,
     /// What the workers run on; the program is checked against it before anything is sent.
     pub platform: Platform,
+    /// Whether [`Events::started`] is called for every invocation whose worker begins, so that one that does not
+    /// begin in time can be told from one that is slow.
+    pub reports_start: bool,
+    /// How often [`Events::alive`] is called at least for an invocation under way, where the invoker promises this:
+    /// from its beginning, or where beginnings are not reported from its dispatch and a time to start. One that is
+    /// silent for four times as long is given up.
+    pub heartbeat: Option<Duration>,
+    /// Whether workers differ in speed by more than their tasks do, so that running the last elements of a job a
+    /// second time elsewhere is worth it unless the job says otherwise.
+    pub stragglers: bool,
+    /// What an invocation costs, where that is known.
+    pub price: Option<Price>,
+    /// Whether dropping the future of an invocation also ends it at the worker, within moments, and with it what
+    /// it costs. Where this is `false` a budget counts it up to `max_duration`.
+    pub stops_when_dropped: bool,
 }
 
 impl Limits {
@@ -55,6 +72,11 @@ impl Limits {
             overhead: Duration::from_micros(50),
             ships_image: false,
             platform: Platform::this_machine(),
+            reports_start: false,
+            heartbeat: None,
+            stragglers: false,
+            price: None,
+            stops_when_dropped: true,
         }
     }
 }
@@ -160,6 +182,9 @@ pub trait Events: Send + Sync {
     fn results(&self, invocation: u64, batch: ResultBatch);
     /// The worker has begun to run the invocation's first element.
     fn started(&self, invocation: u64);
+    /// The worker that holds the invocation is alive, though it may have nothing else to report. Invokers whose
+    /// limits promise a heartbeat call this; results and output count as signs of life as well.
+    fn alive(&self, _invocation: u64) {}
     /// A task wrote something.
     fn log(&self, invocation: u64, line: LogLine);
 }
@@ -190,6 +215,14 @@ pub struct Usage {
     pub store: Duration,
     /// Whether a process was started for it.
     pub cold: bool,
+}
+
+impl Usage {
+    /// How long a worker was taken up by the invocation: all but the time it waited for one.
+    pub fn worker_time(&self) -> Duration {
+        let Self { queued: _, start, fetch, compute, store, cold: _ } = *self;
+        [fetch, compute, store].into_iter().fold(start, Duration::saturating_add)
+    }
 }
 
 /// What came of an invocation that reached a worker.

@@ -15,6 +15,7 @@ pub mod failure;
 pub mod image;
 pub mod init;
 pub mod invoker;
+pub mod price;
 pub mod protocol;
 #[expect(unsafe_code, reason = "the one module that needs it; see the safety argument of each file")]
 mod raw;

@@ -130,3 +130,47 @@ fn the_same_seed_gives_the_same_run() {
         assert_eq!(runs[0], runs[1], "seed {seed}");
     }
 }
+
+#[test]
+fn invocations_that_vanish_are_given_up_and_run_again() {
+    let mut provider = Provider::flawless(10);
+    provider.times = Times::Constant(Duration::from_secs(1));
+    provider.silent = 0.3;
+    provider.heartbeat = Some(Duration::from_secs(1));
+    let mut job = JobPlan::plain(500);
+    job.options.chunk_size = Some(1);
+    job.options.retry.retries = Some(20);
+    let report = &ends(provider, vec![job])[0];
+    assert!(report.end.is_ok() && report.progress.done == 500, "{report:?}");
+    assert!((150..300).contains(&report.stats.lost), "{report:?}");
+    // Ten at once, of whom one in three holds its place for 4 or for 10 seconds more.
+    assert!(report.at < Duration::from_mins(5), "{report:?}");
+}
+
+#[test]
+fn a_worker_that_never_begins_costs_no_attempt() {
+    let mut provider = Provider::flawless(4);
+    provider.vanish = 0.3;
+    let mut job = JobPlan::plain(200);
+    job.options.chunk_size = Some(1);
+    job.options.retry.retries = Some(0);
+    let report = &ends(provider, vec![job])[0];
+    assert!(report.stats.lost > 40 && report.stats.failures == 0, "{report:?}");
+    assert!(report.progress.done == 200, "{report:?}");
+}
+
+#[test]
+fn what_an_invocation_brings_after_it_was_given_up_is_not_done_again() {
+    let mut provider = Provider::flawless(4);
+    provider.times = Times::Constant(Duration::from_millis(100));
+    provider.heartbeat = Some(Duration::from_secs(1));
+    provider.silent = 0.5;
+    provider.ghosts = 1.0;
+    let mut job = JobPlan::plain(2000);
+    job.options.chunk_size = Some(50);
+    let report = &ends(provider, vec![job])[0];
+    assert!(report.stats.lost > 10 && report.progress.done == 2000, "{report:?}");
+    // Halves are waiting, or at another worker already, when results of the whole come late.
+    let sent_again = report.stats.handed_back;
+    assert!(report.stats.duplicates < sent_again / 2, "{report:?}");
+}

@@ -77,6 +77,11 @@ impl CommittedByIdentity {
         self.places.contains_key(identity)
     }
 
+    /// How many bytes the result record of an input takes; 0 where it has none.
+    pub fn size(&self, identity: &Identity) -> u64 {
+        self.places.get(identity).map_or(0, |place| u64::from(place.len))
+    }
+
     /// Takes an entry of a job's journal in. Of several results of one input the first that is taken in is its result.
     pub fn add(&mut self, id: &JobId, logged: &Logged) -> Result<()> {
         let Entry::Results(results) = &logged.entry else {
@@ -136,7 +141,9 @@ impl CommittedByIdentity {
             }
         }
         let mut out = vec![None; identities.len()];
-        let mut reading = iter(parts).map(|part| self.read_run(store, part)).buffer_unordered(READS);
+        // Made before they are read: a closure in the stream would not be general enough for callers that are `Send`.
+        let reads: Vec<_> = parts.into_iter().map(|part| self.read_run(store, part)).collect();
+        let mut reading = iter(reads).buffer_unordered(READS);
         while let Some(run) = reading.try_next().await? {
             for (i, record) in run {
                 out[i] = Some(record);

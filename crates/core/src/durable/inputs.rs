@@ -10,13 +10,14 @@ use futures_util::stream::{FuturesOrdered, FuturesUnordered, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 
 use super::id::JobId;
-use super::manifest::Inputs;
-use super::sealed::{Broken, Form};
+use super::journal::removed;
+use super::manifest::{Inputs, Manifest};
+use super::sealed::{Broken, Form, mend};
 use super::store::Store;
-use crate::error::{Error, ErrorClass, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::records::split_input;
 use crate::scheduler::input::{Block, InputSource};
-use crate::storage::StorageResult;
+use crate::storage::{Key, StorageResult};
 
 const FORM: Form = Form { magic: *b"RWI", version: 1, name: "block of inputs" };
 /// Most bytes in a block, unless one block of the source is larger.
@@ -37,6 +38,7 @@ struct Head {
 pub struct InputStore {
     store: Store,
     id: JobId,
+    block: usize,
 }
 
 type Putting = Pin<Box<dyn Future<Output = StorageResult<()>> + Send>>;
@@ -45,7 +47,13 @@ type Getting = Pin<Box<dyn Future<Output = Result<Block>> + Send>>;
 impl InputStore {
     /// The inputs of this job.
     pub fn new(store: &Store, id: &JobId) -> Self {
-        Self { store: store.clone(), id: id.clone() }
+        Self { store: store.clone(), id: id.clone(), block: BLOCK }
+    }
+
+    /// Blocks of at most so many bytes instead of 8 MiB, unless one block of the source is larger.
+    pub fn block_bytes(mut self, bytes: usize) -> Self {
+        self.block = bytes;
+        self
     }
 
     /// Stores everything that a source gives, four blocks of up to 8 MiB at a time, and holds not more than that and
@@ -61,7 +69,7 @@ impl InputStore {
         loop {
             let block = poll_fn(|cx| source.poll_next(cx)).await.transpose()?;
             let full = match &block {
-                Some(block) => open.count > 0 && !open.takes(block),
+                Some(block) => open.count > 0 && !open.takes(block, self.block),
                 None => open.count > 0,
             };
             if full {
@@ -139,8 +147,8 @@ struct Open {
 }
 
 impl Open {
-    fn takes(&self, block: &Block) -> bool {
-        self.bytes + block.bytes.len() <= BLOCK && self.count.checked_add(block.count).is_some()
+    fn takes(&self, block: &Block, most: usize) -> bool {
+        self.bytes + block.bytes.len() <= most && self.count.checked_add(block.count).is_some()
     }
 
     fn push(&mut self, block: Block) {
@@ -190,19 +198,25 @@ impl InputSource for StoredInputs {
 
 async fn read_block(store: &Store, id: &JobId, number: u64, count: u32) -> Result<Block> {
     let key = id.input_key(number)?;
-    let bytes = store.get(&key).await.map_err(|error| match error.class() {
-        ErrorClass::NotFound => {
-            let message = format!("inputs of job {id} are missing: there is no object {key}");
-            Error::new(ErrorKind::Internal, message).with_hint(format!(
-                "the job was removed while it was being stored: take the rest away with `rustwren jobs clean {id}`"
-            ))
-        }
-        _ => error.into(),
-    })?;
+    let Some(bytes) = store.get_opt(&key).await? else {
+        return Err(missing(store, id, &key).await);
+    };
     let broken = |broken: Broken| broken.into_error(&FORM, id, &key);
     let (head, records) = FORM.open::<Head>(&bytes).map_err(broken)?;
     if (head.block, head.count) != (number, count) {
         return Err(broken(Broken::Damaged("it holds other inputs than the manifest says")));
     }
     Ok(Block { count, bytes: records })
+}
+
+/// The error of a block that is not there.
+async fn missing(store: &Store, id: &JobId, key: &Key) -> Error {
+    match Manifest::read_opt(store, id).await {
+        Ok(None) => removed(id, None),
+        Ok(Some(_)) => {
+            let message = format!("inputs of job {id} are missing: there is no object {key}");
+            Error::new(ErrorKind::Internal, message).with_hint(mend(id))
+        }
+        Err(error) => error,
+    }
 }

@@ -78,8 +78,8 @@ pub async fn take_lead(
 }
 
 /// Begins a job: its inputs and its shared value are stored, and now it gets its manifest and its first driver.
-/// `heart` was started before anything of it was stored.
-pub async fn found(store: &Store, manifest: &Manifest, heart: Arc<Heart>) -> Result<Leadership> {
+/// `heart` was started before anything of it was stored. If it then fell silent, another process may be the first.
+pub async fn found(store: &Store, manifest: &Manifest, heart: Arc<Heart>) -> Result<Taken> {
     let id = &manifest.id;
     if manifest.write(store).await?.is_some() {
         let message = format!("there is a job {id} already");
@@ -88,10 +88,7 @@ pub async fn found(store: &Store, manifest: &Manifest, heart: Arc<Heart>) -> Res
     let sure = heart.is_sure();
     let leadership = match take_lead(Journal::open(store, id.clone()), Arc::clone(&heart), |_| Ok(())).await {
         Ok(Taken::Leading(leadership)) => leadership,
-        Ok(Taken::Other(_)) => {
-            let message = format!("another process began to drive job {id} before it was complete");
-            return Err(Error::new(ErrorKind::Internal, message));
-        }
+        Ok(other @ Taken::Other(_)) => return Ok(other),
         Err(error) => {
             if error.kind() == ErrorKind::Cancelled {
                 store.delete(&id.manifest_key()?).await?;
@@ -108,7 +105,7 @@ pub async fn found(store: &Store, manifest: &Manifest, heart: Arc<Heart>) -> Res
         heart.stop().await?;
         return Err(super::journal::removed(id, None));
     }
-    Ok(leadership)
+    Ok(Taken::Leading(leadership))
 }
 
 /// Whether everything that a manifest names is there.

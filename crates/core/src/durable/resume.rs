@@ -11,11 +11,11 @@ use super::beat::{BeatWatch, Heart, Life};
 use super::id::{JobId, ResumeFamily};
 use super::identity::CommittedByIdentity;
 use super::journal::Journal;
-use super::lead::{Leadership, Taken, take_lead};
+use super::lead::{Leadership, Taken, found, take_lead};
 use super::manifest::Manifest;
 use super::owner::Owner;
 use super::store::Store;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// A job that goes on, or begins.
 #[derive(Debug)]
@@ -66,8 +66,14 @@ pub async fn resume(
     let id = JobId::resumed(family, fastrand::u32(..));
     let manifest = manifest(&id)?;
     let heart = Heart::start(store, &id, owner.clone(), lease, Some(manifest.image)).await?;
-    let leadership = super::lead::found(store, &manifest, heart).await?;
-    Ok(Resumed { manifest, leadership, committed })
+    match found(store, &manifest, heart).await? {
+        Taken::Leading(leadership) => Ok(Resumed { manifest, leadership, committed }),
+        Taken::Other(journal) => {
+            let lead = journal.view().lead.as_ref().map(|lead| lead.owner.to_string()).unwrap_or_default();
+            let message = format!("job {id} was taken over by {lead} before it had begun");
+            Err(Error::new(ErrorKind::Unavailable, message).with_hint("run the program again"))
+        }
+    }
 }
 
 /// The jobs of a family that have a manifest.

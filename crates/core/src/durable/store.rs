@@ -60,7 +60,7 @@ impl Store {
     }
 
     /// Waits before another try after `error`; `false` when it is not worth another.
-    async fn again(&self, tries: &mut u32, error: &BackendError) -> bool {
+    pub(super) async fn again(&self, tries: &mut u32, error: &BackendError) -> bool {
         *tries += 1;
         if !error.class().is_retryable() || *tries >= TRIES {
             return false;

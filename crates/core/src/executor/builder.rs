@@ -266,11 +266,16 @@ impl<O: DeserializeOwned + Send + 'static> IntoFuture for MapBuilder<O> {
 pub(super) fn many_failed(label: &str, total: usize, failed: Vec<TaskError>) -> Error {
     match &failed[..] {
         [] => Error::new(ErrorKind::Internal, "a job failed without a failed task"),
-        [only] => Error::from_tasks(only.to_string(), failed),
+        [only] => Error::from_task(only.clone()),
         [first, ..] => {
+            let (first, repro) = (first.describe(), first.repro.clone());
             let message =
                 format!("{} of {total} tasks of job {label} failed; the first: {first}", failed.len());
-            Error::from_tasks(message, failed)
+            let error = Error::from_tasks(message, failed);
+            match repro {
+                Some(repro) => error.with_hint(repro),
+                None => error,
+            }
         }
     }
 }

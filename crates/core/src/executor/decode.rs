@@ -90,5 +90,5 @@ pub(super) fn output<O: DeserializeOwned>(index: u64, body: &[u8]) -> Result<O, 
 
 /// The error of a job that failed because one of its tasks did.
 pub(super) fn task_failed(error: TaskError) -> Error {
-    Error::from_tasks(error.to_string(), vec![error])
+    Error::from_task(error)
 }

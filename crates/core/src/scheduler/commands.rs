@@ -12,6 +12,8 @@ pub(super) enum Command {
     Cancel,
     /// Give this element up.
     CancelElement(u64),
+    /// Stop driving: what is finished is kept, and somebody else may go on.
+    Leave,
     /// Tell the observer which elements run now.
     Announce,
 }
@@ -32,6 +34,12 @@ impl Commands {
     /// Stops the job: what is under way is cancelled, no more results come.
     pub fn cancel(&self) {
         self.send(Command::Cancel);
+    }
+
+    /// Stops the work on a durable job here: what is finished is recorded, and somebody else may go on. Any other job
+    /// is stopped as by [`cancel`](Self::cancel).
+    pub fn leave(&self) {
+        self.send(Command::Leave);
     }
 
     /// Gives one element up, whether it waits or runs. No effect on one that is finished.

@@ -13,6 +13,7 @@ use crate::invoker::{Events, LogLine, ResultBatch};
 pub(super) enum Event {
     Results(u64, ResultBatch),
     Started(u64),
+    Alive(u64),
     Log(u64, LogLine),
 }
 
@@ -51,6 +52,10 @@ impl Events for EventBuffer {
 
     fn started(&self, invocation: u64) {
         self.push(Event::Started(invocation));
+    }
+
+    fn alive(&self, invocation: u64) {
+        self.push(Event::Alive(invocation));
     }
 
     fn log(&self, invocation: u64, line: LogLine) {

@@ -5,7 +5,10 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::AbortHandle;
 
+use super::done::Done;
+use super::lease::{Expired, Signs};
 use super::received::Received;
 
 /// Consecutive elements that travel together.
@@ -28,31 +31,60 @@ impl Chunk {
         self.inputs.iter().map(Bytes::len).sum()
     }
 
-    pub(super) fn contains(&self, index: u64) -> bool {
-        self.first <= index && index < self.first + u64::from(self.count)
+    /// The index behind its last element.
+    pub(super) fn end(&self) -> u64 {
+        self.first + u64::from(self.count)
     }
 }
 
 /// A chunk under way.
 #[derive(Debug)]
 pub(super) struct Flight {
+    pub(super) id: u64,
     pub(super) chunk: Chunk,
     pub(super) received: Received,
+    /// Stops it from this side.
+    pub(super) abort: AbortHandle,
     pub(super) dispatched: Duration,
     pub(super) bytes: usize,
-    /// Whether the worker has said that it began.
-    pub(super) started: bool,
+    /// When the worker said that it began.
+    pub(super) started: Option<Duration>,
+    /// When anything was heard of it last.
+    pub(super) heard: Duration,
+    /// Why it was given up, if it was.
+    pub(super) expired: Option<Expired>,
+    /// Elements that its process works on at once.
+    pub(super) concurrency: u32,
 }
 
 impl Flight {
-    /// Whether it holds this element and has brought nothing about it yet.
-    pub(super) fn lacks(&self, index: u64) -> bool {
-        let Some(offset) = index.checked_sub(self.chunk.first).filter(|k| *k < u64::from(self.chunk.count))
-        else {
-            return false;
-        };
-        let offset = offset as u32;
-        self.received.gaps(offset, offset + 1).next().is_some()
+    /// What its lease is reckoned from.
+    pub(super) fn signs(&self) -> Signs {
+        Signs {
+            dispatched: self.dispatched,
+            started: self.started,
+            heard: self.heard,
+            count: self.chunk.count,
+            concurrency: self.concurrency,
+            fruitless: self.chunk.fruitless,
+        }
+    }
+
+    /// The parts of `start..end` (indexes) that it holds and has brought nothing about yet.
+    pub(super) fn lacking(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let first = self.chunk.first;
+        let last = first + u64::from(self.chunk.count);
+        let (start, end) = (start.clamp(first, last), end.clamp(first, last));
+        let gaps = self.received.gaps((start - first) as u32, (end - first) as u32);
+        gaps.map(move |(from, to)| (first + u64::from(from), first + u64::from(to)))
+    }
+
+    /// The parts of it, as offsets, that it has brought nothing about and that are not finished elsewhere.
+    pub(super) fn left(&self, done: &Done) -> Vec<(u32, u32)> {
+        let first = self.chunk.first;
+        let offset = |index: u64| (index - first) as u32;
+        let gaps = self.lacking(first, self.chunk.end());
+        gaps.flat_map(|(from, to)| done.missing(from, to)).map(|(a, b)| (offset(a), offset(b))).collect()
     }
 }
 
@@ -119,21 +151,15 @@ impl Waiting {
         self.now.is_empty() && self.later.is_empty()
     }
 
-    /// Whether this element waits. If its chunk was put aside, it is no longer: a job need not wait for elements that
-    /// were cancelled.
-    pub(super) fn bring_forward(&mut self, index: u64) -> bool {
-        if self.now.iter().any(|chunk| chunk.contains(index)) {
-            return true;
+    /// Drops the chunks all of whose elements are finished, after some of `start..end` were. A job need not wait for
+    /// them.
+    pub(super) fn drop_finished(&mut self, start: u64, end: u64, done: &Done) {
+        let is_left = |chunk: &Chunk| {
+            chunk.end() <= start || end <= chunk.first || !done.covers(chunk.first, chunk.end())
+        };
+        self.now.retain(is_left);
+        if self.later.iter().any(|Reverse(later)| !is_left(&later.chunk)) {
+            self.later.retain(|Reverse(later)| is_left(&later.chunk));
         }
-        let mut found = false;
-        for Reverse(later) in std::mem::take(&mut self.later) {
-            if later.chunk.contains(index) {
-                found = true;
-                self.now.push_back(later.chunk);
-            } else {
-                self.later.push(Reverse(later));
-            }
-        }
-        found
     }
 }

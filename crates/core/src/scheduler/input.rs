@@ -13,8 +13,20 @@ use crate::protocol::records::{Malformed, split_input};
 pub struct Block {
     /// How many.
     pub count: u32,
-    /// As many input records.
+    /// As many input records; none at all if what became of every one of them is known, so that nobody needs them.
     pub bytes: Bytes,
+}
+
+impl Block {
+    /// A block whose elements need no work.
+    pub fn finished(count: u32) -> Self {
+        Self { count, bytes: Bytes::new() }
+    }
+
+    /// Whether its elements need no work. Every record takes at least one byte.
+    pub fn is_finished(&self) -> bool {
+        self.bytes.is_empty()
+    }
 }
 
 /// Encoded inputs of a job, in order.
@@ -49,13 +61,15 @@ impl InputSource for Ready {
     }
 }
 
-/// Blocks that were taken from the source and wait to be cut into chunks.
+/// Blocks that were taken from the source and wait to be cut into chunks. Between them may be gaps: elements that need
+/// no work.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    blocks: VecDeque<Block>,
+    /// Each with the index of its first element.
+    blocks: VecDeque<(u64, Block)>,
     elements: u64,
     bytes: usize,
-    next_index: u64,
+    end: u64,
 }
 
 /// Consecutive elements cut out of the backlog.
@@ -68,9 +82,16 @@ pub(super) struct Cut {
 
 impl Backlog {
     pub(super) fn push(&mut self, block: Block) {
+        let first = self.end;
+        self.end += u64::from(block.count);
         self.elements += u64::from(block.count);
         self.bytes += block.bytes.len();
-        self.blocks.push_back(block);
+        self.blocks.push_back((first, block));
+    }
+
+    /// Leaves a gap: elements that need no work.
+    pub(super) fn skip(&mut self, count: u32) {
+        self.end += u64::from(count);
     }
 
     /// Elements waiting.
@@ -83,25 +104,23 @@ impl Backlog {
         self.bytes
     }
 
-    /// The index that the next element cut will have.
-    pub(super) fn next_index(&self) -> u64 {
-        self.next_index
-    }
-
     /// The index that the next element read from the source will have.
     pub(super) fn end(&self) -> u64 {
-        self.next_index + self.elements
+        self.end
     }
 
     /// Cuts up to `most` elements of together up to `most_bytes` off the front, but at least one if there is
     /// any.
     pub(super) fn cut(&mut self, most: u32, most_bytes: usize) -> Result<Option<Cut>, Malformed> {
-        let mut cut = Cut { first: self.next_index, count: 0, inputs: Vec::new() };
+        let mut cut = Cut { first: self.blocks.front().map_or(self.end, |(first, _)| *first), count: 0, inputs: Vec::new() };
         let mut room = most_bytes;
         while cut.count < most {
-            let Some(block) = self.blocks.front_mut() else {
+            let Some((first, block)) = self.blocks.front_mut() else {
                 break;
             };
+            if *first != cut.first + u64::from(cut.count) {
+                break;
+            }
             let wanted = most - cut.count;
             let (count, len) = if block.count <= wanted && block.bytes.len() <= room {
                 (block.count, block.bytes.len())
@@ -115,14 +134,14 @@ impl Backlog {
             cut.count += count;
             self.bytes -= len;
             if count == block.count {
-                cut.inputs.extend(self.blocks.pop_front().map(|block| block.bytes));
+                cut.inputs.extend(self.blocks.pop_front().map(|(_, block)| block.bytes));
             } else {
+                *first += u64::from(count);
                 block.count -= count;
                 cut.inputs.push(block.bytes.split_to(len));
             }
         }
         self.elements -= u64::from(cut.count);
-        self.next_index += u64::from(cut.count);
         Ok((cut.count > 0).then_some(cut))
     }
 }
@@ -199,26 +218,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cuts_lose_nothing_and_keep_order(
-            blocks in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..20), 0..8),
+        fn cuts_lose_nothing_and_keep_order_and_places(
+            blocks in prop::collection::vec((
+                0_u32..3, prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..20),
+            ), 0..8),
             cuts in prop::collection::vec((1_u32..30, 1_usize..200), 1..20),
         ) {
-            let all: Vec<Vec<u8>> = blocks.iter().flatten().cloned().collect();
+            let mut all: Vec<(u64, Vec<u8>)> = Vec::new();
             let mut backlog = Backlog::default();
-            for b in &blocks {
+            for (gap, b) in &blocks {
+                backlog.skip(*gap);
+                all.extend((backlog.end()..).zip(b.iter().cloned()));
                 backlog.push(block(b));
             }
             let mut got = Vec::new();
             let mut sizes = cuts.iter().cycle();
             while let Some(cut) = { let (n, b) = sizes.next().unwrap(); backlog.cut(*n, *b).unwrap() } {
-                prop_assert_eq!(cut.first as usize, got.len());
                 let part = bodies(&cut.inputs);
                 prop_assert_eq!(part.len(), cut.count as usize);
                 for from in 0..cut.count {
                     let rest = slice(&cut.inputs, from, cut.count - from).unwrap();
                     prop_assert_eq!(&bodies(&rest)[..], &part[from as usize..]);
                 }
-                got.extend(part);
+                got.extend((cut.first..).zip(part));
             }
             prop_assert_eq!(got, all);
             prop_assert_eq!((backlog.elements(), backlog.bytes()), (0, 0));

@@ -10,23 +10,35 @@
 //! - [`outbox`]: results on their way to whoever holds the job.
 //! - [`run`]: the future that drives all of it.
 
+mod accept;
+mod capsules;
 pub mod chunker;
 mod commands;
+mod done;
+mod ending;
 mod events;
 mod flight;
+mod given_up;
 pub mod input;
+mod keep;
+mod known;
+mod lease;
 pub mod options;
 mod orders;
 pub mod outbox;
 pub mod pace;
 mod received;
+mod recorder;
 pub mod retry;
 pub mod run;
 mod settle;
+mod signs;
 pub mod slots;
 pub mod stats;
 mod travel;
 
 pub use commands::Commands;
-pub use options::{JobOptions, OnError};
+pub use keep::Parting;
+pub use options::{Backups, Budget, JobOptions, OnError};
 pub use run::{JobRun, Resources};
+pub use signs::Signs;

@@ -17,9 +17,14 @@ impl JobRun {
                     let message = format!("job {} was cancelled after {done} results", self.spec.label);
                     return Err(Error::new(ErrorKind::Cancelled, message));
                 }
+                Command::Leave => {
+                    self.keep.leaving = true;
+                    let message = format!("job {} is no longer run by this program", self.spec.label);
+                    return Err(Error::new(ErrorKind::Cancelled, message));
+                }
                 Command::CancelElement(index) => self.cancel_element(index),
                 Command::Announce => {
-                    let started = self.flights.values().filter(|flight| flight.started);
+                    let started = self.flights.values().filter(|flight| flight.started.is_some());
                     if let Some(observer) = self.outbox.observer() {
                         started.for_each(|flight| observer.running(flight.chunk.first, flight.chunk.count));
                     }
@@ -30,26 +35,13 @@ impl JobRun {
     }
 
     fn cancel_element(&mut self, index: u64) {
-        if self.progress.total.is_some_and(|total| index >= total) {
+        if self.progress.total.is_some_and(|total| index >= total) || self.done.contains(index) {
             return;
         }
-        // An element whose failure was reported early can be in a second invocation before the first has ended.
-        let flight = self.flights.iter().find(|(_, flight)| flight.lacks(index));
-        if let Some((id, flight)) = flight {
-            // Alone in its invocation it can be stopped; among others it runs on and is not listened to.
-            if flight.chunk.count == 1
-                && let Some(abort) = self.aborts.get(id)
-            {
-                abort.abort();
-            }
-        } else if index >= self.backlog.end() && self.progress.total.is_none() {
+        if index >= self.backlog.end() && self.progress.total.is_none() {
             // Whether there is such an element shows when it is read.
             self.cancelled_early.insert(index);
-            return;
-        } else if index < self.backlog.next_index() && !self.waiting.bring_forward(index) {
-            return;
-        }
-        if self.cancelled.insert(index) {
+        } else {
             self.give_up(index);
         }
     }

@@ -99,6 +99,7 @@ struct State {
     /// Weight of what was delivered and not yet released.
     weight: usize,
     unbounded: bool,
+    discarding: bool,
     /// The consumer needs all and wants to be woken only for a handful of deliveries, or the end.
     unhurried: bool,
     end: Option<End>,
@@ -219,9 +220,15 @@ impl Outbox {
         self.lock().end.clone()
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    /// Nobody will take the deliveries: they are dropped.
+    pub fn discard(&self) {
+        self.lock().discarding = true;
+    }
+
+    /// Whether more is held than should be, together with `more` that is on its way.
+    pub(super) fn is_full(&self, more: usize) -> bool {
         let state = self.lock();
-        !state.unbounded && state.weight > self.inner.buffer
+        !state.unbounded && state.weight.saturating_add(more) > self.inner.buffer
     }
 
     /// Delivers; `update` brings the numbers up to date in the same step.
@@ -234,6 +241,9 @@ impl Outbox {
         let state = &mut *guard;
         update(&mut state.progress, &mut state.stats);
         let any = !deliveries.is_empty();
+        if state.discarding {
+            deliveries.clear();
+        }
         for delivery in deliveries.drain(..) {
             state.weight += delivery.weight();
             state.queue.push_back(delivery);
@@ -322,7 +332,7 @@ mod tests {
         let outbox = Outbox::new(Commands::default(), 10);
         assert!(outbox.poll_next_unhurried(&Context::from_waker(&waker)).is_pending());
         deliver(&outbox, 0, 1);
-        assert!(outbox.is_full());
+        assert!(outbox.is_full(0));
         assert_eq!(count.0.load(Ordering::Relaxed), 1);
     }
 }

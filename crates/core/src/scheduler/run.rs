@@ -1,22 +1,27 @@
 //! The future that drives one job from its inputs to its end.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable, Aborted};
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::chunker::Chunker;
+use super::done::Done;
 use super::events::EventBuffer;
 use super::flight::{Chunk, Flight, Waiting};
+use super::given_up::GivenUp;
 use super::input::{Backlog, InputSource};
+use super::keep::Keep;
+use super::lease::Leases;
 use super::options::JobOptions;
 use super::outbox::{Delivery, Outbox};
+use super::recorder::Recorded;
 use super::slots::{Share, Slots, Taken};
 use super::stats::{JobStats, Progress};
 use super::travel;
@@ -71,21 +76,32 @@ pub struct JobRun {
     pub(super) event_batch: Vec<super::events::Event>,
     pub(super) backlog: Backlog,
     pub(super) waiting: Waiting,
-    pub(super) flights: HashMap<u64, Flight>,
-    pub(super) aborts: HashMap<u64, AbortHandle>,
-    running: FuturesUnordered<Running>,
+    /// By id, and so in the order in which they left.
+    pub(super) flights: BTreeMap<u64, Flight>,
+    pub(super) given_up: GivenUp,
+    pub(super) running: FuturesUnordered<Running>,
     pub(super) in_flight_bytes: usize,
     pub(super) chunker: Chunker,
     pub(super) failures: HashMap<u64, Vec<TaskFailure>>,
-    pub(super) cancelled: HashSet<u64>,
+    /// The elements that need no more work, whichever invocation did it.
+    pub(super) done: Done,
     /// Cancelled before they were read from a source that does not say how many it has.
     pub(super) cancelled_early: BTreeSet<u64>,
     pub(super) rng: fastrand::Rng,
     timer: Option<(Duration, Sleep)>,
-    started: Duration,
+    pub(super) started: Duration,
+    /// The time of this turn.
+    pub(super) now: Duration,
+    pub(super) leases: Leases,
+    /// When some invocation's lease may run out.
+    pub(super) next_sweep: Option<Duration>,
     pub(super) out: Vec<Delivery>,
     pub(super) progress: Progress,
     pub(super) stats: JobStats,
+    /// What it keeps in storage.
+    pub(super) keep: Keep,
+    /// Names what this run stores on the way.
+    spills: u64,
     ended: bool,
 }
 
@@ -108,13 +124,19 @@ impl JobRun {
         resources: Resources,
     ) -> Self {
         let events = EventBuffer::new();
+        // Not of the run's own chances, so that jobs without durable parts run as they always did.
+        let spills = fastrand::Rng::with_seed(options.seed.wrapping_add(1)).u64(..);
         let limits = resources.invoker.limits();
+        let now = resources.clock.now();
         let progress = Progress { total: source.remaining(), ..Progress::default() };
         let run = Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead),
             share: resources.slots.join(),
             rng: fastrand::Rng::with_seed(options.seed),
-            started: resources.clock.now(),
+            started: now,
+            now,
+            leases: Leases::new(limits, &spec),
+            next_sweep: None,
             events_dyn: Arc::clone(&events) as Arc<dyn Events>,
             events,
             spec,
@@ -126,17 +148,19 @@ impl JobRun {
             event_batch: Vec::new(),
             backlog: Backlog::default(),
             waiting: Waiting::default(),
-            flights: HashMap::new(),
-            aborts: HashMap::new(),
+            flights: BTreeMap::new(),
+            given_up: GivenUp::default(),
             running: FuturesUnordered::new(),
             in_flight_bytes: 0,
             failures: HashMap::new(),
-            cancelled: HashSet::new(),
+            done: Done::default(),
             cancelled_early: BTreeSet::new(),
             timer: None,
             out: Vec::new(),
             progress,
             stats: JobStats::default(),
+            keep: Keep::default(),
+            spills,
             ended: false,
         };
         run.outbox.deliver(&mut Vec::new(), |progress, _| *progress = run.progress);
@@ -146,9 +170,12 @@ impl JobRun {
     /// Does all that can be done now. `Ready` when the job is over.
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         for _ in 0..BUDGET {
+            self.now = self.resources.clock.now();
             self.obey(cx)?;
             let mut busy = self.read_events(cx)?;
+            self.sweep();
             busy |= self.read_replies(cx)?;
+            busy |= self.tend(cx)?;
             // Before more is dispatched: the results weigh against the buffer from now on.
             if !self.out.is_empty() {
                 self.publish();
@@ -157,10 +184,14 @@ impl JobRun {
             if busy {
                 self.publish();
             }
+            if self.record(cx, false)? == Recorded::Deposed {
+                return Poll::Ready(Ok(()));
+            }
             if self.source_ended
                 && self.flights.is_empty()
                 && self.waiting.is_empty()
                 && self.backlog.elements() == 0
+                && self.is_kept()
             {
                 return Poll::Ready(Ok(()));
             }
@@ -193,12 +224,14 @@ impl JobRun {
             // An invocation may have reported and ended within one poll. Its reports come first, or the elements that
             // they are about would be taken for undone.
             self.read_events(cx)?;
-            self.aborts.remove(&id);
             let Some(flight) = self.flights.remove(&id) else { continue };
             self.in_flight_bytes -= flight.bytes;
+            if flight.started.is_some() {
+                self.share.stopped(self.now);
+            }
             match result {
                 Ok(result) => self.on_reply(flight, result)?,
-                Err(Aborted) => self.on_abort(&flight),
+                Err(Aborted) => self.on_abort(flight)?,
             }
         }
         Ok(any)
@@ -212,9 +245,8 @@ impl JobRun {
             (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
         let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
-        let mut now;
+        let now = self.now;
         loop {
-            now = self.resources.clock.now();
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
                 self.share.rest();
                 break;
@@ -222,7 +254,7 @@ impl JobRun {
             let again = self.waiting.is_ready(now);
             let mut size = 0;
             if !again {
-                if self.outbox.is_full() {
+                if self.is_full() {
                     self.share.rest();
                     break;
                 }
@@ -263,14 +295,17 @@ impl JobRun {
                     fruitless: 0,
                 })
             };
-            match chunk.map(|chunk| self.without_cancelled(chunk)).transpose()?.flatten() {
+            match chunk.map(|chunk| self.without_finished(chunk)).transpose()?.flatten() {
                 Some(chunk) => self.launch(chunk, now, inline),
                 None => self.share.give(false),
             }
             any = true;
         }
         // What is due already waits for a slot and not for time: a timer for it would ring at once, again and again.
-        if let Some(time) = self.waiting.next_time().filter(|time| *time > now) {
+        if let Some(time) = self.waiting.next_time().filter(|time| *time > self.now) {
+            self.wake_at(time);
+        }
+        if let Some(time) = self.next_sweep {
             self.wake_at(time);
         }
         Ok(any)
@@ -284,17 +319,17 @@ impl JobRun {
             if self.source_ended
                 || self.backlog.elements() >= u64::from(size)
                 || self.backlog.bytes() >= BACKLOG_BYTES
+                || self.has_enough_known()
             {
                 return Ok(size);
             }
             match self.source.poll_next(cx) {
                 Poll::Ready(Some(block)) => {
-                    self.backlog.push(block?);
+                    self.take_in(block?)?;
                     while let Some(index) =
                         self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end())
                     {
                         self.cancelled_early.remove(&index);
-                        self.cancelled.insert(index);
                         self.give_up(index);
                     }
                 }
@@ -311,6 +346,7 @@ impl JobRun {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let bytes = chunk.bytes();
+        let concurrency = if chunk.alone { 1 } else { self.spec.concurrency };
         self.stats.invocations += 1;
         self.stats.input_bytes += bytes as u64;
         self.stats.largest_chunk = self.stats.largest_chunk.max(chunk.count);
@@ -322,7 +358,7 @@ impl JobRun {
             first: chunk.first,
             count: chunk.count,
             attempt: chunk.attempt,
-            concurrency: if chunk.alone { 1 } else { self.spec.concurrency },
+            concurrency,
             // Another worker would be one more than the job may have.
             whole: self
                 .options
@@ -330,24 +366,30 @@ impl JobRun {
                 .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
+        let spill = (bytes > inline).then(|| travel::Spill { run: self.spills, signs: self.give_signs() });
         let (abort, registration) = AbortHandle::new_pair();
         let travel = travel::travel(
             Arc::clone(&self.resources.invoker),
             Arc::clone(&self.resources.storage),
             Arc::clone(&self.events_dyn),
             invocation,
-            bytes > inline,
+            spill,
         );
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));
-        self.aborts.insert(id, abort);
         let flight = Flight {
+            id,
+            abort,
             chunk,
             received: super::received::Received::default(),
             dispatched: now,
             bytes,
-            started: false,
+            started: None,
+            heard: now,
+            expired: None,
+            concurrency,
         };
+        self.watch(&flight.signs());
         self.flights.insert(id, flight);
     }
 
@@ -367,16 +409,6 @@ impl JobRun {
         self.timer = None;
         true
     }
-
-    /// Delivers what has come in and brings the public numbers up to date.
-    fn publish(&mut self) {
-        self.stats.elapsed = self.resources.clock.now().saturating_sub(self.started);
-        let (new_progress, new_stats) = (self.progress, self.stats);
-        self.outbox.deliver(&mut self.out, |progress, stats| {
-            *progress = new_progress;
-            *stats = new_stats;
-        });
-    }
 }
 
 pub(super) fn internal(error: &dyn fmt::Display) -> Error {
@@ -390,19 +422,13 @@ impl Future for JobRun {
         if self.ended {
             return Poll::Ready(());
         }
-        match self.turn(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(end) => {
-                self.ended = true;
-                self.aborts.clear();
-                self.running = FuturesUnordered::new();
-                self.flights.clear();
-                self.progress.running = 0;
-                self.publish();
-                self.outbox.finish(end);
-                Poll::Ready(())
-            }
+        if self.keep.ending.is_none() {
+            let end = ready!(self.turn(cx));
+            self.begin_ending(end);
         }
+        ready!(self.poll_ending(cx));
+        self.ended = true;
+        Poll::Ready(())
     }
 }
 

@@ -5,46 +5,69 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::capsules::Failed;
 use super::events::Event;
 use super::flight::{Chunk, Flight};
+use super::given_up::Past;
 use super::input::slice;
 use super::options::OnError;
 use super::outbox::Delivery;
 use super::retry::backoff;
 use super::run::{JobRun, internal};
-use crate::codec;
 use crate::error::{BackendError, Error, ErrorClass, ErrorKind};
 use crate::failure::{FailureKind, TaskError, TaskFailure};
-use crate::invoker::{Reply, ResultBatch, Stopped};
-use crate::protocol::records::{ResultTag, split_result};
+use crate::invoker::{Reply, Stopped};
+use crate::protocol::records::split_input;
 
 impl JobRun {
     pub(super) fn on_event(&mut self, event: Event) -> Result<(), Error> {
         match event {
             Event::Results(id, batch) => {
                 let Some(mut flight) = self.flights.remove(&id) else {
-                    // Of an invocation that was given up: whatever it brings has been or will be done elsewhere.
-                    self.stats.duplicates += u64::from(batch.count);
-                    return Ok(());
+                    return self.accept_late(id, &batch);
                 };
+                flight.heard = self.now;
                 self.accept(&mut flight, &batch)?;
                 self.flights.insert(id, flight);
             }
-            Event::Started(id) => {
+            Event::Started(id) => self.on_started(id),
+            Event::Alive(id) => {
                 if let Some(flight) = self.flights.get_mut(&id) {
-                    flight.started = true;
-                    if let Some(observer) = self.outbox.observer() {
-                        observer.running(flight.chunk.first, flight.chunk.count);
-                    }
+                    flight.heard = self.now;
                 }
             }
             Event::Log(id, line) => {
-                if let (Some(flight), Some(observer)) = (self.flights.get(&id), self.outbox.observer()) {
-                    observer.log(flight.chunk.first, &line);
+                if let Some(flight) = self.flights.get_mut(&id) {
+                    flight.heard = self.now;
+                    if let Some(observer) = self.outbox.observer() {
+                        observer.log(flight.chunk.first, &line);
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    fn on_started(&mut self, id: u64) {
+        let now = self.now;
+        let Some(flight) = self.flights.get_mut(&id) else {
+            // Given up too early: the next ones get more time.
+            if let Some(past) = self.given_up.get(id) {
+                self.leases.observe_begin(now.saturating_sub(past.dispatched));
+            }
+            return;
+        };
+        flight.heard = now;
+        if flight.started.replace(now).is_some() {
+            return;
+        }
+        self.share.started();
+        if let Some(observer) = self.outbox.observer() {
+            observer.running(flight.chunk.first, flight.chunk.count);
+        }
+        self.leases.observe_begin(now.saturating_sub(flight.dispatched));
+        let signs = flight.signs();
+        self.watch(&signs);
     }
 
     pub(super) fn on_reply(
@@ -56,6 +79,7 @@ impl JobRun {
             Ok(reply) => {
                 self.share.give(true);
                 self.stats.add_usage(&reply.usage);
+                self.leases.observe_start(reply.usage.start);
                 for batch in &reply.results {
                     self.accept(&mut flight, batch)?;
                 }
@@ -68,8 +92,7 @@ impl JobRun {
                 let fruitless = if fruitful { 0 } else { flight.chunk.fruitless + 1 };
                 self.check_patience(fruitless, || "workers hand it back undone".to_owned())?;
                 // Once can be by chance. A worker that does nothing but hand back would soon use up all patience.
-                let at =
-                    (fruitless > 1).then(|| self.resources.clock.now() + backoff(fruitless, &mut self.rng));
+                let at = (fruitless > 1).then(|| self.now + backoff(fruitless, &mut self.rng));
                 self.requeue_rest(&flight, fruitless, at)
             }
             Err(error) => self.on_error(flight, error),
@@ -77,25 +100,19 @@ impl JobRun {
     }
 
     fn on_error(&mut self, flight: Flight, error: BackendError) -> Result<(), Error> {
-        let now = self.resources.clock.now();
         match error.class() {
             ErrorClass::Throttled { retry_after } => {
                 self.stats.throttled += 1;
-                self.share.throttled(now, flight.dispatched, retry_after);
+                self.share.throttled(self.now, flight.dispatched, retry_after);
                 self.requeue_rest(&flight, flight.chunk.fruitless, None)
             }
             ErrorClass::Transient => {
-                self.share.give(false);
                 self.stats.transient += 1;
-                let fruitless = if flight.received.count() > 0 { 0 } else { flight.chunk.fruitless + 1 };
-                self.check_patience(fruitless, || error.to_string())?;
-                let at = now + backoff(fruitless, &mut self.rng);
-                self.requeue_rest(&flight, fruitless, Some(at))
+                self.on_passing_trouble(&flight, &error)
             }
             ErrorClass::WorkerCrashed | ErrorClass::TimedOut => {
-                self.share.give(false);
                 self.stats.transient += 1;
-                self.on_lost(flight, &error, now)
+                self.on_lost(flight, &error)
             }
             _ => {
                 self.share.give(false);
@@ -104,22 +121,35 @@ impl JobRun {
         }
     }
 
+    /// Nothing is wrong with the elements: they are tried again after a while, at no attempt's cost.
+    pub(super) fn on_passing_trouble(&mut self, flight: &Flight, error: &BackendError) -> Result<(), Error> {
+        self.share.give(false);
+        let fruitless = if flight.received.count() > 0 { 0 } else { flight.chunk.fruitless + 1 };
+        self.check_patience(fruitless, || error.to_string())?;
+        let at = self.now + backoff(fruitless, &mut self.rng);
+        self.requeue_rest(flight, fruitless, Some(at))
+    }
+
     /// A worker that took the chunk is gone and nobody can say what it was doing. A lone element is charged an
     /// attempt; several are halved, so that one that kills its worker is soon alone.
-    fn on_lost(&mut self, mut flight: Flight, error: &BackendError, now: Duration) -> Result<(), Error> {
-        let gaps: Vec<(u32, u32)> = flight.received.gaps(0, flight.chunk.count).collect();
-        if let [(k, end)] = gaps[..]
+    pub(super) fn on_lost(&mut self, mut flight: Flight, error: &BackendError) -> Result<(), Error> {
+        self.share.give(false);
+        self.remember(&flight);
+        // Who was with it counts, whether or not the others have been finished elsewhere since.
+        let mut held = flight.received.gaps(0, flight.chunk.count);
+        if let (Some((k, end)), None) = (held.next(), held.next())
             && end - k == 1
         {
+            drop(held);
             flight.received.add(k, 1);
-            self.progress.running -= 1;
             let failure = TaskFailure::new(FailureKind::Lost, error.to_string());
             return self.on_failure(&flight.chunk, k, failure);
         }
         // Halving comes to an end by itself: it costs no patience, and the innocent half need not wait long.
-        let at = now + backoff(1, &mut self.rng);
+        let at = self.now + backoff(1, &mut self.rng);
         let fruitless = flight.chunk.fruitless;
-        for (from, to) in gaps {
+        drop(held);
+        for (from, to) in flight.left(&self.done) {
             let middle = from + (to - from) / 2;
             self.requeue(&flight.chunk, from, middle, fruitless, Some(at))?;
             self.requeue(&flight.chunk, middle, to, fruitless, Some(at))?;
@@ -127,71 +157,21 @@ impl JobRun {
         Ok(())
     }
 
-    /// The invocation was stopped from this side: its only element had been cancelled.
-    pub(super) fn on_abort(&mut self, flight: &Flight) {
+    /// The invocation was stopped from this side: it was given up, or all its elements were finished elsewhere or
+    /// cancelled.
+    pub(super) fn on_abort(&mut self, flight: Flight) -> Result<(), Error> {
+        if let Some(why) = flight.expired {
+            return self.on_expired(flight, why);
+        }
         self.share.give(false);
-        let left: u32 = flight.received.gaps(0, flight.chunk.count).map(|(from, to)| to - from).sum();
-        self.progress.running -= u64::from(left);
-    }
-
-    /// Takes results. Every element is delivered once: what is known already is dropped.
-    fn accept(&mut self, flight: &mut Flight, batch: &ResultBatch) -> Result<(), Error> {
-        let end =
-            batch.offset.checked_add(batch.count).filter(|&end| end <= flight.chunk.count && batch.count > 0);
-        let Some(end) = end else {
-            return Err(internal(&"results for elements that were not asked for"));
-        };
-        self.stats.output_bytes += batch.records.len() as u64;
-        let new = flight.received.add(batch.offset, batch.count);
-        let fresh: u32 = new.iter().map(|(from, to)| to - from).sum();
-        self.stats.duplicates += u64::from(batch.count - fresh);
-        self.progress.running = self.progress.running.saturating_sub(u64::from(fresh));
-        let is_new = |k: u32| new.iter().any(|&(from, to)| from <= k && k < to);
-        // The start of the run of deliverable records that the scan is in: (element, byte).
-        let mut run: Option<(u32, usize)> = None;
-        let mut at = 0;
-        for k in batch.offset..end {
-            let (tag, body, len) = split_result(&batch.records[at..]).map_err(|e| internal(&e))?;
-            let wanted = (fresh == batch.count || is_new(k))
-                && (self.cancelled.is_empty()
-                    || !self.cancelled.contains(&(flight.chunk.first + u64::from(k))));
-            if wanted && tag == ResultTag::Output {
-                run.get_or_insert((k, at));
-            } else {
-                self.deliver_run(flight, run.take(), k, &batch.records, at);
-                if wanted {
-                    let failure = match tag {
-                        ResultTag::Failure => codec::decode(body).map_err(|e| internal(&e))?,
-                        _ => return Err(internal(&"a stored result where an inline one was expected")),
-                    };
-                    self.on_failure(&flight.chunk, k, failure)?;
-                }
-            }
-            at += len;
-        }
-        if at != batch.records.len() {
-            return Err(internal(&"more result bytes than results"));
-        }
-        self.deliver_run(flight, run, end, &batch.records, at);
         Ok(())
     }
 
-    fn deliver_run(
-        &mut self,
-        flight: &Flight,
-        run: Option<(u32, usize)>,
-        end: u32,
-        records: &Bytes,
-        to: usize,
-    ) {
-        let Some((from, start)) = run else { return };
-        let count = end - from;
-        self.progress.done += u64::from(count);
-        let first = flight.chunk.first + u64::from(from);
-        if flight.chunk.attempt > 1 {
-            self.failures.remove(&first);
-        }
-        self.out.push(Delivery::Results { first, count, records: records.slice(start..to) });
+    /// What an invocation that is over may still report is to be taken.
+    fn remember(&mut self, flight: &Flight) {
+        let Chunk { first, count, .. } = flight.chunk;
+        let past = Past { first, count, dispatched: flight.dispatched };
+        self.given_up.add(flight.id, past);
     }
 
     /// Deals with the elements that a stopped worker blames or suspects. Says whether there were any.
@@ -201,7 +181,6 @@ impl JobRun {
         for (k, failure) in stopped.failed.into_iter().filter(|(k, _)| *k < in_chunk) {
             if !flight.received.add(k, 1).is_empty() {
                 any = true;
-                self.progress.running -= 1;
                 self.on_failure(&flight.chunk, k, failure)?;
             }
         }
@@ -212,10 +191,10 @@ impl JobRun {
                 continue;
             }
             any = true;
-            self.progress.running -= 1;
             if convicted {
                 self.on_failure(&flight.chunk, k, failure)?;
-            } else {
+            } else if !self.done.contains(flight.chunk.first + u64::from(k)) {
+                self.progress.running -= 1;
                 self.stats.handed_back += 1;
                 let chunk = self.cut(&flight.chunk, k, k + 1, 0)?;
                 self.waiting.push(Chunk { alone: true, ..chunk });
@@ -224,13 +203,14 @@ impl JobRun {
         Ok(any)
     }
 
-    /// An attempt at element `k` of a chunk failed: try again or give up.
-    fn on_failure(&mut self, chunk: &Chunk, k: u32, failure: TaskFailure) -> Result<(), Error> {
+    /// An attempt at element `k` of a chunk under way failed: try again or give up.
+    pub(super) fn on_failure(&mut self, chunk: &Chunk, k: u32, failure: TaskFailure) -> Result<(), Error> {
         let index = chunk.first + u64::from(k);
         self.stats.failures += 1;
-        if self.cancelled.contains(&index) {
+        if self.done.contains(index) {
             return Ok(());
         }
+        self.progress.running -= 1;
         let retries = self.options.retry.retries_after(&failure.kind);
         let user_error = failure.kind.is_user_error();
         let wait = matches!(failure.kind, FailureKind::Lost | FailureKind::OutOfMemory);
@@ -245,23 +225,29 @@ impl JobRun {
                 observer.waiting(index, 1);
             }
             if wait {
-                let at = self.resources.clock.now() + backoff(attempts, &mut self.rng);
+                let at = self.now + backoff(attempts, &mut self.rng);
                 self.waiting.push_later(again, at);
             } else {
                 self.waiting.push(again);
             }
             return Ok(());
         }
+        self.done.add(index, index + 1);
         let attempts = self.failures.remove(&index).unwrap_or_default();
-        let input_bytes = self.cut(chunk, k, k + 1, 0)?.bytes() as u64;
-        let error = TaskError { index, job: self.spec.label.clone(), input_bytes, attempts };
+        let input = Bytes::from(self.cut(chunk, k, k + 1, 0)?.inputs.concat());
+        let input_bytes = input.len() as u64;
+        let job = self.spec.label.clone();
+        let error = TaskError { index, job, input_bytes, attempts, repro: None };
         self.progress.failed += 1;
+        let (body, _) = split_input(&input).map_err(|e| internal(&e))?;
+        let input = input.slice_ref(body);
         match self.options.on_error {
             OnError::FailFast if !self.outbox.collects_errors() => {
-                Err(Error::from_tasks(error.to_string(), vec![error]))
+                self.keep.fatal = Some(Failed { error: error.clone(), input });
+                Err(Error::from_task(error))
             }
             OnError::FailFast | OnError::Collect => {
-                self.out.push(Delivery::Failed(error));
+                self.tell_failed(error, input);
                 Ok(())
             }
         }
@@ -271,14 +257,18 @@ impl JobRun {
     pub(super) fn give_up(&mut self, index: u64) {
         let mut attempts = self.failures.remove(&index).unwrap_or_default();
         attempts.push(TaskFailure::new(FailureKind::Cancelled, ""));
+        self.finish_elsewhere(index, index + 1);
         self.progress.failed += 1;
         let job = self.spec.label.clone();
-        self.out.push(Delivery::Failed(TaskError { index, job, input_bytes: 0, attempts }));
+        self.out.push(Delivery::Failed(TaskError { index, job, input_bytes: 0, attempts, repro: None }));
     }
 
     /// Puts all of a chunk that has not been dealt with back into the queue.
     fn requeue_rest(&mut self, flight: &Flight, fruitless: u32, at: Option<Duration>) -> Result<(), Error> {
-        let gaps: Vec<(u32, u32)> = flight.received.gaps(0, flight.chunk.count).collect();
+        let gaps = flight.left(&self.done);
+        if !gaps.is_empty() {
+            self.remember(flight);
+        }
         for (from, to) in gaps {
             self.requeue(&flight.chunk, from, to, fruitless, at)?;
         }
@@ -323,16 +313,13 @@ impl JobRun {
         })
     }
 
-    /// A chunk without its cancelled elements; what lies behind a cancelled one goes back to the queue.
-    pub(super) fn without_cancelled(&mut self, chunk: Chunk) -> Result<Option<Chunk>, Error> {
-        if self.cancelled.is_empty() {
+    /// A chunk without its finished elements; what lies behind a finished one goes back to the queue.
+    pub(super) fn without_finished(&mut self, chunk: Chunk) -> Result<Option<Chunk>, Error> {
+        if self.done.is_clear(chunk.first, chunk.end()) {
             return Ok(Some(chunk));
         }
-        let is_cancelled = |k: &u32| self.cancelled.contains(&(chunk.first + u64::from(*k)));
-        let Some(start) = (0..chunk.count).find(|k| !is_cancelled(k)) else {
-            return Ok(None);
-        };
-        let end = (start..chunk.count).find(is_cancelled).unwrap_or(chunk.count);
+        let Some((start, end)) = self.done.missing(chunk.first, chunk.end()).next() else { return Ok(None) };
+        let (start, end) = ((start - chunk.first) as u32, (end - chunk.first) as u32);
         if end < chunk.count {
             let rest = self.cut(&chunk, end, chunk.count, chunk.fruitless)?;
             self.waiting.push(rest);

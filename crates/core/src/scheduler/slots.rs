@@ -1,6 +1,7 @@
 //! How many invocations each job of one executor may have under way.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 use std::time::Duration;
@@ -12,6 +13,22 @@ use crate::invoker::Limits;
 #[derive(Debug)]
 pub struct Slots {
     state: Mutex<State>,
+    workers: usize,
+    /// Whether invocations may wait at the invoker, so that it matters how many have begun.
+    queues: bool,
+    /// Invocations that have begun and are not over.
+    begun: AtomicUsize,
+    /// When all workers had begun something last, in nanoseconds.
+    busy_until: AtomicU64,
+}
+
+/// When all workers were busy with what had begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Busy {
+    /// They are now.
+    Now,
+    /// Until then.
+    Until(Duration),
 }
 
 #[derive(Debug)]
@@ -63,6 +80,10 @@ impl Slots {
                 next_job: 0,
                 next_refusal: 0,
             }),
+            workers: limits.concurrency.max(1),
+            queues: limits.pipelining > 0,
+            begun: AtomicUsize::new(0),
+            busy_until: AtomicU64::new(0),
         })
     }
 
@@ -82,7 +103,7 @@ impl Slots {
         let id = state.next_job;
         state.next_job += 1;
         state.jobs.insert(id, Claim::default());
-        Share { slots: Arc::clone(self), id }
+        Share { slots: Arc::clone(self), id, begun: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -141,9 +162,37 @@ impl State {
 pub struct Share {
     slots: Arc<Slots>,
     id: u64,
+    /// Its invocations that have begun.
+    begun: usize,
 }
 
 impl Share {
+    /// Notes that one of its invocations has begun at a worker.
+    pub fn started(&mut self) {
+        if self.slots.queues {
+            self.begun += 1;
+            self.slots.begun.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that an invocation that had begun is over.
+    pub fn stopped(&mut self, now: Duration) {
+        if self.slots.queues {
+            self.begun -= 1;
+            if self.slots.begun.fetch_sub(1, Ordering::Relaxed) >= self.slots.workers {
+                self.slots.busy_until.store(now.as_nanos() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Whether all workers are busy, so that an invocation may well have to wait for one.
+    pub fn busy(&self) -> Busy {
+        if self.slots.queues && self.slots.begun.load(Ordering::Relaxed) >= self.slots.workers {
+            return Busy::Now;
+        }
+        Busy::Until(Duration::from_nanos(self.slots.busy_until.load(Ordering::Relaxed)))
+    }
+
     /// Takes a slot. `workers`: most invocations of this job running at once. `depth`: how many may wait behind
     /// each running one.
     pub fn take(&self, cx: &Context<'_>, now: Duration, workers: usize, depth: usize) -> Taken {
@@ -206,6 +255,7 @@ impl Share {
 
 impl Drop for Share {
     fn drop(&mut self) {
+        self.slots.begun.fetch_sub(self.begun, Ordering::Relaxed);
         let mut state = self.slots.lock();
         if let Some(mine) = state.jobs.remove(&self.id) {
             state.in_flight = state.in_flight.saturating_sub(mine.in_flight);
@@ -287,6 +337,27 @@ mod tests {
         let slots = Slots::new(&limits);
         assert_eq!(take_all(&slots.join(), 2, 10), 2);
         assert_eq!(take_all(&slots.join(), 4, 1), 8);
+    }
+
+    #[test]
+    fn workers_are_busy_with_what_has_begun() {
+        const S: Duration = Duration::from_secs(1);
+        let mut limits = Limits::unlimited(2);
+        limits.pipelining = 1;
+        let slots = Slots::new(&limits);
+        let (mut a, mut b) = (slots.join(), slots.join());
+        a.started();
+        assert_eq!(a.busy(), Busy::Until(Duration::ZERO));
+        b.started();
+        assert_eq!(a.busy(), Busy::Now);
+        b.stopped(5 * S);
+        assert_eq!(a.busy(), Busy::Until(5 * S));
+        a.stopped(6 * S);
+        assert_eq!(a.busy(), Busy::Until(5 * S));
+        a.started();
+        b.started();
+        drop(a);
+        assert_eq!(b.busy(), Busy::Until(5 * S));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::invoker::Usage;
+use crate::price::Usd;
 
 /// How far a job has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -46,7 +47,12 @@ pub struct JobStats {
     pub transient: u64,
     /// Elements that came back undone and were dispatched again, at no attempt's cost.
     pub handed_back: u64,
-    /// Results that arrived a second time and were dropped.
+    /// Invocations given up because nothing was heard of them in time.
+    pub lost: u64,
+    /// Backup tasks: elements sent to a second worker while a slow one still had them.
+    pub backups: u64,
+    /// Results of elements that were finished already (delivered, failed for good, or cancelled); they were
+    /// dropped.
     pub duplicates: u64,
     /// Processes or environments started for this job.
     pub cold_starts: u64,
@@ -58,6 +64,18 @@ pub struct JobStats {
     pub output_bytes: u64,
     /// The workers' times, added up.
     pub usage: Usage,
+    /// How long workers were taken up by the job, added up: what they say themselves, and for invocations that
+    /// ended without a reply the time from their start, or dispatch, until they were given up.
+    pub worker_time: Duration,
+    /// The part of `worker_time` that brought nothing: of attempts that failed with their worker, of what was given
+    /// up, and of duplicates. Where an invocation brought something, its time is shared out evenly among its
+    /// elements.
+    pub wasted: Duration,
+    /// What the provider charges for the invocations so far, by its published prices, without storage and
+    /// traffic; zero where no prices are known.
+    pub cost: Usd,
+    /// The part of `cost` that belongs to `wasted`.
+    pub wasted_cost: Usd,
     /// From spawn until now, or until the job's end.
     pub elapsed: Duration,
 }

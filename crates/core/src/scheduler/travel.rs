@@ -4,21 +4,34 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::signs::{Signs, as_backend};
 use crate::codec;
+use crate::durable::JobId;
 use crate::error::{BackendError, ErrorClass};
 use crate::invoker::{Events, Invocation, Invoker, Payload, Reply};
 use crate::protocol::records::{ResultTag, append_result, split_result};
 use crate::storage::{Key, Storage};
 
-/// Invokes, with the inputs in storage if `spill` says so, and brings stored results in.
+/// Under which name inputs are stored.
+pub(super) struct Spill {
+    /// Tells the runs of one job from each other: each of several drivers counts its invocations from the start.
+    pub(super) run: u64,
+    /// To be given before anything is stored.
+    pub(super) signs: Option<Signs>,
+}
+
+/// Invokes, with the inputs in storage if there is a `spill`, and brings stored results in.
 pub(super) async fn travel(
     invoker: Arc<dyn Invoker>,
     storage: Arc<dyn Storage>,
     events: Arc<dyn Events>,
     mut invocation: Invocation,
-    spill: bool,
+    spill: Option<Spill>,
 ) -> Result<Reply, BackendError> {
-    let spilled = if spill { Some(store_inputs(&*storage, &mut invocation).await?) } else { None };
+    let spilled = match spill {
+        Some(spill) => Some(store_inputs(&*storage, &mut invocation, &spill).await?),
+        None => None,
+    };
     let reply = invoker.invoke(invocation, &events).await;
     if let Some(key) = spilled
         && let Err(error) = storage.delete(&key).await
@@ -34,8 +47,16 @@ pub(super) async fn travel(
     Ok(reply)
 }
 
-async fn store_inputs(storage: &dyn Storage, invocation: &mut Invocation) -> Result<Key, BackendError> {
-    let key = Key::new(format!("jobs/{}/in/{}", invocation.job.id, invocation.id))?;
+async fn store_inputs(
+    storage: &dyn Storage,
+    invocation: &mut Invocation,
+    spill: &Spill,
+) -> Result<Key, BackendError> {
+    if let Some(signs) = &spill.signs {
+        signs.given().await.map_err(as_backend)?;
+    }
+    let id = JobId::new(invocation.job.id.as_str()).map_err(as_backend)?;
+    let key = id.spill_key(spill.run, invocation.id)?;
     if let Payload::Inline(parts) = &invocation.inputs {
         let bytes = Bytes::from(parts.concat());
         let len = bytes.len() as u64;

@@ -39,14 +39,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let (mut failures, mut jobs, mut ended, mut invocations) = (0, 0, 0, 0);
+    let (mut failures, mut jobs, mut ended) = (0, 0, 0);
+    let (mut invocations, mut lost, mut backups, mut duplicates) = (0, 0, 0, 0);
     let end = arguments.from.saturating_add(arguments.seeds);
     for seed in arguments.from..end {
         match sim::run(seed) {
             Ok(reports) => {
                 jobs += reports.len();
                 ended += reports.iter().filter(|report| report.end.is_ok()).count();
-                invocations += reports.iter().map(|report| report.stats.invocations).sum::<u64>();
+                for report in &reports {
+                    invocations += report.stats.invocations;
+                    lost += report.stats.lost;
+                    backups += report.stats.backups;
+                    duplicates += report.stats.duplicates;
+                }
             }
             Err(failure) => {
                 failures += 1;
@@ -59,7 +65,8 @@ fn main() -> ExitCode {
         }
     }
     println!(
-        "{} seeds: {jobs} jobs, {ended} with all results, {invocations} invocations, {failures} failures",
+        "{} seeds: {jobs} jobs, {ended} with all results, {invocations} invocations ({lost} given up), \
+         {backups} backup tasks, {duplicates} duplicates, {failures} failures",
         arguments.seeds
     );
     ExitCode::from(u8::from(failures > 0))

@@ -18,6 +18,15 @@ pub(super) struct Finished {
     pub(super) record: Result<Vec<u8>, TaskFailure>,
 }
 
+/// From when on nothing is heard of an invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Silence {
+    /// It never reaches its worker.
+    AtOnce,
+    /// So long after it began.
+    After(Duration),
+}
+
 /// How an invocation ends.
 #[derive(Debug)]
 pub(super) enum End {
@@ -39,6 +48,8 @@ pub(super) struct Course {
     /// How long the elements took together.
     pub(super) compute: Duration,
     pub(super) end: End,
+    /// Where nothing more is heard of it from some moment on.
+    pub(super) silent: Option<Silence>,
     /// Whether the worker must be started anew afterwards.
     pub(super) died: bool,
 }
@@ -89,7 +100,13 @@ pub(super) fn course(
     }
     streamed.extend(again);
     streamed.sort_by_key(|(at, _)| *at);
-    Course { streamed, kept, compute: time, end, died }
+    let mut happens = |rate: f64| rate > 0.0 && rng.f64() < rate;
+    let silent = if happens(provider.vanish) {
+        Some(Silence::AtOnce)
+    } else {
+        happens(provider.silent).then(|| Silence::After(time.mul_f64(rng.f64())))
+    };
+    Course { streamed, kept, compute: time, end, silent, died }
 }
 
 struct Run<'a> {
@@ -129,6 +146,18 @@ impl Run<'_> {
                 }
                 longest = longest.max(self.provider.times.draw(self.rng));
                 outcomes.push((k, outcome));
+            }
+            if let Some(limit) = self.provider.max_duration.filter(|limit| self.time + longest > *limit) {
+                let first = next as u32;
+                if next > 0 {
+                    return (End::Reply(Some(Stopped::default())), false);
+                }
+                self.time = limit;
+                let failure = TaskFailure::new(FailureKind::TimedOut(limit), "simulated");
+                return (
+                    End::Reply(Some(Stopped { failed: vec![(first, failure)], ..Stopped::default() })),
+                    true,
+                );
             }
             next += outcomes.len();
             if let Some(end) = self.group(outcomes, longest) {

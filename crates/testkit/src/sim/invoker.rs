@@ -10,12 +10,11 @@ use bytes::Bytes;
 use rustwren_core::clock::Clock;
 use rustwren_core::codec;
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::failure::FailureKind;
 use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Payload, Reply, Usage};
 use rustwren_core::storage::{Key, Storage};
 
 use super::clock::{SimClock, lock};
-use super::course::{Course, End, batches, course, inputs};
+use super::course::{Course, End, Silence, batches, course, inputs};
 use super::executor::Spawner;
 use super::ledger::Ledger;
 use super::provider::Provider;
@@ -77,6 +76,9 @@ impl SimInvoker {
         limits.overhead = provider.latency * 2;
         limits.max_inline_input = provider.max_inline_input;
         limits.max_inline_output = provider.max_inline_output;
+        limits.max_duration = provider.max_duration;
+        limits.reports_start = provider.reports_start;
+        limits.heartbeat = provider.heartbeat;
         let state = State {
             rng: fastrand::Rng::with_seed(seed),
             workers: vec![Worker::default(); provider.concurrency.max(1)],
@@ -139,11 +141,35 @@ impl World {
         }
     }
 
+    /// Lets time pass while an invocation is in good hands.
+    async fn pass(&self, visit: &Visit, mut time: Duration) {
+        while let Some(beat) = self.provider.heartbeat.filter(|beat| *beat < time) {
+            self.clock.sleep(beat).await;
+            visit.events.alive(visit.invocation.id);
+            time -= beat;
+        }
+        self.clock.sleep(time).await;
+    }
+
+    /// Waits for nothing that is ever to come.
+    async fn vanish(&self, visit: &mut Visit) -> BackendError {
+        poll_fn(|cx| self.poll_shut(cx)).await;
+        visit.leave();
+        BackendError::new(ErrorClass::Cancelled, "simulated: the provider was shut down")
+    }
+
     /// Streams what is to be streamed, then waits for the end.
     async fn run(&self, visit: &mut Visit, course: &Course) -> Result<(), BackendError> {
         let mut at = Duration::ZERO;
         for (time, finished) in &course.streamed {
-            self.clock.sleep(time.saturating_sub(at)).await;
+            if let Some(Silence::After(silence)) =
+                course.silent.filter(|silence| *silence < Silence::After(*time))
+            {
+                self.pass(visit, silence.saturating_sub(at)).await;
+                visit.note(|| "falls silent".to_owned());
+                return Err(self.vanish(visit).await);
+            }
+            self.pass(visit, time.saturating_sub(at)).await;
             at = at.max(*time);
             visit.report(finished);
             for batch in batches(finished, |_| None).map_err(broken)? {
@@ -151,7 +177,12 @@ impl World {
                 visit.events.results(visit.invocation.id, batch);
             }
         }
-        self.clock.sleep(course.compute.saturating_sub(at)).await;
+        let end = if let Some(Silence::After(silence)) = course.silent { silence } else { course.compute };
+        self.pass(visit, end.saturating_sub(at)).await;
+        if course.silent.is_some() || matches!(course.end, End::Never) {
+            visit.note(|| "falls silent".to_owned());
+            return Err(self.vanish(visit).await);
+        }
         Ok(())
     }
 
@@ -186,14 +217,9 @@ impl World {
         Ok(Reply { results: results.map_err(broken)?, stopped, usage })
     }
 
-    /// The worker is gone: a lone element without a result is to blame.
+    /// The worker is gone.
     fn lost(&self, visit: &mut Visit) -> BackendError {
-        let missing: Vec<u32> = (0..visit.invocation.count).filter(|k| !visit.reported.contains(k)).collect();
-        if let [only] = missing[..] {
-            visit.blame(only, &FailureKind::Lost);
-            visit.fruitless(false);
-        }
-        visit.note(|| format!("lost with {} unfinished", missing.len()));
+        visit.blame_lone();
         let class =
             if lock(&self.state).rng.bool() { ErrorClass::WorkerCrashed } else { ErrorClass::TimedOut };
         BackendError::new(class, "simulated: the worker does not answer")
@@ -225,25 +251,21 @@ impl Invoker for SimInvoker {
             course(&world.provider, &*world.work, &visit.invocation, &bodies, &mut lock(&world.state).rng)
         };
         let (queued, start) = visit.seat(&course);
-        world.clock.sleep(queued).await;
+        world.pass(&visit, queued).await;
+        if course.silent == Some(Silence::AtOnce) {
+            visit.note(|| "vanishes".to_owned());
+            return Err(world.vanish(&mut visit).await);
+        }
         visit.begin();
-        world.clock.sleep(start).await;
+        world.pass(&visit, start).await;
         visit.note(|| format!("runs for {:?}", course.compute));
-        visit.events.started(visit.invocation.id);
+        if world.provider.reports_start {
+            visit.told_start = true;
+            visit.events.started(visit.invocation.id);
+        }
         visit.late =
             course.streamed.iter().flat_map(|(_, batch)| batch).chain(&course.kept).cloned().collect();
         world.run(&mut visit, &course).await?;
-        match course.end {
-            End::Never => {
-                poll_fn(|cx| world.poll_shut(cx)).await;
-                visit.leave();
-                return Err(BackendError::new(
-                    ErrorClass::Cancelled,
-                    "simulated: the provider was shut down",
-                ));
-            }
-            End::Reply(_) | End::Lost => {}
-        }
         visit.end();
         world.clock.sleep(latency).await;
         let result = if matches!(course.end, End::Lost) {

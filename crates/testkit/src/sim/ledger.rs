@@ -11,8 +11,8 @@ use rustwren_core::scheduler::JobOptions;
 /// What the book knows of one element.
 #[derive(Debug, Default, Clone)]
 pub struct Element {
-    /// The invocation that holds it and has not reported what became of it.
-    pub under_way: Option<u64>,
+    /// The invocations that hold it and have not reported that it failed there.
+    pub holders: Vec<u64>,
     /// Whether its result, or its final failure, has been reported.
     pub concluded: bool,
     /// The failed attempts that were reported, first to last.
@@ -163,7 +163,7 @@ impl Ledger {
             let element = account.elements.entry(index).or_default();
             fresh |= element.dispatched == 0;
             element.dispatched += 1;
-            if element.under_way.is_some() {
+            if !element.holders.is_empty() {
                 broken.push(format!("element {index} is under way twice"));
             }
             if element.concluded {
@@ -174,7 +174,7 @@ impl Ledger {
                 broken
                     .push(format!("element {index} is sent as attempt {attempt} after failures {charged:?}"));
             }
-            element.under_way = Some(number);
+            element.holders.push(number);
         }
         if let Some(options) = &account.options {
             let workers = options.workers.unwrap_or(usize::MAX).max(1);
@@ -239,15 +239,14 @@ impl Ledger {
         account.under_way_bytes -= bytes;
         for index in invocation.first..invocation.first + u64::from(invocation.count) {
             let element = account.elements.entry(index).or_default();
-            element.under_way = element.under_way.filter(|holder| *holder != number);
+            element.holders.retain(|holder| *holder != number);
         }
     }
 
-    /// An element's result was reported.
+    /// An element's result was reported, by an invocation under way or one that was given up.
     pub fn done(&mut self, job: &str, index: u64, bytes: usize, now: Duration) {
         let account = self.account(job);
         let element = account.elements.entry(index).or_default();
-        element.under_way = None;
         if !element.concluded {
             element.concluded = true;
             account.tick(now);
@@ -255,12 +254,15 @@ impl Ledger {
         }
     }
 
-    /// A failed attempt was reported.
-    pub fn charge(&mut self, job: &str, index: u64, kind: FailureKind) {
+    /// A failed attempt was reported by invocation `number`. One at an element whose end is known costs nothing.
+    pub fn charge(&mut self, job: &str, index: u64, kind: FailureKind, number: u64) {
         let account = self.account(job);
         let retries = account.retries_after(&kind);
         let element = account.elements.entry(index).or_default();
-        element.under_way = None;
+        element.holders.retain(|holder| *holder != number);
+        if element.concluded {
+            return;
+        }
         element.charged.push(kind);
         element.concluded |= element.charged.len() as u64 > u64::from(retries);
     }

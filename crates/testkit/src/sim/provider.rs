@@ -27,6 +27,16 @@ pub struct Provider {
     pub transient: f64,
     /// Rate of invocations whose worker is lost: an error, and only what was streamed is known.
     pub lost: f64,
+    /// Rate of invocations that are taken and never reach a worker; nothing is ever heard of them.
+    pub vanish: f64,
+    /// Rate of invocations of which nothing more is heard from some moment after they began.
+    pub silent: f64,
+    /// Whether it tells when a worker has begun.
+    pub reports_start: bool,
+    /// How often it tells that a worker is alive.
+    pub heartbeat: Option<Duration>,
+    /// How long an invocation may last. What is finished then comes back; an element that alone takes longer fails.
+    pub max_duration: Option<Duration>,
     /// Rate of elements whose process is killed under them.
     pub crash: f64,
     /// Rate of deaths for which all unfinished elements of the process are suspected, instead of one blamed.
@@ -61,6 +71,11 @@ impl Provider {
             times: Times::Constant(Duration::from_millis(10)),
             transient: 0.0,
             lost: 0.0,
+            vanish: 0.0,
+            silent: 0.0,
+            reports_start: true,
+            heartbeat: None,
+            max_duration: None,
             crash: 0.0,
             suspects: 0.0,
             hand_back: 0.0,

@@ -111,6 +111,14 @@ impl Draw {
             1 => Times::Exponential(mean),
             _ => Times::Pareto { least: mean / 3, alpha: 1.1 + self.0.f64() },
         };
+        let (vanish, silent, reports_start) = (self.rate(0.1), self.rate(0.1), self.0.bool());
+        let max_duration = self.pick(&[None, None, Some(900), Some(7200)]).map(Duration::from_secs);
+        let mut heartbeat = self.pick(&[None, None, Some(1), Some(30)]).map(Duration::from_secs);
+        let unheard = silent > 0.0 || vanish > 0.0 && !reports_start;
+        if unheard && max_duration.is_none() && heartbeat.is_none() {
+            // Or nobody could ever tell a worker that is silent from one that is slow.
+            heartbeat = Some(Duration::from_secs(5));
+        }
         Provider {
             concurrency,
             pipelining: self.pick(&[0, 0, 1, 4, 32]),
@@ -124,6 +132,11 @@ impl Draw {
             times,
             transient: self.rate(0.3),
             lost: self.rate(0.1),
+            vanish,
+            silent,
+            reports_start,
+            heartbeat,
+            max_duration,
             crash: self.rate(0.05),
             suspects: self.0.f64(),
             hand_back: self.rate(0.2),
@@ -146,6 +159,7 @@ impl Draw {
             input_buffer: self.pick(&[64 << 20, 50, 3000]),
             patience: self.pick(&[10, 30]),
             seed: self.0.u64(..),
+            ..JobOptions::default()
         }
     }
 

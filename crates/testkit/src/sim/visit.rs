@@ -20,12 +20,18 @@ pub(super) struct Seat {
 }
 
 /// One invocation under way. Dropping it gives it up.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "marks of the way it has come, which it need not come in one order"
+)]
 pub(super) struct Visit {
     world: Arc<World>,
     pub(super) invocation: Invocation,
     pub(super) number: u64,
     running: bool,
     pub(super) accepted: bool,
+    /// Whether the scheduler was told that it began.
+    pub(super) told_start: bool,
     seat: Option<Seat>,
     over: bool,
     pub(super) events: Arc<dyn Events>,
@@ -46,6 +52,7 @@ impl Visit {
             number,
             running: false,
             accepted: false,
+            told_start: false,
             seat: None,
             over: false,
             events,
@@ -72,7 +79,7 @@ impl Visit {
             let index = self.invocation.first + u64::from(one.offset);
             match &one.record {
                 Ok(output) => ledger.done(job, index, output.len(), now),
-                Err(failure) => ledger.charge(job, index, failure.kind.clone()),
+                Err(failure) => ledger.charge(job, index, failure.kind.clone(), self.number),
             }
         }
     }
@@ -82,8 +89,18 @@ impl Visit {
         if !self.reported.contains(&offset) {
             self.reported.push(offset);
             let index = self.invocation.first + u64::from(offset);
-            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone());
+            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone(), self.number);
         }
+    }
+
+    /// Nobody can say what the worker was doing: a lone element without a result is to blame.
+    pub(super) fn blame_lone(&mut self) {
+        let missing: Vec<u32> = (0..self.invocation.count).filter(|k| !self.reported.contains(k)).collect();
+        if let [only] = missing[..] {
+            self.blame(only, &FailureKind::Lost);
+            self.fruitless(false);
+        }
+        self.note(|| format!("lost with {} unfinished", missing.len()));
     }
 
     pub(super) fn fruitless(&self, fruitless: bool) {
@@ -148,11 +165,20 @@ impl Visit {
         let Ok(batches) = batches(&late, |_| None) else {
             return;
         };
-        let (clock, events, id) = (self.world.clock.clone(), Arc::clone(&self.events), self.invocation.id);
+        let (world, events) = (Arc::clone(&self.world), Arc::clone(&self.events));
+        let (invocation, number) = (self.invocation.clone(), self.number);
         self.world.spawner.spawn("late results", async move {
-            clock.sleep(wait).await;
+            world.clock.sleep(wait).await;
+            let now = world.clock.now();
+            // Late failures change nothing: what became of the attempt was reckoned up when it was given up.
+            let outputs = late.iter().filter_map(|one| Some((one.offset, one.record.as_ref().ok()?.len())));
+            for (offset, len) in outputs {
+                let index = invocation.first + u64::from(offset);
+                lock(&world.ledger).done(&invocation.job.id, index, len, now);
+            }
             for batch in batches {
-                events.results(id, batch);
+                lock(&world.ledger).note(now, || format!("#{number} late {}+{}", batch.offset, batch.count));
+                events.results(invocation.id, batch);
             }
         });
     }
@@ -162,6 +188,13 @@ impl Drop for Visit {
     fn drop(&mut self) {
         if !self.over {
             self.note(|| "given up".to_owned());
+            // Either its lease ran out, or there is nothing left to be charged: all its elements were finished
+            // elsewhere, or the job is over.
+            if self.world.provider.reports_start && !self.told_start {
+                self.fruitless(true);
+            } else {
+                self.blame_lone();
+            }
             self.leave();
             self.haunt();
         }

@@ -159,7 +159,8 @@ async fn remove_probes(store: &Store, others: &[ObjectMeta], now: Option<SystemT
     for object in others {
         let probe = object.key.as_str().strip_prefix(JOBS).is_some_and(|name| name.starts_with(PROBES));
         let age = now.zip(object.modified).and_then(|(now, then)| now.duration_since(then).ok());
-        if probe && age.is_some_and(|age| age >= PROBE_AGE) {
+        // Where there are no dates, probes are of no use to anybody.
+        if probe && age.is_none_or(|age| age >= PROBE_AGE) {
             store.delete(&object.key).await?;
         }
     }

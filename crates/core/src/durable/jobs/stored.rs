@@ -11,7 +11,7 @@ use crate::durable::id::{JOBS, JobId};
 use crate::durable::journal::seq_of;
 use crate::durable::store::Store;
 use crate::error::{ErrorClass, Result};
-use crate::storage::{Key, ObjectMeta};
+use crate::storage::{Key, ObjectMeta, StorageResult};
 
 /// What a listing tells of one job.
 #[derive(Debug, Clone, Default)]
@@ -54,10 +54,19 @@ impl Stored {
 }
 
 /// What is stored of each job below a prefix, and what lies there that is no job's.
-pub(in crate::durable) async fn listed(
-    store: &Store,
-    prefix: &str,
-) -> Result<(BTreeMap<JobId, Stored>, Vec<ObjectMeta>)> {
+pub(in crate::durable) async fn listed(store: &Store, prefix: &str) -> Result<Listed> {
+    let mut tries = 0;
+    loop {
+        match listed_once(store, prefix).await {
+            Err(error) if store.again(&mut tries, &error).await => {}
+            listed => return Ok(listed?),
+        }
+    }
+}
+
+type Listed = (BTreeMap<JobId, Stored>, Vec<ObjectMeta>);
+
+async fn listed_once(store: &Store, prefix: &str) -> StorageResult<Listed> {
     let (mut jobs, mut others) = (BTreeMap::<JobId, Stored>::new(), Vec::new());
     let mut objects = store.storage().list(prefix);
     while let Some(object) = objects.try_next().await? {

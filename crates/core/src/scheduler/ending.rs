@@ -1,0 +1,247 @@
+//! The end of a job: what has come in is recorded, and how it ended, and then its holder is told.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::stream::FuturesUnordered;
+
+use super::capsules::{Failed, Writer};
+use super::commands::Command;
+use super::keep::Parting;
+use super::outbox::Delivery;
+use super::recorder::{Apart, Recorded, Recorder};
+use super::run::JobRun;
+use super::signs::Signs;
+use super::stats::JobStats;
+use crate::durable::{Commit, CommittedByIndex, End, How, Leadership, Tally};
+use crate::error::{Error, ErrorKind};
+use crate::invoker::{JobSpec, Payload};
+use crate::storage::{Key, Storage};
+
+type Closing = Pin<Box<dyn Future<Output = Closed> + Send>>;
+
+/// A job that has ended and has not told so.
+pub(super) struct Ending {
+    end: Result<(), Error>,
+    closing: Option<Closing>,
+}
+
+impl fmt::Debug for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ending").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+enum Closed {
+    Finished(Result<(), Error>),
+    Parted(Parting),
+}
+
+impl JobRun {
+    /// Nothing more is run.
+    pub(super) fn begin_ending(&mut self, end: Result<(), Error>) {
+        self.running = FuturesUnordered::new();
+        for flight in std::mem::take(&mut self.flights).into_values() {
+            if flight.started.is_some() {
+                self.share.stopped(self.now);
+            }
+            // Other jobs need not wait until this one's last results are recorded.
+            self.share.give(false);
+        }
+        self.share.rest();
+        self.progress.running = 0;
+        let unkept = self.keep.capsules.abandon();
+        self.out.extend(unkept.into_iter().map(|failed| Delivery::Failed(failed.error)));
+        self.publish();
+        self.keep.ending = Some(Ending { end, closing: None });
+    }
+
+    /// Completes when the holder knows that the job has ended, or when somebody else is to go on with it.
+    pub(super) fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let commands = self.outbox.commands().take(cx);
+        if commands.iter().any(|command| matches!(command, Command::Leave)) {
+            self.keep.leaving = true;
+        }
+        let Some(mut ending) = self.keep.ending.take() else { return Poll::Ready(()) };
+        if ending.closing.is_none() {
+            match self.record(cx, true) {
+                Ok(Recorded::Waiting(_)) => {
+                    self.keep.ending = Some(ending);
+                    return Poll::Pending;
+                }
+                Ok(Recorded::Idle) => {}
+                Ok(Recorded::Deposed) => {
+                    if let Some(Apart::Deposed(journal, committed)) =
+                        self.keep.recorder.as_mut().and_then(Recorder::take_apart)
+                    {
+                        self.keep.parting = Some(Parting::Deposed(journal, committed));
+                        return Poll::Ready(());
+                    }
+                }
+                // What ended the job before matters more than that its last results are lost as well.
+                Err(error) => ending.end = ending.end.and(Err(error)),
+            }
+        }
+        let closing = match &mut ending.closing {
+            Some(closing) => closing,
+            None => {
+                let end = std::mem::replace(&mut ending.end, Ok(()));
+                ending.closing.insert(self.close(end))
+            }
+        };
+        let Poll::Ready(closed) = closing.as_mut().poll(cx) else {
+            self.keep.ending = Some(ending);
+            return Poll::Pending;
+        };
+        match closed {
+            Closed::Finished(end) => self.outbox.finish(end),
+            Closed::Parted(parting) => self.keep.parting = Some(parting),
+        }
+        Poll::Ready(())
+    }
+
+    fn close(&mut self, end: Result<(), Error>) -> Closing {
+        let apart = self.keep.recorder.as_mut().and_then(Recorder::take_apart);
+        let last = Last {
+            spec: Arc::clone(&self.spec),
+            fatal: self.keep.fatal.take(),
+            writer: self.keep.capsules.take_writer(),
+            stats: self.stats,
+            tally: self.keep.recorder.as_ref().map_or_else(Tally::default, Recorder::tally),
+            total: self.progress.total,
+            leaving: self.keep.leaving,
+            broken: self.keep.broken,
+        };
+        match apart {
+            Some(Apart::Leading(leadership, committed)) => {
+                Box::pin(last.of_durable(end, leadership, committed))
+            }
+            Some(Apart::Deposed(journal, committed)) => {
+                Box::pin(async move { Closed::Parted(Parting::Deposed(journal, committed)) })
+            }
+            None => {
+                let signs = self.keep.signs.clone();
+                let storage = Arc::clone(&self.resources.storage);
+                Box::pin(async move { Closed::Finished(last.of_plain(end, signs, &*storage).await) })
+            }
+        }
+    }
+}
+
+/// What is known of a job at its end.
+struct Last {
+    spec: Arc<JobSpec>,
+    /// The element that ended it.
+    fatal: Option<Failed>,
+    writer: Option<Writer>,
+    stats: JobStats,
+    tally: Tally,
+    total: Option<u64>,
+    leaving: bool,
+    broken: bool,
+}
+
+impl Last {
+    /// Keeps the element that ended the job; its error then says how to run it again.
+    async fn with_capsule(&mut self, end: Result<(), Error>) -> Result<(), Error> {
+        let (Err(_), Some(mut failed), Some(writer)) = (&end, self.fatal.take(), &mut self.writer) else {
+            return end;
+        };
+        match writer.keep(&mut failed).await {
+            Ok(true) => Err(Error::from_task(failed.error)),
+            Ok(false) => end,
+            Err(error) => {
+                tracing::info!(%error, "the failed task cannot be kept for `rustwren repro`");
+                end
+            }
+        }
+    }
+
+    async fn of_durable(
+        mut self,
+        end: Result<(), Error>,
+        mut leadership: Leadership,
+        committed: Option<CommittedByIndex>,
+    ) -> Closed {
+        let by_content = committed.is_none();
+        let end = self.with_capsule(end).await;
+        let how = match &end {
+            _ if self.broken => None,
+            Ok(()) => Some(How::Done),
+            Err(error) if error.kind() == ErrorKind::Task => Some(How::Failed(error.into())),
+            Err(error) if error.kind() == ErrorKind::Cancelled && !self.leaving => Some(How::Cancelled),
+            // Whatever it was, somebody may go on.
+            Err(_) => None,
+        };
+        let Some(how) = how else {
+            if self.leaving && !self.broken {
+                return Closed::Parted(Parting::Left(leadership));
+            }
+            if let Err(error) = leadership.heart().stop().await {
+                tracing::debug!(%error, "the last sign of life stays");
+            }
+            return Closed::Finished(end.map_err(|error| self.kept(error, by_content)));
+        };
+        let entry = End { how, stats: self.stats, tally: self.tally };
+        loop {
+            match leadership.end(entry.clone()).await {
+                Ok(Commit::Written(_)) => return Closed::Finished(end),
+                Ok(Commit::Lost(_)) => {}
+                Ok(Commit::Deposed(_)) => {
+                    return Closed::Parted(Parting::Deposed(leadership.into_journal(), committed));
+                }
+                Err(error) if entry.how == How::Cancelled => {
+                    let attempted = format!("job {} is stopped, but that it was cancelled", self.spec.label);
+                    return Closed::Finished(Err(error.context(&format!("{attempted} cannot be recorded"))));
+                }
+                Err(error) => {
+                    // All that there is to know has been told and recorded; whoever attaches finds it complete.
+                    tracing::warn!(job = %self.spec.id, %error, "the job's end cannot be recorded");
+                    return Closed::Finished(end);
+                }
+            }
+        }
+    }
+
+    async fn of_plain(
+        mut self,
+        end: Result<(), Error>,
+        signs: Option<Signs>,
+        storage: &dyn Storage,
+    ) -> Result<(), Error> {
+        let end = self.with_capsule(end).await;
+        let Some((signs, heart)) = signs.as_ref().and_then(|signs| Some((signs, signs.started()?))) else {
+            return end;
+        };
+        if let Some(Payload::Stored { key, .. }) = &self.spec.shared
+            && key.starts_with(&signs.id().prefix())
+            && !self.writer.is_some_and(|writer| writer.need_shared())
+        {
+            let deleted = match Key::new(key.as_str()) {
+                Ok(key) => storage.delete(&key).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = deleted {
+                tracing::debug!(%error, "the shared value of a job that has ended stays");
+            }
+        }
+        if let Err(error) = heart.stop().await {
+            tracing::debug!(%error, "the last sign of life stays");
+        }
+        end
+    }
+
+    /// Says what is kept of a job that did not come to its end, and how to go on.
+    fn kept(&self, error: Error, by_content: bool) -> Error {
+        let Tally { done, .. } = self.tally;
+        let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
+        let go_on = if by_content {
+            "run the same program again".to_owned()
+        } else {
+            format!("`rustwren jobs attach {}`", self.spec.id)
+        };
+        error.and_hint(&format!("{done}{of} results are kept: to go on with the rest, {go_on}"))
+    }
+}
