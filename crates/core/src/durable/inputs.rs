@@ -1,6 +1,8 @@
 //! The inputs of a job in storage.
 
 use std::collections::VecDeque;
+use std::future::ready;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -105,10 +107,22 @@ impl InputStore {
 
     /// The inputs again, a few blocks read ahead.
     pub fn read(&self, inputs: &Inputs) -> StoredInputs {
+        self.read_some(inputs, |_| true)
+    }
+
+    /// The inputs again, without the blocks none of whose elements is `wanted`: in their place come
+    /// [finished](Block::finished) ones.
+    pub fn read_some(&self, inputs: &Inputs, wanted: impl Fn(Range<u64>) -> bool) -> StoredInputs {
+        let mut first = 0;
+        let blocks = inputs.blocks.iter().copied().zip(0..).map(|(count, number)| {
+            let elements = first..first + u64::from(count);
+            first = elements.end;
+            (count, wanted(elements).then_some(number))
+        });
         StoredInputs {
             store: self.store.clone(),
             id: self.id.clone(),
-            to_read: inputs.blocks.iter().copied().zip(0..).collect(),
+            to_read: blocks.collect(),
             reading: FuturesOrdered::new(),
             remaining: inputs.elements,
         }
@@ -162,7 +176,8 @@ impl Open {
 pub struct StoredInputs {
     store: Store,
     id: JobId,
-    to_read: VecDeque<(u32, u64)>,
+    /// How many elements each block has, and its number, unless nobody wants it.
+    to_read: VecDeque<(u32, Option<u64>)>,
     reading: FuturesOrdered<Getting>,
     remaining: u64,
 }
@@ -182,7 +197,10 @@ impl InputSource for StoredInputs {
             && let Some((count, number)) = self.to_read.pop_front()
         {
             let (store, id) = (self.store.clone(), self.id.clone());
-            self.reading.push_back(Box::pin(async move { read_block(&store, &id, number, count).await }));
+            self.reading.push_back(match number {
+                Some(number) => Box::pin(async move { read_block(&store, &id, number, count).await }),
+                None => Box::pin(ready(Ok(Block::finished(count)))),
+            });
         }
         let next = Pin::new(&mut self.reading).poll_next(cx);
         if let Poll::Ready(Some(Ok(block))) = &next {

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use futures_util::stream::FuturesUnordered;
 
 use super::capsules::{Failed, Writer};
-use super::commands::Command;
 use super::keep::Parting;
 use super::outbox::Delivery;
 use super::recorder::{Apart, Recorded, Recorder};
@@ -60,10 +59,6 @@ impl JobRun {
 
     /// Completes when the holder knows that the job has ended, or when somebody else is to go on with it.
     pub(super) fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let commands = self.outbox.commands().take(cx);
-        if commands.iter().any(|command| matches!(command, Command::Leave)) {
-            self.keep.leaving = true;
-        }
         let Some(mut ending) = self.keep.ending.take() else { return Poll::Ready(()) };
         if ending.closing.is_none() {
             match self.record(cx, true) {

@@ -67,20 +67,25 @@ impl fmt::Debug for Keep {
 }
 
 impl JobRun {
-    /// Gives signs of life from when something of the job is stored. With the path of the job's program, elements that
-    /// fail for good are kept.
-    pub fn kept(mut self, signs: Signs, program: Option<&str>) -> Self {
-        if let Some(program) = program {
-            self.keep.capsules = Keeping::new(&signs, &self.spec, program, &self.resources.clock);
-        }
+    /// Gives signs of life from when something of the job is stored.
+    pub fn kept(mut self, signs: Signs) -> Self {
         self.keep.signs = Some(signs);
         self.listen();
         self
     }
 
-    /// Records outcomes in the journal that `leadership` is over before anybody is told. `committed` were recorded by
-    /// earlier drivers, who have spent `spent`.
-    pub fn recorded(self, leadership: Leadership, committed: CommittedByIndex, spent: Spent) -> Self {
+    /// Keeps elements that fail for good, for `rustwren repro`; `program` is the file of the job's program. To be
+    /// called last.
+    pub fn with_capsules(mut self, program: &str) -> Self {
+        if let Some(signs) = &self.keep.signs {
+            self.keep.capsules = Keeping::new(signs, &self.spec, program, &self.resources.clock);
+        }
+        self
+    }
+
+    /// Records outcomes in the journal that `leadership` is over before anybody is told. `committed` were recorded and
+    /// told before, by drivers who have used up `spent`.
+    pub fn recorded(self, leadership: Leadership, committed: CommittedByIndex, spent: &Spent) -> Self {
         let (done, failed) = (committed.done(), committed.failed());
         let total = self.progress.total.unwrap_or(u64::MAX);
         let clock = Arc::clone(&self.resources.clock);
@@ -91,19 +96,19 @@ impl JobRun {
             at = gap.end;
         }
         run.done.add(at, total);
+        run.stats.begin_with(spent);
         (run.progress.done, run.progress.failed) = (done, failed);
         run.keep.shown = Tally { done, failed };
-        run.keep.recorder = Some(Recorder::by_index(leadership, committed, spent, clock));
-        run.show();
+        run.keep.recorder = Some(Recorder::by_index(leadership, committed, clock));
         run
     }
 
     /// Records outcomes by what their inputs are, and does not run inputs whose results are `committed`.
-    pub fn resumed(self, leadership: Leadership, committed: CommittedByIdentity, spent: Spent) -> Self {
+    pub fn resumed(self, leadership: Leadership, committed: CommittedByIdentity) -> Self {
         let clock = Arc::clone(&self.resources.clock);
         let mut run = self.led_by(&leadership);
         run.keep.known = Some(Known::new(run.store(), committed));
-        run.keep.recorder = Some(Recorder::by_identity(leadership, spent, clock));
+        run.keep.recorder = Some(Recorder::by_identity(leadership, clock));
         run
     }
 
@@ -311,8 +316,8 @@ impl JobRun {
         deliver(self, true);
     }
 
-    /// Brings the public numbers up to date.
-    fn show(&mut self) {
+    /// Shows the numbers with which it begins.
+    pub(super) fn show(&mut self) {
         deliver(self, self.keep.recorder.is_some());
     }
 }

@@ -18,6 +18,7 @@ mod done;
 mod ending;
 mod events;
 mod flight;
+pub mod follow;
 mod given_up;
 pub mod input;
 mod keep;

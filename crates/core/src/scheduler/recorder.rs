@@ -18,7 +18,7 @@ use super::stats::JobStats;
 use crate::clock::Clock;
 use crate::durable::{
     Commit, CommittedByIndex, Elements, Entry, Group, Identity, Journal, Leadership, Logged, Outcome,
-    Results, Spent, Tally,
+    Results, Tally,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -69,8 +69,6 @@ pub(super) struct Recorder {
     /// What the entry under way is made of.
     writing: Vec<Delivery>,
     writing_bytes: usize,
-    /// What earlier drivers have spent.
-    base: Spent,
     tally: Tally,
     begun: Duration,
     ended: Duration,
@@ -101,19 +99,23 @@ impl Recorder {
     pub(super) fn by_index(
         leadership: Leadership,
         committed: CommittedByIndex,
-        base: Spent,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let tally = Tally { done: committed.done(), failed: committed.failed() };
-        Self::new(leadership, Names::ByIndex(committed), tally, base, clock)
+        Self::new(leadership, Names::ByIndex(committed), tally, clock)
     }
 
     /// For a job whose elements are named by content.
-    pub(super) fn by_identity(leadership: Leadership, base: Spent, clock: Arc<dyn Clock>) -> Self {
-        Self::new(leadership, Names::ByIdentity(HashMap::new()), Tally::default(), base, clock)
+    pub(super) fn by_identity(leadership: Leadership, clock: Arc<dyn Clock>) -> Self {
+        Self::new(leadership, Names::ByIdentity(HashMap::new()), Tally::default(), clock)
     }
 
-    fn new(leadership: Leadership, names: Names, tally: Tally, base: Spent, clock: Arc<dyn Clock>) -> Self {
+    fn new(
+        leadership: Leadership,
+        names: Names,
+        tally: Tally,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let now = clock.now();
         Self {
             clock,
@@ -123,7 +125,6 @@ impl Recorder {
             pending_bytes: 0,
             writing: Vec::new(),
             writing_bytes: 0,
-            base,
             tally,
             begun: now,
             ended: now,
@@ -159,15 +160,6 @@ impl Recorder {
     /// The elements that are recorded.
     pub(super) fn tally(&self) -> Tally {
         self.tally
-    }
-
-    /// What the job has used in all, after this driver has used so much.
-    pub(super) fn spent(&self, stats: &JobStats) -> Spent {
-        Spent {
-            invocations: self.base.invocations + stats.invocations,
-            worker_time: self.base.worker_time + stats.worker_time,
-            micro_usd: self.base.micro_usd + stats.cost.nanos().div_ceil(1000),
-        }
     }
 
     /// Somebody else is said to drive the job: the journal will tell.
@@ -289,7 +281,7 @@ impl Recorder {
         self.writing = self.pending.drain(..count).collect();
         self.writing_bytes = self.writing.iter().map(Delivery::weight).sum();
         self.pending_bytes -= self.writing_bytes;
-        let mut results = Results { spent: self.spent(stats), tally: self.tally, ..Results::default() };
+        let mut results = Results { spent: stats.spent(), tally: self.tally, ..Results::default() };
         for delivery in &self.writing {
             self::count(&mut results.tally, delivery);
         }
@@ -379,16 +371,16 @@ fn by_identity(
             })?);
         }
         if records.len() > JOINED {
-            results
-                .groups
-                .push(Group { elements: Elements::Identities(identities), records: records.clone() });
+            results.groups.push(Group { elements: Elements::Identities(identities), records: records.clone() });
         } else {
             open.0.append(&mut identities);
             open.1.extend_from_slice(records);
         }
     }
     if !open.0.is_empty() {
-        results.groups.push(Group { elements: Elements::Identities(open.0), records: Bytes::from(open.1) });
+        results
+            .groups
+            .push(Group { elements: Elements::Identities(open.0), records: Bytes::from(open.1) });
     }
     Ok(())
 }

@@ -102,6 +102,7 @@ pub struct JobRun {
     pub(super) keep: Keep,
     /// Names what this run stores on the way.
     spills: u64,
+    begun: bool,
     ended: bool,
 }
 
@@ -129,7 +130,7 @@ impl JobRun {
         let limits = resources.invoker.limits();
         let now = resources.clock.now();
         let progress = Progress { total: source.remaining(), ..Progress::default() };
-        let run = Self {
+        Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead),
             share: resources.slots.join(),
             rng: fastrand::Rng::with_seed(options.seed),
@@ -161,10 +162,9 @@ impl JobRun {
             stats: JobStats::default(),
             keep: Keep::default(),
             spills,
+            begun: false,
             ended: false,
-        };
-        run.outbox.deliver(&mut Vec::new(), |progress, _| *progress = run.progress);
-        run
+        }
     }
 
     /// Does all that can be done now. `Ready` when the job is over.
@@ -421,6 +421,10 @@ impl Future for JobRun {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.ended {
             return Poll::Ready(());
+        }
+        if !self.begun {
+            self.begun = true;
+            self.show();
         }
         if self.keep.ending.is_none() {
             let end = ready!(self.turn(cx));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::durable::Spent;
 use crate::invoker::Usage;
 use crate::price::Usd;
 
@@ -81,6 +82,22 @@ pub struct JobStats {
 }
 
 impl JobStats {
+    /// What it has used up, for the next driver of the job.
+    pub(super) fn spent(&self) -> Spent {
+        Spent {
+            invocations: self.invocations,
+            worker_time: self.worker_time,
+            micro_usd: self.cost.nanos().div_ceil(1000),
+        }
+    }
+
+    /// Begins with what earlier drivers of the job have used up.
+    pub(super) fn begin_with(&mut self, spent: &Spent) {
+        self.invocations = spent.invocations;
+        self.worker_time = spent.worker_time;
+        self.cost = Usd::from_nanos(spent.micro_usd.saturating_mul(1000));
+    }
+
     pub(super) fn add_usage(&mut self, usage: &Usage) {
         self.cold_starts += u64::from(usage.cold);
         self.usage.queued += usage.queued;
