@@ -12,10 +12,11 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-macros", &[]),
     ("rustwren-core", &[]),
-    ("rustwren-testkit", &["rustwren-core"]),
+    ("rustwren-testkit", &["rustwren-core", "rustwren-chaos"]),
+    ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-runtime"]),
-    ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-local"]),
+    ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-chaos", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
     ("rustwren-tests", &["rustwren", "rustwren-core"]),

@@ -93,4 +93,6 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum Provider {
     /// This machine
     Local,
+    /// Faults on purpose, around any other provider
+    Chaos,
 }

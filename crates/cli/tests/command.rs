@@ -60,7 +60,13 @@ fn assert_exit(output: &Output, code: i32) {
 
 /// Value and origin of one key in `config show --json`.
 fn shown(place: &Place, key: &str) -> (serde_json::Value, String) {
-    let output = place.run(&["config", "show", "--json"]);
+    shown_with(place, &[], key)
+}
+
+/// The same with these variables set.
+fn shown_with(place: &Place, variables: &[(&str, &str)], key: &str) -> (serde_json::Value, String) {
+    let mut command = place.command(&["config", "show", "--json"]);
+    let output = command.envs(variables.iter().copied()).output().unwrap();
     assert_exit(&output, 0);
     let all: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
     let value = all["values"].as_array().unwrap().iter().find(|value| value["key"] == key).unwrap();
@@ -226,6 +232,29 @@ fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
     assert_exit(&place.run(&["init", "../home"]), 0);
     assert_eq!(fs::read_to_string(place.path("home/rustwren.toml")).unwrap(), written);
     assert_exit(&place.run(&["init", "none/there.toml"]), 3);
+}
+
+#[test]
+fn every_provider_s_configuration_works() {
+    for provider in ["local", "chaos"] {
+        let place = Place::new();
+        assert_exit(&place.run(&["init", "--provider", provider]), 0);
+        assert_exit(&place.run(&["config", "show"]), 0);
+        assert_eq!(shown(&place, "compute.backend").0, provider);
+    }
+}
+
+#[test]
+fn chaos_is_put_around_what_a_file_chooses() {
+    let place = Place::new();
+    place.write("work/rustwren.toml", "[compute]\nworkers = 3\n[storage]\nbackend = \"memory\"\n");
+    let shown = |key: &str| shown_with(&place, &[("RUSTWREN__PROVIDER", "chaos")], key);
+    assert_eq!(shown("compute.backend").0, "chaos");
+    assert_eq!(shown("compute.wraps"), ("local".into(), "default".to_owned()));
+    assert_eq!(shown("compute.workers").0, 3);
+    let (wraps, origin) = shown("storage.wraps");
+    assert_eq!(wraps, "memory");
+    assert!(origin.ends_with("rustwren.toml:4:1"), "{origin}");
 }
 
 #[test]

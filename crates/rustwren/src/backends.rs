@@ -7,6 +7,8 @@ use rustwren_core::storage::MemoryStorageFactory;
 pub fn compiled_in() -> Registry {
     Registry::new()
         .storage(MemoryStorageFactory)
+        .storage_wrapper(rustwren_chaos::ChaosStorageWrapper)
+        .invoker_wrapper(rustwren_chaos::ChaosInvokerWrapper)
         .storage(rustwren_local::DirectoryStorageFactory)
         .invoker(rustwren_local::LocalInvokerFactory)
 }

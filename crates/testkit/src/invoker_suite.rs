@@ -12,20 +12,20 @@
     reason = "checks panic when they fail, as the first paragraph says"
 )]
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
 use rustwren_core::codec;
+use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::failure::TaskFailure;
+use rustwren_core::image::ImageId;
 use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, split_result};
 use rustwren_core::storage::{Key, Storage};
 
-pub use crate::storage_suite::Gap;
+pub use crate::checks::Gap;
+use crate::checks::{Check, checks, failing};
 
 mod failures;
 mod recorder;
@@ -59,6 +59,31 @@ pub struct Functions {
     pub looping: JobSpec,
 }
 
+impl Functions {
+    /// Jobs of functions that workers know by name: `echo`, `fail`, `panic`, `crash` and `loop`, which are their jobs'
+    /// ids and labels too.
+    pub fn by_name() -> Self {
+        let job = |name: &str| JobSpec {
+            id: name.to_owned(),
+            label: name.to_owned(),
+            entry: Entry {
+                image: ImageId([0; 32]),
+                target: Target::Named { name: name.to_owned(), call: Call::Map },
+            },
+            shared: None,
+            task_timeout: None,
+            concurrency: 1,
+        };
+        Self {
+            echo: job("echo"),
+            fail: job("fail"),
+            panic: job("panic"),
+            crash: job("crash"),
+            looping: job("loop"),
+        }
+    }
+}
+
 /// An invoker under test and what belongs to it.
 #[derive(Debug, Clone)]
 pub struct Subject {
@@ -70,16 +95,8 @@ pub struct Subject {
     pub functions: Functions,
 }
 
-type Check = for<'a> fn(&'a Subject) -> LocalBoxFuture<'a, ()>;
-
-macro_rules! checks {
-    ($($name:ident),* $(,)?) => {
-        &[$((stringify!($name), |subject| $name(subject).boxed_local())),*]
-    };
-}
-
 /// Every check, by name. The last one leaves an invoker that is shut down.
-const CHECKS: &[(&str, Check)] = checks![
+const CHECKS: &[(&str, Check<Subject>)] = checks![
     results_come_back,
     empty_elements,
     large_payloads,
@@ -100,21 +117,7 @@ const CHECKS: &[(&str, Check)] = checks![
 ///
 /// When a check fails, after all have run, with the names of those that did; and when a gap names no check.
 pub async fn run_all(subject: &Subject, gaps: &[Gap]) {
-    for gap in gaps {
-        assert!(CHECKS.iter().any(|(name, _)| *name == gap.check), "there is no check {:?}", gap.check);
-    }
-    let mut failed = Vec::new();
-    for (name, check) in CHECKS {
-        if let Some(gap) = gaps.iter().find(|gap| gap.check == *name) {
-            eprintln!("{name}: not run: {}", gap.reason);
-            continue;
-        }
-        eprintln!("{name}");
-        // The panic's message has been printed by then.
-        if AssertUnwindSafe(check(subject)).catch_unwind().await.is_err() {
-            failed.push(*name);
-        }
-    }
+    let failed = failing(subject, CHECKS, gaps).await;
     assert!(
         failed.is_empty(),
         "{:?} does not keep the contract of invokers: {failed:?} failed",

@@ -2,6 +2,7 @@
 //!
 //! These are meant for tests: they panic when what they test is at fault.
 
+mod checks;
 mod instant;
 pub mod invoker_suite;
 pub mod sim;

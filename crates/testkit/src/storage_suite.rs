@@ -12,14 +12,14 @@
     reason = "checks panic when they fail, as the first paragraph says"
 )]
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::LocalBoxFuture;
 use rustwren_core::error::ErrorClass;
 use rustwren_core::storage::{Key, Storage, StorageExt, StorageResult};
+
+pub use crate::checks::Gap;
+use crate::checks::{Check, checks, failing};
 
 mod basics;
 mod listing;
@@ -35,25 +35,8 @@ pub use listing::{empty_listings, listing_is_by_string_prefix, listing_is_in_byt
 pub use model::agrees_with_a_map;
 pub use races::{concurrent_deletes, one_writer_creates, readers_see_whole_versions};
 
-/// A check that a stand-in is known to fail.
-#[derive(Debug, Clone, Copy)]
-pub struct Gap {
-    /// The name of the check: that of its function.
-    pub check: &'static str,
-    /// Why it cannot pass here, and why that is no fault of the code under test.
-    pub reason: &'static str,
-}
-
-type Check = for<'a> fn(&'a dyn Storage) -> LocalBoxFuture<'a, ()>;
-
-macro_rules! checks {
-    ($($name:ident),* $(,)?) => {
-        &[$((stringify!($name), |storage| $name(storage).boxed_local())),*]
-    };
-}
-
 /// Every check, by name.
-const CHECKS: &[(&str, Check)] = checks![
+const CHECKS: &[(&str, Check<dyn Storage>)] = checks![
     objects_come_back,
     overwriting_replaces,
     absence_is_not_found,
@@ -81,21 +64,7 @@ const CHECKS: &[(&str, Check)] = checks![
 ///
 /// When a check fails, after all have run, with the names of those that did; and when a gap names no check.
 pub async fn run_all(storage: Arc<dyn Storage>, gaps: &[Gap]) {
-    for gap in gaps {
-        assert!(CHECKS.iter().any(|(name, _)| *name == gap.check), "there is no check {:?}", gap.check);
-    }
-    let mut failed = Vec::new();
-    for (name, check) in CHECKS {
-        if let Some(gap) = gaps.iter().find(|gap| gap.check == *name) {
-            eprintln!("{name}: not run: {}", gap.reason);
-            continue;
-        }
-        eprintln!("{name}");
-        // The panic's message has been printed by then.
-        if AssertUnwindSafe(check(&*storage)).catch_unwind().await.is_err() {
-            failed.push(*name);
-        }
-    }
+    let failed = failing(&*storage, CHECKS, gaps).await;
     assert!(
         failed.is_empty(),
         "{} does not keep the contract of storage: {failed:?} failed",

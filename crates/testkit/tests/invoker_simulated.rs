@@ -5,60 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustwren_core::codec;
-use rustwren_core::entry::{Call, Entry, Target};
-use rustwren_core::failure::{FailureKind, TaskFailure};
-use rustwren_core::image::ImageId;
-use rustwren_core::invoker::JobSpec;
 use rustwren_core::storage::MemoryStorage;
-use rustwren_testkit::invoker_suite::{BAD, Functions, Subject, run_all};
-use rustwren_testkit::sim::{Outcome, Provider, SimClock, SimExecutor, SimInvoker, Times, Work};
-
-struct SuiteWork;
-
-impl Work for SuiteWork {
-    fn attempt(&self, job: &JobSpec, _: u64, _: u32, input: &[u8]) -> Outcome {
-        let value: Vec<u8> = codec::decode(input).unwrap();
-        if value != BAD {
-            return Outcome::Output(input.to_vec());
-        }
-        match job.label.as_str() {
-            "fail" => Outcome::Fails(TaskFailure::new(FailureKind::Returned, "failed as told")),
-            "panic" => Outcome::Fails(TaskFailure::new(FailureKind::Panic, "panicked as told")),
-            "crash" => Outcome::Dies(FailureKind::Signal(6)),
-            "loop" => Outcome::Hangs,
-            _ => Outcome::Output(input.to_vec()),
-        }
-    }
-}
-
-fn job(name: &str) -> JobSpec {
-    JobSpec {
-        id: name.to_owned(),
-        label: name.to_owned(),
-        entry: Entry {
-            image: ImageId([0; 32]),
-            target: Target::Named { name: name.to_owned(), call: Call::Map },
-        },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    }
-}
+use rustwren_testkit::invoker_suite::{Functions, Subject, run_all};
+use rustwren_testkit::sim::{Provider, SimClock, SimExecutor, SimInvoker, SuiteWork, Times};
 
 fn keeps_the_contract(provider: Provider) {
     let clock = SimClock::new();
     let mut executor = SimExecutor::new(clock.clone(), 1);
     let storage = Arc::new(MemoryStorage::new());
     let invoker = SimInvoker::new(provider, SuiteWork, clock, executor.spawner(), storage.clone(), 1, false);
-    let functions = Functions {
-        echo: job("echo"),
-        fail: job("fail"),
-        panic: job("panic"),
-        crash: job("crash"),
-        looping: job("loop"),
-    };
-    let subject = Subject { invoker: Arc::new(invoker), storage, functions };
+    let subject = Subject { invoker: Arc::new(invoker), storage, functions: Functions::by_name() };
     executor.block_on(run_all(&subject, &[])).unwrap();
 }
 

@@ -8,10 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::BackendError;
-use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Reply};
+use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Reply};
 use rustwren_core::storage::MemoryStorage;
 use rustwren_testkit::InstantInvoker;
 use rustwren_testkit::invoker_suite::{
@@ -77,30 +75,13 @@ impl Invoker for Faulty {
     async fn shutdown(&self) {}
 }
 
-fn job(name: &str) -> JobSpec {
-    JobSpec {
-        id: name.to_owned(),
-        label: name.to_owned(),
-        entry: Entry {
-            image: ImageId([0; 32]),
-            target: Target::Named { name: name.to_owned(), call: Call::Map },
-        },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    }
-}
-
 fn subject(fault: Fault) -> Subject {
     let invoker = Faulty { echo: InstantInvoker::echo(4), fault, before: Mutex::default() };
-    let functions = Functions {
-        echo: job("echo"),
-        fail: job("fail"),
-        panic: job("panic"),
-        crash: job("crash"),
-        looping: job("loop"),
-    };
-    Subject { invoker: Arc::new(invoker), storage: Arc::new(MemoryStorage::new()), functions }
+    Subject {
+        invoker: Arc::new(invoker),
+        storage: Arc::new(MemoryStorage::new()),
+        functions: Functions::by_name(),
+    }
 }
 
 fn passes(check: impl Future<Output = ()>) -> bool {

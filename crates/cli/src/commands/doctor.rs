@@ -113,7 +113,10 @@ fn try_all(cli: &Cli, report: &mut Report) -> Result<()> {
         let config = Config::load(&registry(), &options)?;
         let file =
             config.file().map_or_else(|| "no file: defaults".to_owned(), |path| path.display().to_string());
-        let backend = |settings: &rustwren::config::Settings| settings.backend().unwrap_or("none").to_owned();
+        let backend = |settings: &rustwren::config::Settings| {
+            let name = settings.backend().unwrap_or("none");
+            settings.wraps().map_or_else(|| name.to_owned(), |wrapped| format!("{name} around {wrapped}"))
+        };
         Ok((
             (),
             format!("{file}; storage {}, compute {}", backend(config.storage()), backend(config.compute())),

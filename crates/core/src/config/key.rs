@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::units::{DURATION_FORM, SIZE_FORM};
+use super::units::{DURATION_FORM, RANGE_FORM, SHARE_FORM, SIZE_FORM};
 
 /// What a key's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub enum Kind {
     Size,
     /// A time span: `"90s"`, `"1m30s"`, `"250ms"`.
     Duration,
+    /// Two time spans, the shorter first: `"60ms..300ms"`; one stands for both.
+    DurationRange,
+    /// A share of a whole: `"2%"`, `"0.5%"`.
+    Share,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of texts; separated by commas where it comes from an environment variable.
@@ -43,6 +47,8 @@ impl fmt::Display for Kind {
             Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
             Self::Size => f.write_str(SIZE_FORM),
             Self::Duration => f.write_str(DURATION_FORM),
+            Self::DurationRange => f.write_str(RANGE_FORM),
+            Self::Share => f.write_str(SHARE_FORM),
             Self::Choice(words) => match words.split_last() {
                 None => f.write_str("nothing"),
                 Some((last, [])) => write!(f, "\"{last}\""),
@@ -143,6 +149,19 @@ impl Section {
     }
 }
 
+/// The key that says what a backend wraps, for backends that do nothing by themselves but stand around another.
+///
+/// A backend with this key takes, in the same section, the keys of the backend that it wraps. When the key is not set,
+/// that is whatever the section had before this backend was chosen: so an environment variable that chooses a wrapper
+/// wraps what the file chooses.
+pub const WRAPS: KeyDoc = KeyDoc::optional(
+    "wraps",
+    Kind::Text,
+    "the backend that is chosen below (in the file, say, when this one comes from a variable), else `local`",
+    "local",
+    "Name of the backend that this one wraps. Its keys stand beside the ones here.",
+);
+
 /// The keys of one section of one backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BackendKeys {
@@ -152,4 +171,11 @@ pub struct BackendKeys {
     pub section: Section,
     /// The keys, in the order in which documentation shows them.
     pub keys: &'static [KeyDoc],
+}
+
+impl BackendKeys {
+    /// Whether it stands around another backend: it has [`WRAPS`] among its keys.
+    pub fn wraps(&self) -> bool {
+        self.keys.iter().any(|key| key.name == WRAPS.name)
+    }
 }

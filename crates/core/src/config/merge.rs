@@ -4,28 +4,18 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::chosen::{Backed, Chosen, Finished};
 use super::error::{ConfigError, list_names, nearest};
 use super::raw::RawEntry;
 use super::registry::Lookup;
 use super::sections::{BACKEND, CLIENT, JOB, PROVIDER};
-use super::settings::{Context, Setting, mismatch};
-use super::{KeyDoc, LoadOptions, Origin, RawConfig, Registry, Section, Settings, Value};
+use super::settings::{Context, Keys, Setting, mismatch};
+use super::{KeyDoc, LoadOptions, Origin, RawConfig, Registry, Section, Settings, Value, WRAPS};
 
 type Values = BTreeMap<&'static str, Setting>;
 
 /// Sections in the order in which documentation shows them.
 const SECTIONS: &[&str] = &["storage", "compute", "job", "client"];
-
-/// `[storage]` or `[compute]` as the layers so far have it.
-struct Backed {
-    section: Section,
-    backend: Setting,
-    /// None where the backend is not compiled in: its keys are unknown.
-    keys: Option<&'static [KeyDoc]>,
-    /// Why the backend cannot be used, if a higher layer does not choose another.
-    refusal: Option<ConfigError>,
-    values: Values,
-}
 
 pub(crate) struct Merge<'a> {
     registry: &'a Registry,
@@ -52,11 +42,10 @@ impl<'a> Merge<'a> {
         let backed = |section| {
             let name = "local";
             let (keys, refusal) = match registry.lookup(section, name) {
-                Lookup::Known(keys) => (Some(keys.keys), None),
+                Lookup::Known(keys) => (Some(keys), None),
                 _ => (None, Some(unknown_backend(registry, Some(section), name))),
             };
-            let backend = Setting { value: Value::Text(name.to_owned()), origin: Origin::Default };
-            Backed { section, backend, keys, refusal, values: Values::new() }
+            Backed::new(section, Chosen { name: name.to_owned(), origin: Origin::Default, keys, refusal })
         };
         Self {
             registry,
@@ -83,45 +72,52 @@ impl<'a> Merge<'a> {
             let [section, key] = entry.path.as_slice() else {
                 continue;
             };
-            let (keys, values) = match section.as_str() {
+            let keys = match section.as_str() {
                 "storage" | "compute" if key == BACKEND.name => continue,
-                "storage" => (self.storage.keys, &mut self.storage.values),
-                "compute" => (self.compute.keys, &mut self.compute.values),
-                "job" => (Some(JOB), &mut self.job),
-                _ => (Some(CLIENT), &mut self.client),
+                "storage" => self.storage.keys(),
+                "compute" => self.compute.keys(),
+                "job" => Keys::of(JOB),
+                _ => Keys::of(CLIENT),
             };
-            // Of a backend that is not compiled in nothing is known; if it stays chosen, that is the error.
-            let Some(keys) = keys else { continue };
-            let Some(doc) = keys.iter().find(|doc| doc.name == key) else {
+            let Some(doc) = keys.find(key) else {
+                // Of a backend that is not compiled in nothing is known; if it stays chosen, that is the error.
+                if self.backed(section).is_some_and(Backed::has_unknown_keys) {
+                    continue;
+                }
                 return Err(self.unknown_key(layer, entry, section, key, keys));
             };
             let value = resolve(self.options, &self.secrets, layer, entry, doc)?;
+            let values = match section.as_str() {
+                "storage" => &mut self.storage.values,
+                "compute" => &mut self.compute.values,
+                "job" => &mut self.job,
+                _ => &mut self.client,
+            };
             values.insert(doc.name, Setting { value, origin: entry.origin.clone() });
         }
         Ok(())
     }
 
+    fn backed(&self, section: &str) -> Option<&Backed> {
+        [&self.storage, &self.compute].into_iter().find(|backed| backed.section.name() == section)
+    }
+
     /// The outcome.
     pub(crate) fn finish(self, context: &Arc<Context>) -> crate::error::Result<Merged> {
         let backed = |backed: Backed| {
-            if let Some(refusal) = backed.refusal {
-                return Err(refusal.into());
-            }
-            let name = if let Value::Text(name) = &backed.backend.value { Some(name.clone()) } else { None };
-            let settings = Settings {
-                section: backed.section.name(),
-                backend: name,
-                keys: backed.keys.unwrap_or_default(),
-                values: backed.values,
-                context: Arc::clone(context),
-            };
+            let section = backed.section.name();
+            let Finished { backend, wraps, keys, values } = backed.finish()?;
+            let name = if let Value::Text(name) = &backend.value { Some(name.clone()) } else { None };
+            let settings =
+                Settings { section, backend: name, wraps, keys, values, context: Arc::clone(context) };
             settings.check_required()?;
-            Ok::<_, crate::error::Error>((backed.backend, settings))
+            Ok::<_, crate::error::Error>((backend, settings))
         };
         let plain = |section, keys, values| Settings {
             section,
             backend: None,
-            keys,
+            wraps: None,
+            keys: Keys::of(keys),
             values,
             context: Arc::clone(context),
         };
@@ -177,8 +173,7 @@ impl<'a> Merge<'a> {
         Ok(())
     }
 
-    /// `provider` and `backend`. A layer that changes a section's backend drops what lower layers said about the
-    /// old one: those keys mean nothing to the new.
+    /// `provider`, `backend` and `wraps`.
     fn choose_backends(&mut self, layer: &RawConfig) -> Result<(), ConfigError> {
         // The last entry counts: the environment layer can hold two for one key.
         let find = |path: &[&str]| layer.entries.iter().rev().find(|entry| entry.path == path);
@@ -193,35 +188,68 @@ impl<'a> Merge<'a> {
             }
             self.provider = Some(Setting { value, origin: entry.origin.clone() });
         }
-        for backed in [&mut self.storage, &mut self.compute] {
-            let own = find(&[backed.section.name(), BACKEND.name]);
-            let Some(entry) = own.or(provider) else { continue };
-            let value = resolve(self.options, &self.secrets, layer, entry, &BACKEND)?;
-            let Value::Text(name) = &value else { continue };
-            let (keys, refusal) = match self.registry.lookup(backed.section, name) {
-                Lookup::Known(keys) => (Some(keys.keys), None),
-                Lookup::NotCompiled(feature) => {
-                    let text = format!("backend `{name}` is not compiled into this program");
-                    let error = layer.value_error(entry, text, &self.secrets).with_hint(format!(
-                        "enable it in Cargo.toml: `rustwren = {{ version = \"…\", features = [\"{feature}\"] }}`"
-                    ));
-                    (None, Some(error))
-                }
+        for section in [Section::Storage, Section::Compute] {
+            let own = find(&[section.name(), BACKEND.name]);
+            let chosen = match own.or(provider) {
                 // A provider that has only the other half leaves this section alone.
-                Lookup::Unknown if own.is_none() => continue,
-                Lookup::Unknown => {
-                    let error = unknown_backend(self.registry, Some(backed.section), name);
-                    return Err(layer.value_error(entry, String::new(), &self.secrets).merge(error));
-                }
+                Some(entry) => self.look_up(layer, entry, section, &BACKEND, own.is_some())?,
+                None => None,
             };
-            if backed.backend.value != value {
-                backed.values.clear();
+            if let Some(chosen) = chosen {
+                self.backed_mut(section).choose(chosen);
             }
-            backed.keys = keys;
-            backed.refusal = refusal;
-            backed.backend = Setting { value, origin: entry.origin.clone() };
+            let wraps = find(&[section.name(), WRAPS.name]);
+            let Some(entry) = wraps.filter(|_| self.backed_mut(section).is_wrapped()) else { continue };
+            let Some(base) = self.look_up(layer, entry, section, &WRAPS, true)? else { continue };
+            if base.keys.is_some_and(|keys| keys.wraps()) {
+                let text =
+                    format!("`{}` stands around another backend and cannot be wrapped itself", base.name);
+                let hint = format!(
+                    "name the backend that is to do the work: {}",
+                    list_names(self.registry.bases(section))
+                );
+                return Err(layer.value_error(entry, text, &self.secrets).with_hint(hint));
+            }
+            self.backed_mut(section).choose_base(base);
         }
         Ok(())
+    }
+
+    fn backed_mut(&mut self, section: Section) -> &mut Backed {
+        match section {
+            Section::Storage => &mut self.storage,
+            Section::Compute => &mut self.compute,
+        }
+    }
+
+    /// The backend that an entry names; none if there is none of that name, and it need not be there.
+    fn look_up(
+        &self,
+        layer: &RawConfig,
+        entry: &RawEntry,
+        section: Section,
+        doc: &KeyDoc,
+        must: bool,
+    ) -> Result<Option<Chosen>, ConfigError> {
+        let Value::Text(name) = resolve(self.options, &self.secrets, layer, entry, doc)? else {
+            return Ok(None);
+        };
+        let (keys, refusal) = match self.registry.lookup(section, &name) {
+            Lookup::Known(keys) => (Some(keys), None),
+            Lookup::NotCompiled(feature) => {
+                let text = format!("backend `{name}` is not compiled into this program");
+                let error = layer.value_error(entry, text, &self.secrets).with_hint(format!(
+                    "enable it in Cargo.toml: `rustwren = {{ version = \"…\", features = [\"{feature}\"] }}`"
+                ));
+                (None, Some(error))
+            }
+            Lookup::Unknown if !must => return Ok(None),
+            Lookup::Unknown => {
+                let error = unknown_backend(self.registry, Some(section), &name);
+                return Err(layer.value_error(entry, String::new(), &self.secrets).merge(error));
+            }
+        };
+        Ok(Some(Chosen { name, origin: entry.origin.clone(), keys, refusal }))
     }
 
     fn unknown_key(
@@ -230,10 +258,9 @@ impl<'a> Merge<'a> {
         entry: &RawEntry,
         section: &str,
         key: &str,
-        keys: &[KeyDoc],
+        keys: Keys,
     ) -> ConfigError {
-        let backed =
-            [&self.storage, &self.compute].into_iter().find(|backed| backed.section.name() == section);
+        let backed = self.backed(section);
         let known = keys.iter().map(|doc| doc.name).chain(backed.map(|_| BACKEND.name));
         let others = backed.map(|backed| self.registry.with_key(backed.section, key)).unwrap_or_default();
         let elsewhere = self.sections_with(key);
@@ -243,10 +270,7 @@ impl<'a> Merge<'a> {
             (None, [], Some(other)) => format!("`{key}` belongs in [{other}]"),
             (None, [], None) => format!("[{section}] takes {}", list_names(known)),
         };
-        let of = match backed.map(|backed| &backed.backend.value) {
-            Some(Value::Text(name)) => format!(" of backend `{name}`"),
-            _ => String::new(),
-        };
+        let of = backed.map(|backed| format!(" of backend {}", backed.described())).unwrap_or_default();
         let text = format!("unknown key `{key}` in [{section}]{of}");
         layer.key_error(entry, text, &self.secrets).with_hint(hint)
     }
@@ -258,12 +282,12 @@ impl<'a> Merge<'a> {
 
     /// Sections that have a key of this name.
     fn sections_with(&self, key: &str) -> Vec<&'static str> {
-        let has = |keys: &[KeyDoc]| keys.iter().any(|doc| doc.name == key);
         let backed = [&self.storage, &self.compute]
             .into_iter()
-            .filter(|backed| backed.keys.is_some_and(has) || key == BACKEND.name)
+            .filter(|backed| backed.keys().find(key).is_some() || key == BACKEND.name)
             .map(|backed| backed.section.name());
-        let plain = [("job", JOB), ("client", CLIENT)].into_iter().filter(|(_, keys)| has(keys));
+        let plain = [("job", JOB), ("client", CLIENT)];
+        let plain = plain.into_iter().filter(|(_, keys)| Keys::of(keys).find(key).is_some());
         backed.chain(plain.map(|(section, _)| section)).collect()
     }
 }

@@ -12,10 +12,13 @@
 //! - [`RawConfig`] is one layer as it was found; [`Config`] is the outcome of all of them.
 //! - What keys there are is data ([`KeyDoc`]), declared by each backend and collected in a [`Registry`]. Checking,
 //!   `rustwren config show`, the reference and the test of the annotated files all read the same declarations.
+//! - A backend may stand around another ([`WRAPS`]): then both have their keys in the same section, and each gets the
+//!   [`Settings`] of its own.
 //! - What a value means to a backend is the backend's business: it gets its [`Settings`].
 //!
 //! Why layers are merged here and not by a library: `docs/decisions/0002-config-merge.md`.
 
+mod chosen;
 mod discover;
 mod error;
 mod key;
@@ -29,12 +32,13 @@ mod sections;
 mod settings;
 pub mod units;
 mod value;
+mod wrap;
 
 #[cfg(test)]
 mod tests;
 
 pub use discover::FILE_NAME;
-pub use key::{BackendKeys, KeyDefault, KeyDoc, Kind, Section};
+pub use key::{BackendKeys, KeyDefault, KeyDoc, Kind, Section, WRAPS};
 pub use load::{Config, LoadOptions};
 pub use origin::Origin;
 pub use raw::RawConfig;
@@ -42,3 +46,4 @@ pub use registry::{InvokerFactory, Registry, StorageFactory};
 pub use sections::{ClientConfig, JobDefaults, Logs, Progress};
 pub use settings::{Settings, ShownValue};
 pub use value::{RawValue, Value};
+pub use wrap::{InvokerWrapper, StorageWrapper};

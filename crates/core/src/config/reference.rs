@@ -18,6 +18,9 @@ pub fn markdown(registry: &Registry) -> String {
         put(&table(&[BACKEND]));
         for backend in registry.backends().filter(|backend| backend.section == section) {
             put(&format!("With `backend = \"{}\"`", backend.name));
+            if backend.wraps() {
+                put(", beside the keys of the backend that it wraps");
+            }
             if backend.keys.is_empty() {
                 put(", no further keys.\n\n");
             } else {
@@ -69,11 +72,14 @@ goes before both. `rustwren config show` prints what holds and where each value 
 a file with every key explained.
 
 A layer that chooses another backend for a section (say, `RUSTWREN__PROVIDER=local` over a file for a cloud) drops what
-the layers below it set for the old one. Unknown keys and values of the wrong kind are errors.
+the layers below it set for the old one. A backend that wraps another is put around what the layers below chose, and
+drops nothing: `RUSTWREN__PROVIDER=chaos` over a file for a cloud is that cloud, with faults. Unknown keys and values of
+the wrong kind are errors.
 
 - Sizes are whole numbers with a unit: `\"512MB\"` (a million bytes each), `\"512MiB\"` (2^20 bytes each); `B`, `kB`,
   `KiB`, `MB`, `MiB`, `GB`, `GiB`, `TB`, `TiB`.
 - Durations are whole numbers with units: `\"90s\"`, `\"1m30s\"`, `\"250ms\"`; `d`, `h`, `m`, `s`, `ms`, `us`, `ns`.
+- Ranges of durations are two with `..` between, `\"60ms..300ms\"`, or one. Shares are percentages: `\"2%\"`, `\"0.5%\"`.
 - Relative paths in the file count from the file's folder, others from the working directory; `~/` is the home folder.
 
 ";

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BackendKeys, KeyDoc, Section, Settings};
+use super::{BackendKeys, InvokerWrapper, KeyDoc, Section, Settings, StorageWrapper};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::Invoker;
 use crate::storage::Storage;
@@ -36,12 +36,24 @@ pub trait InvokerFactory: Send + Sync + 'static {
 /// Backends of ours, each with the cargo feature that compiles it in.
 const OPTIONAL: &[(&str, &str)] = &[("aws", "aws"), ("azure", "azure"), ("gcp", "gcp"), ("http", "http")];
 
-/// `F` is an `Arc` of a factory; none for backends that are only declared.
+/// How a backend is made.
 #[derive(Clone)]
-struct Entry<F> {
-    keys: BackendKeys,
-    factory: Option<F>,
+enum Maker<F, W> {
+    Factory(F),
+    /// Around what another makes.
+    Wrapper(W),
+    /// Only its keys are known.
+    Declared,
 }
+
+#[derive(Clone)]
+struct Entry<F, W> {
+    keys: BackendKeys,
+    maker: Maker<F, W>,
+}
+
+type StorageEntry = Entry<Arc<dyn StorageFactory>, Arc<dyn StorageWrapper>>;
+type InvokerEntry = Entry<Arc<dyn InvokerFactory>, Arc<dyn InvokerWrapper>>;
 
 /// The backends that a configuration can choose, by name.
 ///
@@ -49,8 +61,8 @@ struct Entry<F> {
 /// same `rustwren config show` and the same documentation. A later registration under a name replaces an earlier.
 #[derive(Clone, Default)]
 pub struct Registry {
-    storage: BTreeMap<&'static str, Entry<Arc<dyn StorageFactory>>>,
-    compute: BTreeMap<&'static str, Entry<Arc<dyn InvokerFactory>>>,
+    storage: BTreeMap<&'static str, StorageEntry>,
+    compute: BTreeMap<&'static str, InvokerEntry>,
 }
 
 /// What a backend's name stands for in one section.
@@ -70,14 +82,28 @@ impl Registry {
     /// Adds a storage backend.
     pub fn storage(mut self, factory: impl StorageFactory) -> Self {
         let keys = factory.keys();
-        self.storage.insert(keys.name, Entry { keys, factory: Some(Arc::new(factory)) });
+        self.storage.insert(keys.name, Entry { keys, maker: Maker::Factory(Arc::new(factory)) });
         self
     }
 
     /// Adds a compute backend.
     pub fn invoker(mut self, factory: impl InvokerFactory) -> Self {
         let keys = factory.keys();
-        self.compute.insert(keys.name, Entry { keys, factory: Some(Arc::new(factory)) });
+        self.compute.insert(keys.name, Entry { keys, maker: Maker::Factory(Arc::new(factory)) });
+        self
+    }
+
+    /// Adds a backend that stands around another storage.
+    pub fn storage_wrapper(mut self, wrapper: impl StorageWrapper) -> Self {
+        let keys = wrapper.keys();
+        self.storage.insert(keys.name, Entry { keys, maker: Maker::Wrapper(Arc::new(wrapper)) });
+        self
+    }
+
+    /// Adds a backend that stands around another invoker.
+    pub fn invoker_wrapper(mut self, wrapper: impl InvokerWrapper) -> Self {
+        let keys = wrapper.keys();
+        self.compute.insert(keys.name, Entry { keys, maker: Maker::Wrapper(Arc::new(wrapper)) });
         self
     }
 
@@ -85,10 +111,10 @@ impl Registry {
     pub fn declare(mut self, keys: BackendKeys) -> Self {
         match keys.section {
             Section::Storage => {
-                self.storage.insert(keys.name, Entry { keys, factory: None });
+                self.storage.insert(keys.name, Entry { keys, maker: Maker::Declared });
             }
             Section::Compute => {
-                self.compute.insert(keys.name, Entry { keys, factory: None });
+                self.compute.insert(keys.name, Entry { keys, maker: Maker::Declared });
             }
         }
         self
@@ -96,10 +122,19 @@ impl Registry {
 
     /// Makes the storage that `[storage]` chose; [`Config::storage`](super::Config::storage) has its settings.
     pub async fn build_storage(&self, settings: &Settings) -> Result<Arc<dyn Storage>> {
-        let name = settings.backend().unwrap_or_default();
-        match self.storage.get(name).and_then(|entry| entry.factory.as_ref()) {
-            Some(factory) => factory.build(settings).await,
-            None => Err(no_factory(Section::Storage, name)),
+        if let (Some(Maker::Wrapper(wrapper)), Some(wrapped)) =
+            (maker(&self.storage, settings), settings.wrapped())
+        {
+            let inner = self.make_storage(&wrapped).await?;
+            return wrapper.wrap(settings, inner).await;
+        }
+        self.make_storage(settings).await
+    }
+
+    async fn make_storage(&self, settings: &Settings) -> Result<Arc<dyn Storage>> {
+        match maker(&self.storage, settings) {
+            Some(Maker::Factory(factory)) => factory.build(settings).await,
+            _ => Err(no_factory(Section::Storage, settings)),
         }
     }
 
@@ -109,10 +144,19 @@ impl Registry {
         settings: &Settings,
         storage: Arc<dyn Storage>,
     ) -> Result<Arc<dyn Invoker>> {
-        let name = settings.backend().unwrap_or_default();
-        match self.compute.get(name).and_then(|entry| entry.factory.as_ref()) {
-            Some(factory) => factory.build(settings, storage).await,
-            None => Err(no_factory(Section::Compute, name)),
+        if let (Some(Maker::Wrapper(wrapper)), Some(wrapped)) =
+            (maker(&self.compute, settings), settings.wrapped())
+        {
+            let inner = self.make_invoker(&wrapped, storage).await?;
+            return wrapper.wrap(settings, inner).await;
+        }
+        self.make_invoker(settings, storage).await
+    }
+
+    async fn make_invoker(&self, settings: &Settings, storage: Arc<dyn Storage>) -> Result<Arc<dyn Invoker>> {
+        match maker(&self.compute, settings) {
+            Some(Maker::Factory(factory)) => factory.build(settings, storage).await,
+            _ => Err(no_factory(Section::Compute, settings)),
         }
     }
 
@@ -148,6 +192,11 @@ impl Registry {
         (known, missing)
     }
 
+    /// Backends of a section that do not stand around others, by name.
+    pub(crate) fn bases(&self, section: Section) -> impl Iterator<Item = &'static str> {
+        self.backends().filter(move |keys| keys.section == section && !keys.wraps()).map(|keys| keys.name)
+    }
+
     /// Other backends of a section that have a key of this name.
     pub(crate) fn with_key(&self, section: Section, key: &str) -> Vec<&'static str> {
         self.backends()
@@ -164,7 +213,15 @@ impl Registry {
     }
 }
 
-fn no_factory(section: Section, name: &str) -> Error {
+fn maker<'a, F, W>(
+    entries: &'a BTreeMap<&'static str, Entry<F, W>>,
+    settings: &Settings,
+) -> Option<&'a Maker<F, W>> {
+    Some(&entries.get(settings.backend()?)?.maker)
+}
+
+fn no_factory(section: Section, settings: &Settings) -> Error {
+    let name = settings.backend().unwrap_or_default();
     Error::new(
         ErrorKind::Internal,
         format!("{} backend `{name}` cannot be made by this program", section.name()),

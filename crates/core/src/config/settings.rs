@@ -32,6 +32,28 @@ pub(crate) struct Setting {
     pub(crate) origin: Origin,
 }
 
+/// The keys that a section takes: of its backend and, where that wraps another, of the other.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Keys {
+    pub(crate) own: &'static [KeyDoc],
+    pub(crate) wrapped: &'static [KeyDoc],
+}
+
+impl Keys {
+    pub(crate) fn of(own: &'static [KeyDoc]) -> Self {
+        Self { own, wrapped: &[] }
+    }
+
+    /// Own ones first.
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'static KeyDoc> + Clone {
+        self.own.iter().chain(self.wrapped)
+    }
+
+    pub(crate) fn find(self, name: &str) -> Option<&'static KeyDoc> {
+        self.iter().find(|key| key.name == name)
+    }
+}
+
 /// The values of one section, checked against its keys, with typed access for the backend that it configures.
 ///
 /// A getter answers with the value, else with the key's default, else with none. Its error means that the code
@@ -40,7 +62,9 @@ pub(crate) struct Setting {
 pub struct Settings {
     pub(crate) section: &'static str,
     pub(crate) backend: Option<String>,
-    pub(crate) keys: &'static [KeyDoc],
+    /// The backend that the backend wraps, if it wraps one.
+    pub(crate) wraps: Option<String>,
+    pub(crate) keys: Keys,
     pub(crate) values: BTreeMap<&'static str, Setting>,
     pub(crate) context: Arc<Context>,
 }
@@ -56,7 +80,8 @@ impl Settings {
         let mut settings = Self {
             section: keys.section.name(),
             backend: Some(keys.name.to_owned()),
-            keys: keys.keys,
+            wraps: None,
+            keys: Keys::of(keys.keys),
             values: BTreeMap::new(),
             context: Arc::new(Context { cache_dir: Some(cache_dir.into()) }),
         };
@@ -76,6 +101,26 @@ impl Settings {
     /// The backend's name; none for sections that no backend serves.
     pub fn backend(&self) -> Option<&str> {
         self.backend.as_deref()
+    }
+
+    /// The name of the backend that the backend wraps; none where it does not wrap one.
+    pub fn wraps(&self) -> Option<&str> {
+        self.wraps.as_deref()
+    }
+
+    /// The settings of the wrapped backend by itself; none where nothing is wrapped.
+    pub(crate) fn wrapped(&self) -> Option<Self> {
+        let backend = self.wraps.clone()?;
+        let keys = Keys::of(self.keys.wrapped);
+        let values = self.values.iter().filter(|(name, _)| keys.find(name).is_some());
+        Some(Self {
+            section: self.section,
+            backend: Some(backend),
+            wraps: None,
+            keys,
+            values: values.map(|(name, setting)| (*name, setting.clone())).collect(),
+            context: Arc::clone(&self.context),
+        })
     }
 
     /// RustWren's cache folder. It need not exist yet.
@@ -119,6 +164,21 @@ impl Settings {
     /// The value of a key of [`Kind::Duration`].
     pub fn get_duration(&self, key: &str) -> Result<Option<Duration>> {
         self.typed(key, |value| if let Value::Duration(duration) = value { Some(duration) } else { None })
+    }
+
+    /// The value of a key of [`Kind::DurationRange`]: the shortest and the longest.
+    pub fn get_range(&self, key: &str) -> Result<Option<(Duration, Duration)>> {
+        self.typed(
+            key,
+            |value| if let Value::Range(least, most) = value { Some((least, most)) } else { None },
+        )
+    }
+
+    /// The value of a key of [`Kind::Share`], from 0 to 1.
+    pub fn get_share(&self, key: &str) -> Result<Option<f64>> {
+        let parts =
+            self.typed(key, |value| if let Value::Share(parts) = value { Some(parts) } else { None })?;
+        Ok(parts.map(|parts| f64::from(parts) / 1_000_000.0))
     }
 
     /// The value of a key of [`Kind::List`]; empty where it is not set.
@@ -169,7 +229,8 @@ impl Settings {
             .iter()
             .find(|key| key.default == KeyDefault::Required && !self.values.contains_key(key.name));
         let Some(key) = missing else { return Ok(()) };
-        let backend = self.backend.as_deref().unwrap_or_default();
+        let wrapped = self.wraps.as_ref().filter(|_| Keys::of(self.keys.wrapped).find(key.name).is_some());
+        let backend = wrapped.or(self.backend.as_ref()).map(String::as_str).unwrap_or_default();
         let variable = format!(
             "{}{}__{}",
             crate::env::OVERRIDE_PREFIX,
@@ -187,7 +248,7 @@ impl Settings {
     }
 
     fn key(&self, name: &str) -> Result<&'static KeyDoc> {
-        self.keys.iter().find(|key| key.name == name).ok_or_else(|| {
+        self.keys.find(name).ok_or_else(|| {
             Error::new(
                 ErrorKind::Internal,
                 format!("`{}.{name}` is not among the declared keys", self.section),

@@ -3,6 +3,7 @@
 mod any_input;
 mod mistakes;
 mod places;
+mod wrapping;
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,6 @@
-//! Durations and sizes as people write them: `1m30s`, `250ms`, `512MB`, `1GiB`.
+//! Durations, sizes and shares as people write them: `1m30s`, `250ms`, `512MB`, `1GiB`, `2%`.
 //!
-//! Both are exact: whole numbers with units, no fractions, so that what is written is what is meant and every
+//! Durations and sizes are exact: whole numbers with units, no fractions, so that what is written is what is meant and every
 //! value prints as text that reads back as the same value.
 
 use std::time::Duration;
@@ -9,6 +9,11 @@ use std::time::Duration;
 pub(crate) const DURATION_FORM: &str = r#"a duration such as "90s", "1m30s" or "250ms""#;
 /// The forms that sizes take, for messages.
 pub(crate) const SIZE_FORM: &str = r#"a size such as "512MB" or "1GiB""#;
+
+/// The forms that ranges of durations take, for messages.
+pub(crate) const RANGE_FORM: &str = r#"a range of durations such as "60ms..300ms", or one duration"#;
+/// The forms that shares take, for messages.
+pub(crate) const SHARE_FORM: &str = r#"a share such as "2%" or "0.5%""#;
 
 const DURATION_UNITS: &[(&str, u128)] = &[
     ("d", 86_400_000_000_000),
@@ -110,6 +115,56 @@ pub fn format_size(bytes: u64) -> String {
     format!("{}{unit}", u128::from(bytes) / scale)
 }
 
+/// Reads a range of durations: two of them with `..` between, the shorter first, or one that is both ends. The error
+/// says what is wrong with it.
+pub fn parse_range(text: &str) -> Result<(Duration, Duration), String> {
+    let (least, most) = text.split_once("..").unwrap_or((text, text));
+    let (least, most) = (parse_duration(least)?, parse_duration(most)?);
+    if least > most {
+        return Err("the shorter one comes first".to_owned());
+    }
+    Ok((least, most))
+}
+
+/// Writes a range of durations so that [`parse_range`] reads it back unchanged.
+pub fn format_range(least: Duration, most: Duration) -> String {
+    if least == most {
+        return format_duration(least);
+    }
+    format!("{}..{}", format_duration(least), format_duration(most))
+}
+
+/// Reads a share of a whole, a percentage with up to four digits after the point (`2%`, `0.25%`), as parts of a
+/// million. The error says what is wrong with it.
+pub fn parse_share(text: &str) -> Result<u32, String> {
+    const DIGITS: usize = 4;
+    let number = text.trim().strip_suffix('%').ok_or_else(|| "it has no % at its end".to_owned())?.trim_end();
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    if [whole, part].iter().any(|digits| digits.is_empty() || !digits.bytes().all(|c| c.is_ascii_digit())) {
+        return Err(format!("{number:?} is no number"));
+    }
+    if part.len() > DIGITS {
+        return Err(format!("it has more than {DIGITS} digits after the point"));
+    }
+    let too_much = || "it is more than 100%".to_owned();
+    let whole: u32 = whole.parse().map_err(|_| too_much())?;
+    let part: u32 = format!("{part:0<DIGITS$}").parse().map_err(|_| too_much())?;
+    if whole > 100 || whole == 100 && part > 0 {
+        return Err(too_much());
+    }
+    Ok(whole * 10_000 + part)
+}
+
+/// Writes a share of so many parts of a million so that [`parse_share`] reads it back unchanged.
+pub fn format_share(parts: u32) -> String {
+    let (whole, part) = (parts / 10_000, parts % 10_000);
+    if part == 0 {
+        return format!("{whole}%");
+    }
+    let digits = format!("{part:04}");
+    format!("{whole}.{}%", digits.trim_end_matches('0'))
+}
+
 /// Splits `90s rest` into 90, `s` and ` rest`.
 fn number_and_unit(text: &str) -> Result<(u128, &str, &str), String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
@@ -205,7 +260,56 @@ mod tests {
         }
     }
 
+    #[test]
+    fn ranges_and_shares_read() {
+        const MS: Duration = Duration::from_millis(1);
+        for (text, ends) in [("60ms..300ms", (60, 300)), ("1s .. 1m", (1_000, 60_000)), ("5ms", (5, 5))] {
+            assert_eq!(parse_range(text), Ok((ends.0 * MS, ends.1 * MS)), "{text}");
+        }
+        for (text, parts) in [
+            ("2%", 20_000),
+            ("0.25 %", 2_500),
+            ("100%", 1_000_000),
+            ("00.0001%", 1),
+            ("0%", 0),
+            (" 7%", 70_000),
+        ] {
+            assert_eq!(parse_share(text), Ok(parts), "{text}");
+        }
+    }
+
+    #[test]
+    fn wrong_ranges_and_shares_say_why() {
+        for (text, why) in
+            [("2s..1s", "comes first"), ("..", "empty"), ("1s..", "empty"), ("1..2s", "no unit")]
+        {
+            assert!(parse_range(text).unwrap_err().contains(why), "{text}");
+        }
+        for (text, why) in [
+            ("2", "no %"),
+            ("", "no %"),
+            ("%", "is no number"),
+            ("-1%", "is no number"),
+            ("1.%", "is no number"),
+            ("1e1%", "is no number"),
+            ("101%", "more than 100%"),
+            ("100.1%", "more than 100%"),
+            ("99999999999999999999%", "more than 100%"),
+            ("0.00001%", "more than 4 digits"),
+        ] {
+            let error = parse_share(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn ranges_and_shares_round_trip(least: u64, longer: u32, parts in 0..=1_000_000_u32) {
+            let ends = (Duration::from_nanos(least), Duration::from_nanos(least.saturating_add(longer.into())));
+            prop_assert_eq!(parse_range(&format_range(ends.0, ends.1)), Ok(ends));
+            prop_assert_eq!(parse_share(&format_share(parts)), Ok(parts));
+        }
+
         #[test]
         fn durations_round_trip(seconds: u64, nanos in 0u32..1_000_000_000) {
             let duration = Duration::new(seconds, nanos);
@@ -226,6 +330,12 @@ mod tests {
             }
             if let Ok(bytes) = parse_size(&text) {
                 prop_assert_eq!(parse_size(&format_size(bytes)), Ok(bytes));
+            }
+            if let Ok((least, most)) = parse_range(&text) {
+                prop_assert_eq!(parse_range(&format_range(least, most)), Ok((least, most)));
+            }
+            if let Ok(parts) = parse_share(&text) {
+                prop_assert_eq!(parse_share(&format_share(parts)), Ok(parts));
             }
         }
     }

@@ -7,7 +7,10 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use super::Kind;
-use super::units::{format_duration, format_size, parse_duration, parse_size};
+use super::units::{
+    format_duration, format_range, format_share, format_size, parse_duration, parse_range, parse_share,
+    parse_size,
+};
 
 /// A checked value of a key.
 #[derive(Clone, PartialEq, Eq)]
@@ -25,6 +28,10 @@ pub enum Value {
     Size(u64),
     /// Of [`Kind::Duration`].
     Duration(Duration),
+    /// Of [`Kind::DurationRange`]: the shortest and the longest.
+    Range(Duration, Duration),
+    /// Of [`Kind::Share`]: parts of a million.
+    Share(u32),
     /// Of [`Kind::List`].
     List(Vec<String>),
 }
@@ -39,6 +46,8 @@ impl fmt::Display for Value {
             Self::Integer(number) => write!(f, "{number}"),
             Self::Size(bytes) => write!(f, "\"{}\"", format_size(*bytes)),
             Self::Duration(duration) => write!(f, "\"{}\"", format_duration(*duration)),
+            Self::Range(least, most) => write!(f, "\"{}\"", format_range(*least, *most)),
+            Self::Share(parts) => write!(f, "\"{}\"", format_share(*parts)),
             Self::List(items) => {
                 let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();
                 write!(f, "[{}]", items.join(", "))
@@ -54,7 +63,7 @@ impl fmt::Debug for Value {
     }
 }
 
-/// The nearest JSON value; sizes and durations as their text.
+/// The nearest JSON value; sizes, durations and shares as their text.
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -64,6 +73,8 @@ impl Serialize for Value {
             Self::Integer(number) => serializer.serialize_u64(*number),
             Self::Size(bytes) => serializer.serialize_str(&format_size(*bytes)),
             Self::Duration(duration) => serializer.serialize_str(&format_duration(*duration)),
+            Self::Range(least, most) => serializer.serialize_str(&format_range(*least, *most)),
+            Self::Share(parts) => serializer.serialize_str(&format_share(*parts)),
             Self::List(items) => items.serialize(serializer),
         }
     }
@@ -144,7 +155,13 @@ impl RawValue {
             (Kind::Duration, Self::Text(text) | Self::String(text)) => {
                 parse_duration(text).map(Value::Duration).map_err(Some)
             }
-            (Kind::Size | Kind::Duration, Self::Integer(_)) => {
+            (Kind::DurationRange, Self::Text(text) | Self::String(text)) => {
+                parse_range(text).map(|(least, most)| Value::Range(least, most)).map_err(Some)
+            }
+            (Kind::Share, Self::Text(text) | Self::String(text)) => {
+                parse_share(text).map(Value::Share).map_err(Some)
+            }
+            (Kind::Size | Kind::Duration | Kind::DurationRange | Kind::Share, Self::Integer(_)) => {
                 Err(Some("write a string with a unit".to_owned()))
             }
             (Kind::Bool, Self::Bool(value)) => Ok(Value::Bool(*value)),
@@ -224,6 +241,8 @@ mod tests {
             (Value::Path("/x y".into()), Some("\"/x y\"")),
             (Value::Size(512_000_000), Some("\"512MB\"")),
             (Value::Duration(Duration::from_secs(90)), Some("\"1m30s\"")),
+            (Value::Range(Duration::ZERO, Duration::from_secs(90)), Some("\"0s..1m30s\"")),
+            (Value::Share(2_500), Some("\"0.25%\"")),
             (Value::List(vec!["AWS_*".to_owned(), "B".to_owned()]), Some("[\"AWS_*\", \"B\"]")),
             (Value::Integer(3), Some("3")),
             (Value::Bool(true), Some("true")),

@@ -5,7 +5,7 @@
 //! - **Keys** are validated [`Key`]s: relative, `/`-separated, no empty, `.` or `..` part. An implementation
 //!   keeps every key under its own bucket, prefix or directory.
 //! - **Atomicity**: an object is visible whole or not at all. A failed or cancelled write leaves the old
-//!   object (or none), never a part.
+//!   object (or none) or, where only its answer was lost, the new one; never a part.
 //! - **Read after write**: once `put`, `put_if_absent` or `delete` has returned, every later `get`, `head` and
 //!   `list` by any client sees it.
 //! - **Durability**: once a write has returned, the object survives the death of the process and of the

@@ -30,4 +30,4 @@ pub use scenario::{Cancel, JobPlan, Scenario};
 pub use source::Feed;
 pub use storage::{SimStorage, StorageFaults};
 pub use trial::{Failure, Report, run, run_scenario};
-pub use work::{HashWork, Outcome, Poison, Times, Work, input_of, output_of};
+pub use work::{HashWork, Outcome, Poison, SuiteWork, Times, Work, input_of, output_of};

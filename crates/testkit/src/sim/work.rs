@@ -3,8 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use rustwren_core::codec;
 use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::invoker::JobSpec;
+
+use crate::invoker_suite::BAD;
 
 /// What became of one attempt at one element.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +85,23 @@ pub fn output_of(input: &[u8]) -> Vec<u8> {
     let mut output = hash.to_le_bytes().to_vec();
     output.resize(input.len(), hash as u8);
     output
+}
+
+/// What the functions of the invoker suite do ([`Functions::by_name`](crate::invoker_suite::Functions::by_name)).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SuiteWork;
+
+impl Work for SuiteWork {
+    fn attempt(&self, job: &JobSpec, _: u64, _: u32, input: &[u8]) -> Outcome {
+        let bad = codec::decode::<Vec<u8>>(input).is_ok_and(|value| value == BAD);
+        match job.label.as_str() {
+            "fail" if bad => Outcome::Fails(TaskFailure::new(FailureKind::Returned, "failed as told")),
+            "panic" if bad => Outcome::Fails(TaskFailure::new(FailureKind::Panic, "panicked as told")),
+            "crash" if bad => Outcome::Dies(FailureKind::Signal(6)),
+            "loop" if bad => Outcome::Hangs,
+            _ => Outcome::Output(input.to_vec()),
+        }
+    }
 }
 
 /// How long elements take.
