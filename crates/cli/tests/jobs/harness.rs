@@ -41,7 +41,8 @@ impl Place {
         self.runtime.block_on(future)
     }
 
-    fn in_place(&self, program: &Path) -> Command {
+    /// Another program, with nothing in its environment but this place.
+    pub(crate) fn in_place(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.path("work"))
