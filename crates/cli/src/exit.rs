@@ -16,6 +16,7 @@ pub(crate) enum Exit {
     Denied = 4,
     Unavailable = 5,
     Incompatible = 6,
+    Budget = 7,
     Internal = 70,
     Interrupted = 130,
 }
@@ -23,12 +24,13 @@ pub(crate) enum Exit {
 /// Every exit code with its meaning, for help and documentation.
 pub(crate) const ALL: &[(Exit, &str)] = &[
     (Exit::Ok, "success"),
-    (Exit::Task, "a task or a job failed"),
+    (Exit::Task, "a task or a job failed; a task that was run again failed again"),
     (Exit::Usage, "wrong command line"),
     (Exit::Config, "wrong configuration"),
     (Exit::Denied, "denied: credentials or permissions"),
     (Exit::Unavailable, "a provider, or the output, could not be used; try again later"),
     (Exit::Incompatible, "the program cannot run where it is sent"),
+    (Exit::Budget, "a job met a limit on what it may cost"),
     (Exit::Internal, "a bug in RustWren"),
     (Exit::Interrupted, "cancelled, as by Ctrl-C"),
 ];
@@ -43,6 +45,7 @@ impl Exit {
             ErrorKind::Denied => Self::Denied,
             ErrorKind::Unavailable => Self::Unavailable,
             ErrorKind::Cancelled => Self::Interrupted,
+            ErrorKind::Budget => Self::Budget,
             // `Internal`, and kinds that a newer core may have.
             _ => Self::Internal,
         }
@@ -73,13 +76,14 @@ mod tests {
     #[test]
     fn codes_are_stable() {
         let codes: Vec<_> = ALL.iter().map(|(exit, _)| *exit as u8).collect();
-        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 70, 130]);
+        assert_eq!(codes, [0, 1, 2, 3, 4, 5, 6, 7, 70, 130]);
         for (kind, code) in [
             (ErrorKind::Task, 1),
             (ErrorKind::Config, 3),
             (ErrorKind::Denied, 4),
             (ErrorKind::Unavailable, 5),
             (ErrorKind::Incompatible, 6),
+            (ErrorKind::Budget, 7),
             (ErrorKind::Internal, 70),
             (ErrorKind::Cancelled, 130),
         ] {

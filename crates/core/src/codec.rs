@@ -6,7 +6,7 @@
 use std::fmt;
 
 use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
+use bincode::error::{DecodeError, EncodeError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -37,7 +37,28 @@ impl Writer for Sink<'_> {
 #[inline]
 pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> {
     bincode::serde::encode_into_writer(value, Sink(out), bincode::config::standard())
-        .map_err(|error| CodecError(error.to_string()))
+        .map_err(|error| CodecError(encoding(error)))
+}
+
+/// What stands in the way of an encoding. What a `Serialize` says for itself is passed on as it is.
+#[cold]
+fn encoding(error: EncodeError) -> String {
+    match error {
+        EncodeError::OtherString(text) => text,
+        EncodeError::Other(text) => text.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// What stands in the way of a decoding.
+#[cold]
+fn decoding(error: DecodeError) -> String {
+    match error {
+        DecodeError::OtherString(text) => text,
+        DecodeError::Other(text) => text.to_owned(),
+        DecodeError::UnexpectedEnd { .. } => "they end too early".to_owned(),
+        other => other.to_string(),
+    }
 }
 
 /// A value's encoding.
@@ -68,7 +89,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     match decoded {
         Ok((value, read)) if read == bytes.len() => Ok(value),
         Ok((_, read)) => Err(CodecError(format!("{} bytes are left over", bytes.len() - read))),
-        Err(error) => Err(CodecError(error.to_string())),
+        Err(error) => Err(CodecError(decoding(error))),
     }
 }
 
@@ -76,7 +97,7 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 fn decode_with<T: DeserializeOwned, C: bincode::config::Config>(
     bytes: &[u8],
     config: C,
-) -> Result<(T, usize), bincode::error::DecodeError> {
+) -> Result<(T, usize), DecodeError> {
     bincode::serde::decode_from_slice(bytes, config)
 }
 

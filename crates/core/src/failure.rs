@@ -150,7 +150,10 @@ impl TaskError {
     pub(crate) fn describe(&self) -> String {
         let mut text = format!("task {} of job {}", self.index, self.job);
         if let Some(last) = self.last() {
-            text.push_str(&format!(" {last}"));
+            let last_text = last.to_string();
+            // `task 3 of job x panicked`, and `task 3 of job x: its process was killed`.
+            text.push_str(if last_text.starts_with("its ") { ": " } else { " " });
+            text.push_str(&last_text);
             if self.attempts.len() > 1 {
                 text.push_str(&format!(" (attempt {} of {})", self.attempts.len(), self.attempts.len()));
             }

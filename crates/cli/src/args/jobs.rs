@@ -10,8 +10,9 @@ Durable, detached and resumable jobs are listed, and other jobs as long as they 
 have ended and left something in storage: tasks that failed, for `rustwren repro`, or what a killed program did not \
 take away.
 
-States: waiting (nobody has begun it), running, abandoned (its driver is gone; `rustwren jobs attach` goes on with it), \
-done, failed, cancelled.";
+States: starting (a driver was asked for and has not begun), running, abandoned (its driver is gone; `rustwren jobs \
+attach` goes on with it), done (it ran through; tasks may have failed), failed (it was given up), cancelled, remains (of a \
+job of which nothing can be used any more), unreadable.";
 
 const LIST_EXAMPLES: &str = "\
 Examples:
@@ -48,8 +49,9 @@ Examples:
 
 const CLEAN: &str = "\
 Deletes what jobs have in storage: inputs, results, failed tasks. Without ids, that of all jobs that have ended and of \
-what killed programs have left; a job that could still go on (waiting, abandoned) is only deleted when it is named, or \
-with `--all`. A running job is never touched.
+what killed programs have left; a job that could still go on (abandoned) is only deleted when it is named, or with \
+`--all`, which also deletes uploaded programs that no job needs. A running job is never touched, also if it begins to run \
+while this runs.
 
 Says first what will go and how much it takes, and asks. Where there is no terminal to ask at, `--yes` is needed.";
 

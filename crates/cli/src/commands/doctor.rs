@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use rustwren::__cli::config::{Config, LoadOptions};
+use rustwren::__cli::durable::jobs::State;
 use rustwren::__cli::registry;
 use rustwren::blocking::block_on;
 use rustwren::storage::{Key, StorageExt as _};
@@ -12,7 +13,9 @@ use serde::Serialize;
 
 use crate::args::Cli;
 use crate::failure::Failure;
-use crate::output::{self, DIM, GOOD};
+use crate::human;
+use crate::output::{self, DIM, GOOD, WARNING};
+use crate::place::Place;
 
 /// One leg and how it went.
 #[derive(Debug, Serialize)]
@@ -30,6 +33,8 @@ struct Leg {
 #[derive(Debug, Default, Serialize)]
 struct Report {
     legs: Vec<Leg>,
+    /// Jobs that nobody drives and that have not ended.
+    abandoned_jobs: Vec<String>,
 }
 
 impl Report {
@@ -68,6 +73,14 @@ impl Report {
             let _ok =
                 writeln!(text, "{style}{mark:<6}{style:#} {:<10} {time:>10}  {DIM}{detail}{DIM:#}", leg.name);
         }
+        if !self.abandoned_jobs.is_empty() {
+            let what = human::counted(self.abandoned_jobs.len() as u64, "job");
+            let _ok = writeln!(
+                text,
+                "{WARNING}note{WARNING:#}   {:<10} {:>10}  {what} abandoned: `rustwren jobs list`",
+                "jobs", ""
+            );
+        }
         text
     }
 }
@@ -76,6 +89,9 @@ impl Report {
 pub(crate) fn run(cli: &Cli, json: bool) -> std::result::Result<(), Failure> {
     let mut report = Report::default();
     let outcome = try_all(cli, &mut report);
+    if outcome.is_ok() {
+        report.abandoned_jobs = abandoned(cli)?;
+    }
     if json {
         let mut text = serde_json::to_string_pretty(&report).map_err(|error| {
             Error::new(ErrorKind::Internal, "cannot write the report as JSON").with_source(error)
@@ -129,6 +145,12 @@ fn try_all(cli: &Cli, report: &mut Report) -> Result<()> {
         let (pid, _) = block_on(call(&executor))?;
         Ok(((), format!("second call, to the warm process {pid}")))
     })
+}
+
+/// Jobs that could go on and do not.
+fn abandoned(cli: &Cli) -> Result<Vec<String>> {
+    let jobs = Place::open(cli)?.jobs()?;
+    Ok(jobs.iter().filter(|job| job.state == State::Abandoned).map(|job| job.id.to_string()).collect())
 }
 
 /// Writes, reads and removes an object.

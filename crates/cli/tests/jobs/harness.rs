@@ -41,14 +41,8 @@ impl Place {
         self.runtime.block_on(future)
     }
 
-    pub(crate) fn spawn<F: Future<Output: Send> + Send + 'static>(
-        &self,
-        future: F,
-    ) -> tokio::task::JoinHandle<F::Output> {
-        self.runtime.spawn(future)
-    }
-
-    fn in_place(&self, program: &Path) -> Command {
+    /// Another program, with nothing in its environment but this place.
+    pub(crate) fn in_place(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.path("work"))
@@ -78,14 +72,10 @@ impl Place {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// This program under another name, as a user's.
+    /// A copy of this program under another name, as a user's.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         let path = self.path(name);
-        let own = std::env::current_exe().unwrap();
-        // A second name for the same file where that is possible: the program is large.
-        if std::fs::hard_link(&own, &path).is_err() {
-            std::fs::copy(&own, &path).unwrap();
-        }
+        std::fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
         path
     }
 

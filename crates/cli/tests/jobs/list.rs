@@ -18,6 +18,7 @@ crate::tests![
     a_job_without_driver_is_cancelled_at_once,
     a_driver_is_asked_to_stop,
     a_broken_journal_hides_nothing_else,
+    the_doctor_tells_of_abandoned_jobs,
 ];
 
 fn no_jobs() {
@@ -264,4 +265,18 @@ fn a_broken_journal_hides_nothing_else() {
     let output = place.run(&["jobs", "attach", "1b"]);
     assert_exit(&output, 6);
     assert_says(stderr(&output), &["cannot be read", "log/0000000002"]);
+}
+
+fn the_doctor_tells_of_abandoned_jobs() {
+    let place = Place::new();
+    assert_eq!(place.json(&["doctor", "--json"])["abandoned_jobs"], serde_json::json!([]));
+    place.block_on(one_of_each(&place));
+    let output = place.run(&["doctor"]);
+    assert_exit(&output, 0);
+    let last = stdout(&output).lines().last().unwrap();
+    assert!(
+        last.starts_with("note   jobs ") && last.contains("1 job abandoned: `rustwren jobs list`"),
+        "{last}"
+    );
+    assert_eq!(place.json(&["doctor", "--json"])["abandoned_jobs"], serde_json::json!(["1e-abandoned-0"]));
 }

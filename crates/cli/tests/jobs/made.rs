@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustwren::__cli::durable::{
     Capsules, Commit, DEFAULT_LEASE, End, Entry, Heart, How, Inputs, JobId, Kind, Leadership, Manifest,
-    Owner, Results, Spent, Tally, found,
+    Owner, Results, Spent, Taken, Tally, found,
 };
 use rustwren::__cli::entry::{self, Target};
 use rustwren::__cli::image::{ImageId, ProgramImage};
@@ -56,7 +56,10 @@ pub(crate) async fn begun(place: &Place, id: &str, label: &str, kind: Kind, owne
     let mut manifest =
         Manifest::new(&spec, kind, &JobOptions::default(), "alloc::string::String", "/there/render").unwrap();
     manifest.inputs = Some(Inputs { elements: 10, bytes: 10, blocks: Vec::new() });
-    found(&place.store, &manifest, heart).await.unwrap()
+    match found(&place.store, &manifest, heart).await.unwrap() {
+        Taken::Leading(leadership) => leadership,
+        Taken::Other(_) => panic!("nobody else knows of the job"),
+    }
 }
 
 /// Commits that so many elements are done and failed.
@@ -86,6 +89,7 @@ pub(crate) async fn failed(
     let id = JobId::new(spec.id.as_str()).unwrap();
     let mut capsules = Capsules::new(&place.store, &id, program.to_str().unwrap());
     let attempts = vec![failure];
-    let error = TaskError { index, job: spec.label.clone(), input_bytes: input.len() as u64, attempts };
+    let error =
+        TaskError { index, job: spec.label.clone(), input_bytes: input.len() as u64, attempts, repro: None };
     assert!(capsules.keep(spec, &error, input).await.unwrap(), "there is room");
 }

@@ -12,10 +12,13 @@ use std::process::ExitCode;
 use libtest_mimic::{Arguments, Trial};
 
 mod clean;
+mod failures;
 mod harness;
 mod list;
 mod made;
+mod program;
 mod repro;
+mod repro_program;
 mod tasks;
 
 /// The first argument that makes this program a user's.
@@ -24,9 +27,9 @@ const PROGRAM: &str = "program";
 fn main() -> ExitCode {
     rustwren::init();
     if std::env::args().nth(1).as_deref() == Some(PROGRAM) {
-        return tasks::main();
+        return program::main();
     }
-    let tests = [list::TESTS, clean::TESTS, repro::TESTS].concat();
+    let tests = [list::TESTS, clean::TESTS, failures::TESTS, repro::TESTS, repro_program::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             test();

@@ -1,6 +1,5 @@
 //! What the programs of these tests do.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use rustwren::{remote, task};
@@ -13,9 +12,14 @@ pub(crate) fn ends(how: String) -> String {
         "segfault" => raise("SEGV"),
         "abort" => std::process::abort(),
         "exit" => exit(3),
-        "endless" => loop {
-            std::hint::spin_loop();
-        },
+        "kill" => raise("KILL"),
+        "exec" => exec(),
+        "endless" => {
+            println!("for ever");
+            loop {
+                std::hint::spin_loop();
+            }
+        }
         "hungry" => {
             let many = vec![1_u8; 1 << 30];
             return many.len().to_string();
@@ -57,6 +61,13 @@ fn exit(code: i32) -> ! {
     std::process::exit(code)
 }
 
+/// The process lives on as another program, which speaks no protocol.
+fn exec() -> ! {
+    use std::os::unix::process::CommandExt as _;
+    let error = std::process::Command::new("sleep").arg("3600").exec();
+    panic!("{error}")
+}
+
 #[expect(unconditional_recursion, reason = "that is the point")]
 fn deeper(x: u64) -> u64 {
     std::hint::black_box([x; 100])[99] + deeper(x + 1)
@@ -73,8 +84,3 @@ fn raise(signal: &str) -> ! {
 }
 
 pub(crate) const LIMIT: Duration = Duration::from_millis(400);
-
-/// A user's program, by what its second argument says.
-pub(crate) fn main() -> ExitCode {
-    ExitCode::SUCCESS
-}

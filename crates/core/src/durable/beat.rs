@@ -47,7 +47,7 @@ pub struct Beat {
 
 impl Beat {
     fn encode(&self) -> Result<Bytes> {
-        let text = serde_json::to_vec(self).map_err(|error| {
+        let text = toml::to_string(self).map_err(|error| {
             Error::new(ErrorKind::Internal, "a sign of life cannot be encoded").with_source(error)
         })?;
         Ok(text.into())
@@ -62,14 +62,14 @@ impl Beat {
         struct Versioned {
             version: u32,
         }
-        let broken = |error: serde_json::Error| {
+        let broken = |error: toml::de::Error| {
             Error::new(ErrorKind::Internal, format!("object {key} is no sign of life")).with_source(error)
         };
-        let Versioned { version } = serde_json::from_slice(&bytes).map_err(broken)?;
+        let Versioned { version } = toml::from_slice(&bytes).map_err(broken)?;
         if version > VERSION {
             return Err(newer("sign of life", &key, version, VERSION));
         }
-        serde_json::from_slice(&bytes).map(Some).map_err(broken)
+        toml::from_slice(&bytes).map(Some).map_err(broken)
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::IntoDeserializer as _;
 use serde::{Deserialize, Serialize};
 
 use super::id::JobId;
@@ -162,8 +163,9 @@ pub struct Clean {
 
 /// A later version's kind of error is one that this version can do nothing about.
 fn kind_or_internal<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ErrorKind, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_json::from_value(value).unwrap_or(ErrorKind::Internal))
+    let name = String::deserialize(deserializer)?;
+    let known: Result<ErrorKind, serde::de::value::Error> = ErrorKind::deserialize(name.into_deserializer());
+    Ok(known.unwrap_or(ErrorKind::Internal))
 }
 
 impl From<&Error> for Failure {

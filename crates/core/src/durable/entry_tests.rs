@@ -208,8 +208,8 @@ fn errors_are_kept_whole() {
 
 #[test]
 fn a_kind_of_error_that_is_not_known_yet_is_an_internal_one() {
-    let failure: Failure = serde_json::from_str(r#"{"kind":"OutOfCheese","message":"m"}"#).unwrap();
+    let failure: Failure = toml::from_str("kind = 'OutOfCheese'\nmessage = 'm'").unwrap();
     assert_eq!(failure.kind, ErrorKind::Internal);
-    let stats: JobStats = serde_json::from_str(r#"{"invocations":3,"cheese":1}"#).unwrap();
+    let stats: JobStats = toml::from_str("invocations = 3\ncheese = 1").unwrap();
     assert_eq!(stats.invocations, 3);
 }

@@ -1,4 +1,4 @@
-//! Image ids in JSON: as the hexadecimal digits that people see elsewhere.
+//! Image ids in text: as the hexadecimal digits that people see elsewhere.
 
 use serde::{Deserialize, Deserializer, Serializer};
 

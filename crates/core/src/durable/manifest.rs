@@ -19,7 +19,7 @@ use crate::storage::Key;
 /// The version that this program writes, and the last one that it reads.
 const VERSION: u32 = 1;
 
-/// What a durable job is. Kept as JSON in `jobs/<id>/manifest`; never changed.
+/// What a durable job is. Kept as TOML in `jobs/<id>/manifest`; never changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
     /// Version of the manifest's form.
@@ -214,11 +214,10 @@ impl Manifest {
     }
 
     fn encode(&self) -> Result<Bytes> {
-        let mut text = serde_json::to_vec_pretty(self).map_err(|error| {
+        let text = toml::to_string(self).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("the manifest of job {} cannot be encoded", self.id))
                 .with_source(error)
         })?;
-        text.push(b'\n');
         Ok(text.into())
     }
 
@@ -227,17 +226,17 @@ impl Manifest {
         struct Versioned {
             version: u32,
         }
-        let broken = |error: serde_json::Error| {
+        let broken = |error: toml::de::Error| {
             Error::new(ErrorKind::Internal, format!("object {key} is no manifest of a job"))
                 .with_source(error)
                 .with_hint(mend(id))
         };
         // The version first: of a later one nothing else is known.
-        let Versioned { version } = serde_json::from_slice(bytes).map_err(broken)?;
+        let Versioned { version } = toml::from_slice(bytes).map_err(broken)?;
         if version > VERSION {
             return Err(newer("manifest", key, version, VERSION));
         }
-        let manifest: Self = serde_json::from_slice(bytes).map_err(broken)?;
+        let manifest: Self = toml::from_slice(bytes).map_err(broken)?;
         if manifest.id != *id {
             let message = format!("object {key} is the manifest of another job, {}", manifest.id);
             return Err(Error::new(ErrorKind::Internal, message).with_hint(mend(id)));

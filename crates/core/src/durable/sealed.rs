@@ -1,4 +1,4 @@
-//! The form of the binary objects of a job: a head as JSON, which later versions can add to and people can read, and
+//! The form of the binary objects of a job: a head as MessagePack with named fields, which later versions can add to, and
 //! a tail of bytes, under a checksum.
 //!
 //! | bytes | what |
@@ -39,7 +39,7 @@ pub(super) enum Broken {
     /// They are something else, or were changed.
     Damaged(&'static str),
     /// The head says something that is not understood.
-    Head(serde_json::Error),
+    Head(rmp_serde::decode::Error),
 }
 
 impl Form {
@@ -53,7 +53,7 @@ impl Form {
         let internal = |error: &dyn std::fmt::Display| {
             Error::new(ErrorKind::Internal, format!("a {} cannot be encoded: {error}", self.name))
         };
-        let head = serde_json::to_vec(head).map_err(|error| internal(&error))?;
+        let head = rmp_serde::to_vec_named(head).map_err(|error| internal(&error))?;
         if head.len() > MAX_HEAD {
             return Err(internal(&format_args!("its head has {} bytes", head.len())));
         }
@@ -92,7 +92,7 @@ impl Form {
             return Err(Broken::Damaged("its head is longer than itself"));
         }
         let end = PREAMBLE + head;
-        Ok((serde_json::from_slice(&bytes[PREAMBLE..end]).map_err(Broken::Head)?, bytes.slice(end..)))
+        Ok((rmp_serde::from_slice(&bytes[PREAMBLE..end]).map_err(Broken::Head)?, bytes.slice(end..)))
     }
 
     /// The head alone, out of the first bytes of an object and unchecked; `None` when it is not there whole.
@@ -101,7 +101,7 @@ impl Form {
             return None;
         }
         let head = u32::from_le_bytes([start[36], start[37], start[38], start[39]]) as usize;
-        serde_json::from_slice(start[PREAMBLE..].get(..head)?).ok()
+        rmp_serde::from_slice(start[PREAMBLE..].get(..head)?).ok()
     }
 }
 

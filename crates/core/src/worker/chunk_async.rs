@@ -122,7 +122,7 @@ impl Chunk<'_> {
     fn inside<T>(&self, element: u32, since: u64, code: impl FnOnce() -> T) -> Result<T, TaskFailure> {
         self.host.page.enter(0, element, since);
         current::enter(self.run.first + u64::from(element), self.run.attempt, since);
-        let outcome = catch_unwind(AssertUnwindSafe(code));
+        let outcome = catch_unwind(AssertUnwindSafe(|| panics::__rust_begin_short_backtrace(code)));
         current::leave();
         self.host.page.leave(0);
         outcome.map_err(panics::failure)

@@ -33,6 +33,16 @@ pub(super) fn install_hook() {
     }));
 }
 
+/// Runs code of the user's. The backtrace of a panic in it ends here: what lies below is RustWren's, and tells the
+/// user nothing. The standard library goes by the name.
+#[inline(never)]
+pub(crate) fn __rust_begin_short_backtrace<T>(code: impl FnOnce() -> T) -> T {
+    let value = code();
+    // Without something to do afterwards the call would become a jump, which leaves no frame.
+    std::hint::black_box(());
+    value
+}
+
 /// Makes a failure of what `catch_unwind` caught on this thread.
 pub(crate) fn failure(payload: Box<dyn Any + Send>) -> TaskFailure {
     let message = if let Some(text) = payload.downcast_ref::<&'static str>() {

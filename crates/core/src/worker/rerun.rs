@@ -154,7 +154,9 @@ fn begin(resolve: Resolve) -> io::Result<std::convert::Infallible> {
     serve::start(host, image, resolve)?;
     let supervisor = std::thread::Builder::new().name("supervisor".to_owned());
     supervisor.spawn(move || {
-        let verdict = supervise(ours, &rerun).unwrap_or_else(|error| {
+        // Open to the end: without it this process takes itself for abandoned.
+        let mut socket = ours;
+        let verdict = supervise(&mut socket, &rerun).unwrap_or_else(|error| {
             Verdict::Failed(TaskFailure::new(FailureKind::Connection, error.to_string()))
         });
         end(&path, &rerun, &verdict);
@@ -188,7 +190,7 @@ fn end(path: &Path, rerun: &Rerun, verdict: &Verdict) -> ! {
 }
 
 /// The other end of the worker protocol: sends the element, waits for what comes of it.
-fn supervise(mut socket: UnixStream, rerun: &Rerun) -> io::Result<Verdict> {
+fn supervise(socket: &mut UnixStream, rerun: &Rerun) -> io::Result<Verdict> {
     let mut out = Vec::new();
     Down::append_job(&mut out, 0, &rerun.job, rerun.shared.len()).map_err(io::Error::other)?;
     out.extend_from_slice(&rerun.shared);
@@ -254,5 +256,113 @@ fn judge(records: &Bytes) -> Result<Verdict, Malformed> {
             Ok(Verdict::Failed(failure))
         }
         ResultTag::Stored => Err(Malformed("a stored result where an inline one was expected")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{Call, Entry, Target};
+    use crate::image::ImageId;
+    use crate::protocol::records::append_result;
+
+    fn rerun() -> Rerun {
+        let target = Target::Named { name: "a::b".to_owned(), call: Call::Map };
+        Rerun {
+            job: JobSpec {
+                id: "j".to_owned(),
+                label: "render".to_owned(),
+                entry: Entry { image: ImageId([1; 32]), target },
+                shared: None,
+                task_timeout: Some(Duration::from_millis(30)),
+                concurrency: 1,
+            },
+            shared: Bytes::from_static(b"shared"),
+            input: Bytes::from_static(b"input"),
+            index: 13,
+            attempt: 2,
+            memory_limit: None,
+            stack_size: 0,
+            announce: false,
+        }
+    }
+
+    #[test]
+    fn files_come_back_and_an_old_verdict_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("task");
+        rerun().write(&path).unwrap();
+        assert_eq!(read::<Rerun>(&path).unwrap(), rerun());
+        assert_eq!(Verdict::read(&path).unwrap(), None);
+        let verdict = Verdict::Output(Bytes::from_static(b"output"));
+        write(&verdict_path(&path), &verdict).unwrap();
+        assert_eq!(Verdict::read(&path).unwrap(), Some(verdict));
+        rerun().write(&path).unwrap();
+        assert_eq!(Verdict::read(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn files_of_other_versions_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("task");
+        for (content, said) in
+            [(&b"rustwren rerun 2\nxyz"[..], "another version"), (b"", "another version"), (MAGIC, "")]
+        {
+            std::fs::write(verdict_path(&path), content).unwrap();
+            let error = Verdict::read(&path).unwrap_err().to_string();
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    /// A function process that answers with these frames, and what the supervisor makes of it.
+    fn judged(answer: impl FnOnce(&mut Vec<u8>)) -> io::Result<Verdict> {
+        let (mut ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut frames = Vec::new();
+        answer(&mut frames);
+        theirs.write_all(&frames).unwrap();
+        let verdict = supervise(&mut ours, &rerun());
+        drop(theirs);
+        verdict
+    }
+
+    fn results(out: &mut Vec<u8>, tag: ResultTag, body: &[u8]) {
+        use crate::protocol::message::OpenResults;
+        let mut record = Vec::new();
+        append_result(&mut record, tag, |out| {
+            out.extend_from_slice(body);
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+        let mut open = OpenResults::begin(out, 1, 0);
+        open.push(out, &record);
+        open.finish(out, 0);
+    }
+
+    #[test]
+    fn what_the_process_says_is_the_verdict() {
+        let done = |out: &mut Vec<u8>| Up::append_done(out, 1, 0);
+        let output = judged(|out| {
+            results(out, ResultTag::Output, b"done");
+            done(out);
+        });
+        assert_eq!(output.unwrap(), Verdict::Output(Bytes::from_static(b"done")));
+        let failure = TaskFailure::new(FailureKind::Panic, "unlucky");
+        let failed = judged(|out| {
+            results(out, ResultTag::Failure, &codec::to_vec(&failure).unwrap());
+            done(out);
+        });
+        assert_eq!(failed.unwrap(), Verdict::Failed(failure));
+        let refused = judged(|out| Up::append_refused(out, 1, "no such function"));
+        assert_eq!(refused.unwrap(), Verdict::Refused("no such function".to_owned()));
+        for nonsense in [judged(done), judged(|out| out.extend([1, 0, 0, 0, 9, 9]))] {
+            assert!(nonsense.is_err(), "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn one_that_says_nothing_has_met_its_limit() {
+        let verdict = judged(|_| {}).unwrap();
+        let limit = rerun().job.task_timeout.unwrap();
+        assert_eq!(verdict, Verdict::Failed(TaskFailure::new(FailureKind::TimedOut(limit), "")));
     }
 }

@@ -38,7 +38,9 @@ pub(super) fn run(place: &Place, json: bool, all: bool) -> Result<Exit, Failure>
 
 /// Connected jobs are made to leave nothing; what they leave is for whoever looks for it.
 fn is_shown(job: &JobInfo) -> bool {
-    describe::is_live(&job.state) || (job.kind != JobKind::Connected && job.state != State::Remains)
+    describe::is_live(&job.state)
+        || matches!(job.state, State::Unreadable(_))
+        || (job.kind != JobKind::Connected && job.state != State::Remains)
 }
 
 fn table(jobs: &[&JobInfo]) -> String {
