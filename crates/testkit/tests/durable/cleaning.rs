@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use rustwren_core::durable::jobs::{Cleaned, Selection, Why, clean, list};
+use rustwren_core::durable::jobs::{Cleaned, Selection, State, Why, clean, list};
 use rustwren_core::durable::{JobId, Store};
 use rustwren_core::error::{Error, ErrorKind};
 
@@ -78,13 +78,20 @@ fn a_clean_that_is_killed_is_completed_by_the_next_and_nobody_attaches_to_half_a
         let cleaning = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
         let killed = killed_after(&world, Duration::from_secs(3600), cleaning).await.is_none();
         // Whoever attaches finds all of the job or none.
-        let keys = world.keys();
+        let (keys, store) = (world.keys(), world.store(Network::GOOD));
+        let jobs = list(&store).await.unwrap();
+        let begun = jobs.iter().any(|job| job.state == State::Remains);
         let attached = driver(&world, world.store(Network::GOOD), "attached", "job").attach().await;
         let whole = keys.contains(&"jobs/job/manifest".to_owned());
-        assert!(whole || gone(&attached), "{attached:?} of {keys:?}");
+        assert_eq!(gone(&attached), !whole || begun, "{attached:?} of {keys:?}");
         if !killed {
             assert!(keys.is_empty(), "{keys:?}");
         }
+        // A removal that was begun is completed by any clean.
+        let none = Selection::OlderThan(Duration::from_secs(1 << 30));
+        clean(&store, &none, false, &world.owner("cleaner")).await.unwrap();
+        let left = world.keys();
+        assert!(!begun || left.iter().all(|key| key.contains("probe")), "{left:?}");
         nothing_is_left(&world, &"clean killed").await;
         killed
     });
@@ -191,6 +198,32 @@ fn a_clean_that_stands_still_does_not_harm_who_begins_a_job_meanwhile() {
         moment.has_come()
     });
     assert!(moments > 40, "it stood still at {moments} moments only");
+}
+
+#[test]
+fn a_clean_that_stands_still_does_not_harm_a_job_that_has_nothing_to_say() {
+    let moments = at_every_moment(|world, moment| async move {
+        let mut quiet = driver(&world, world.store(Network::GOOD), "quiet", "job");
+        quiet.pause = Duration::from_secs(5000);
+        let cleaning = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
+        let cleaning = async {
+            world.sleep(world.up_to(Duration::from_secs(3000))).await;
+            cleaning.await
+        };
+        let letting_go = async {
+            moment.comes_or(&world, Duration::from_secs(5000)).await;
+            world.sleep(Duration::from_secs(100)).await;
+            moment.let_go();
+        };
+        let (ended, cleaned, ()) = futures_util::future::join3(quiet.found(), cleaning, letting_go).await;
+        let promised = quiet.promised.lock().unwrap().len() as u64;
+        assert!(
+            matches!(ended, Ok(Ended::Done(_) | Ended::Removed)) && promised == ELEMENTS,
+            "{ended:?} {cleaned:?}"
+        );
+        moment.has_come()
+    });
+    assert!(moments > 10, "it stood still at {moments} moments only");
 }
 
 #[test]

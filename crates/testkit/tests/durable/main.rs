@@ -15,3 +15,4 @@ mod resuming;
 mod signs;
 mod stored;
 mod world;
+mod zombies;

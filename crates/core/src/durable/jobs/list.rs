@@ -100,8 +100,9 @@ pub struct JobDetails {
 
 /// All jobs that have anything in storage, oldest first.
 pub async fn list(store: &Store) -> Result<Vec<JobInfo>> {
+    // Before the signs of life, which it would make look older than they are.
+    let now = storage_now(store).await?;
     let (jobs, _) = listed(store, JOBS).await?;
-    let now = if jobs.is_empty() { None } else { storage_now(store).await? };
     let looks = jobs
         .into_iter()
         .map(|(id, stored)| async move { look(store, &id, &stored, now).await.map(|(info, ..)| info) });
@@ -112,11 +113,11 @@ pub async fn list(store: &Store) -> Result<Vec<JobInfo>> {
 
 /// One job. That there is none of this name is an error of kind [`Config`](ErrorKind::Config).
 pub async fn show(store: &Store, id: &JobId) -> Result<JobDetails> {
+    let now = storage_now(store).await?;
     let stored = Stored::of(store, id).await?;
     if stored.objects == 0 {
         return Err(no_job(store, id));
     }
-    let now = storage_now(store).await?;
     let (info, manifest, end) = look(store, id, &stored, now).await?;
     Ok(JobDetails { info, manifest, end, failed: Capsule::list(store, id).await? })
 }
