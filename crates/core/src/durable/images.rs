@@ -32,7 +32,7 @@ const IMAGES: &str = "images/";
 const IMAGE: &str = ".zst";
 const MARK: &str = ".clean";
 /// A mark that has not changed for so long was left by a clean that has died.
-const MARK_HOLDS: Duration = Duration::from_secs(60);
+const MARK_HOLDS: Duration = Duration::from_mins(1);
 /// A clean removes images for so long after it has put its marks.
 const REMOVES: Duration = Duration::from_secs(30);
 /// How often a mark is looked at.

@@ -12,7 +12,7 @@ use rustwren_core::error::{ErrorKind, Result};
 use crate::cleaning::{abandoned, at_every_moment};
 use crate::journal::id;
 use crate::moment::{Moment, Stopping};
-use crate::world::{Network, World};
+use crate::world::{Network, World, owner};
 
 /// Long enough for everybody to take a driver for dead.
 const SILENCE: Duration = Duration::from_secs(100);
@@ -21,8 +21,8 @@ fn entry() -> Entry {
     Entry::Results(Results::default())
 }
 
-async fn clean_all(world: &World, store: &Store) {
-    clean(store, &Selection::All, false, &world.owner("cleaner")).await.unwrap();
+async fn clean_all(store: &Store) {
+    clean(store, &Selection::All, false, &owner("cleaner")).await.unwrap();
 }
 
 /// Takes the lead of the abandoned job. Signs of life go through a store of their own.
@@ -30,7 +30,7 @@ async fn take(world: &World, store: &Store) -> Result<Taken> {
     let mut journal = Journal::open(store, id());
     journal.entries().await?;
     let signs = world.store(Network::GOOD);
-    let heart = Heart::start(&signs, &id(), world.owner("zombie"), DEFAULT_LEASE, None).await?;
+    let heart = Heart::start(&signs, &id(), owner("zombie"), DEFAULT_LEASE, None).await?;
     take_lead(journal, heart, |_| Ok(())).await
 }
 
@@ -81,7 +81,7 @@ fn an_entry_that_is_told_to_be_written_is_there_whenever_a_clean_came() {
             };
             let cleaning = Stopping::new(&moment, async {
                 world.sleep(Duration::from_secs(1)).await;
-                clean_all(&world, &world.store_at(&moment)).await;
+                clean_all(&world.store_at(&moment)).await;
             });
             let waking = async {
                 moment.comes_or(&world, SILENCE).await;
@@ -133,10 +133,10 @@ fn who_takes_the_lead_of_a_job_that_is_gone_is_told_and_leaves_nothing() {
         let store = world.store(Network::GOOD);
         let mut journal = Journal::open(&store, id());
         journal.entries().await.unwrap();
-        let cleaning = Stopping::new(&moment, async { clean_all(&world, &world.store_at(&moment)).await });
+        let cleaning = Stopping::new(&moment, async { clean_all(&world.store_at(&moment)).await });
         let taking = async {
             moment.comes_or(&world, SILENCE).await;
-            let heart = Heart::start(&store, &id(), world.owner("late"), DEFAULT_LEASE, None).await.unwrap();
+            let heart = Heart::start(&store, &id(), owner("late"), DEFAULT_LEASE, None).await.unwrap();
             let taken = take_lead(journal, heart, |_| Ok(())).await;
             if taken.is_err() {
                 assert!(

@@ -20,7 +20,7 @@ use crate::storage::ObjectMeta;
 /// Jobs removed at once.
 const JOBS_AT_ONCE: usize = 4;
 /// Probes of cleans that died are left for so long.
-const PROBE_AGE: Duration = Duration::from_secs(60);
+const PROBE_AGE: Duration = Duration::from_mins(1);
 
 /// Which jobs to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]

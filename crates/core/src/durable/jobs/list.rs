@@ -1,5 +1,6 @@
 //! How jobs stand.
 
+use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -107,7 +108,7 @@ pub async fn list(store: &Store) -> Result<Vec<JobInfo>> {
         .into_iter()
         .map(|(id, stored)| async move { look(store, &id, &stored, now).await.map(|(info, ..)| info) });
     let mut infos: Vec<JobInfo> = iter(looks).buffered(LOOKS).try_collect().await?;
-    infos.sort_by(|a, b| b.age.cmp(&a.age));
+    infos.sort_by_key(|info| Reverse(info.age));
     Ok(infos)
 }
 

@@ -27,7 +27,7 @@ const ROUNDS: usize = 5;
 /// away by a late order of an earlier driver, and comes back then.
 const UNOWNED: Duration = DEFAULT_LEASE.saturating_mul(2);
 /// A sign of life that cannot be read, as one of a later version, is believed for so long.
-const UNREADABLE: Duration = Duration::from_secs(3600);
+const UNREADABLE: Duration = Duration::from_hours(1);
 
 pub(super) struct Remover<'a> {
     pub(super) store: &'a Store,
