@@ -46,7 +46,7 @@ fn task_error() -> impl Strategy<Value = TaskError> {
         .prop_map(|(kind, message, location, log_tail)| TaskFailure { kind, message, location, log_tail });
     let attempts = proptest::collection::vec(failure, 0..3);
     (any::<u64>(), ".{0,5}", any::<u64>(), attempts)
-        .prop_map(|(index, job, input_bytes, attempts)| TaskError { index, job, input_bytes, attempts })
+        .prop_map(|(index, job, input_bytes, attempts)| TaskError { index, job, input_bytes, attempts, repro: None })
 }
 
 fn records(count: usize) -> Bytes {
@@ -194,6 +194,7 @@ fn errors_are_kept_whole() {
         job: "j".into(),
         input_bytes: 1,
         attempts: vec![TaskFailure::new(FailureKind::Panic, "no")],
+        repro: Some("rustwren repro j 4".into()),
     };
     let error = Error::from_tasks("task 4 failed", vec![task.clone()]).with_hint("look");
     let kept = Error::from(Failure::from(&error));
