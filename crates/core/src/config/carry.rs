@@ -77,4 +77,3 @@ fn carry(settings: &Settings, items: &mut Vec<(String, Item)>) {
         }
     }
 }
-
