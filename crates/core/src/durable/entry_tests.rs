@@ -196,6 +196,7 @@ fn errors_are_kept_whole() {
         input_bytes: 1,
         repro: None,
         attempts: vec![TaskFailure::new(FailureKind::Panic, "no")],
+        repro: Some("rustwren repro j 4".into()),
     };
     let error = Error::from_tasks("task 4 failed", vec![task.clone()]).with_hint("look");
     let kept = Error::from(Failure::from(&error));
