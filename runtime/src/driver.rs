@@ -293,6 +293,7 @@ fn prepare(inner: &Inner, index: usize, output: &mut Output) -> Next {
         if state.workers[index].pipeline.is_empty() {
             state.workers[index].check_at = None;
         }
-        Next::WaitUntil([look, state.workers[index].check_at].into_iter().flatten().min())
+        let beat = state.beat(index, now);
+        Next::WaitUntil([look, beat, state.workers[index].check_at].into_iter().flatten().min())
     })
 }

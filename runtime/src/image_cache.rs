@@ -333,7 +333,15 @@ fn remove(path: &Path) -> Result<(), BackendError> {
 
 fn disk(action: &str, path: &Path, error: io::Error) -> BackendError {
     let message = format!("the image cache cannot {action} {}", path.display());
-    BackendError::new(ErrorClass::Misconfigured, message).with_source(error)
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "give this user the right to write there",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move away what is there",
+        _ => return BackendError::new(ErrorClass::Misconfigured, message).with_source(error),
+    };
+    BackendError::new(ErrorClass::Misconfigured, message)
+        .with_source(error)
+        .with_hint(format!("{hint}, or set {} to another folder", rustwren_core::env::CACHE_DIR.name))
 }
 
 /// No code that holds these locks leaves things half done when it panics.

@@ -9,7 +9,9 @@ mod burial;
 mod cancel;
 mod driver;
 mod fetch;
+mod heartbeat;
 pub mod image_cache;
+mod life;
 mod options;
 mod output;
 mod pool;
@@ -20,5 +22,6 @@ mod settle;
 mod state;
 
 pub use fetch::fetch;
+pub use life::Life;
 pub use options::{PoolOptions, Program};
 pub use pool::Pool;

@@ -56,6 +56,11 @@ pub struct PoolOptions {
     pub set: Vec<(OsString, OsString)>,
     /// How many function processes this program is nested in; 0 for a client.
     pub depth: u32,
+    /// How often [`rustwren_core::invoker::Events::alive`] is called for an invocation under way, unless its process
+    /// is stopped; never by default.
+    pub heartbeat: Option<Duration>,
+    /// What helps against an element that takes longer than an invocation may last: the end of a sentence.
+    pub life_hint: &'static str,
 }
 
 impl PoolOptions {
@@ -71,6 +76,8 @@ impl PoolOptions {
             pass_env: Vec::new(),
             set: Vec::new(),
             depth: 0,
+            heartbeat: None,
+            life_hint: "split it into smaller tasks",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -12,6 +12,7 @@ use rustwren_core::storage::Storage;
 
 use crate::driver::{Place, drive};
 use crate::fetch::fetch;
+use crate::life::{self, Life, Lifetime};
 use crate::options::PoolOptions;
 use crate::state::{Call, EventSink, KnownJob, Pieces, State, Told};
 
@@ -54,8 +55,8 @@ impl Pool {
     /// A pool that has not started any process yet. Inputs and shared values that lie in storage are read from
     /// the one given.
     pub fn new(options: PoolOptions, storage: Option<Arc<dyn Storage>>) -> Self {
-        let state = Mutex::new(State::new(options.workers.max(1)));
         let options = Arc::new(options);
+        let state = Mutex::new(State::new(Arc::clone(&options)));
         let inner = Arc::new_cyclic(|own| Inner { options, state, own: Weak::clone(own) });
         Self { inner, storage }
     }
@@ -80,6 +81,17 @@ impl Pool {
     /// Runs an invocation: [`rustwren_core::invoker::Invoker::invoke`]. Dropping the future cancels it.
     pub async fn invoke(
         &self,
+        invocation: Invocation,
+        events: &Arc<dyn Events>,
+    ) -> Result<Reply, BackendError> {
+        self.invoke_for(Life::Unlimited, invocation, events).await
+    }
+
+    /// The same with a limited life: what is done by its end is handed back, and an element that had all of that life
+    /// and was not done has [timed out](rustwren_core::failure::FailureKind::TimedOut).
+    pub async fn invoke_for(
+        &self,
+        life: Life,
         invocation: Invocation,
         events: &Arc<dyn Events>,
     ) -> Result<Reply, BackendError> {
@@ -120,6 +132,7 @@ impl Pool {
                 attempt: invocation.attempt,
                 concurrency: invocation.concurrency,
                 whole: invocation.whole,
+                life: Lifetime::new(life),
                 events: EventSink(Arc::clone(events)),
                 pieces: Pieces::default(),
                 queued_at,
@@ -138,31 +151,19 @@ impl Pool {
             state.dispatch(queued_at);
             Ok(call)
         });
-        let mut waiting = Waiting { pool: self, call: Some(submitted?) };
-        poll_fn(|cx| {
-            let Some(key) = waiting.call else {
-                return Poll::Pending;
-            };
-            let outcome = self.inner.with(|state| {
-                let call = state.calls.get_mut(key)?;
-                if call.outcome.is_none() {
-                    match &mut call.waker {
-                        Some(waker) => waker.clone_from(cx.waker()),
-                        none => *none = Some(cx.waker().clone()),
-                    }
-                    return None;
-                }
-                state.calls.try_remove(key)?.outcome
-            });
-            match outcome {
-                Some(outcome) => {
-                    waiting.call = None;
-                    Poll::Ready(outcome)
-                }
+        let key = submitted?;
+        let mut waiting = Waiting { pool: self, call: Some(key) };
+        let outcome = if life == Life::Unlimited {
+            poll_fn(|cx| match self.inner.with(|state| state.take_outcome(key, cx)) {
+                Some(outcome) => Poll::Ready(outcome),
                 None => Poll::Pending,
-            }
-        })
-        .await
+            })
+            .await
+        } else {
+            life::attend(&self.inner, key).await
+        };
+        waiting.call = None;
+        outcome
     }
 
     /// Ends all processes and cancels what is under way. Returns when they are gone.
@@ -199,6 +200,25 @@ impl Pool {
             )
         })?;
         Ok(vec![fetch(&**storage, key, offset, len).await?])
+    }
+}
+
+impl State {
+    /// What came of a call, once it is over; until then its caller is noted as waiting.
+    pub(crate) fn take_outcome(
+        &mut self,
+        key: usize,
+        cx: &Context<'_>,
+    ) -> Option<Result<Reply, BackendError>> {
+        let call = self.calls.get_mut(key)?;
+        if call.outcome.is_none() {
+            match &mut call.waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            return None;
+        }
+        self.calls.try_remove(key)?.outcome
     }
 }
 

@@ -87,6 +87,13 @@ impl Process {
         self.child.id()
     }
 
+    /// Whether it was stopped, and not by a debugger.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // Behind its name, which may hold anything.
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    }
+
     /// Ends the process and its group at once. Harmless if it has ended already.
     pub(crate) fn kill(&mut self) {
         // Only as long as it is not reaped is its number sure to be its own.

@@ -31,6 +31,9 @@ impl State {
                 piece.note_results(offset, count);
                 let batch = ResultBatch { offset: piece.offset + offset, count, records };
                 if let Some(call) = piece.call.and_then(|call| self.calls.get_mut(call)) {
+                    if let Some(life) = &mut call.life {
+                        life.done = life.done.saturating_add(count);
+                    }
                     call.results.push(batch);
                 }
             }

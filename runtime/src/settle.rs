@@ -1,5 +1,6 @@
 //! How pieces and calls end: in order, given back, or with the death of their process.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustwren_core::error::{BackendError, ErrorClass};
@@ -7,8 +8,9 @@ use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::invoker::{Reply, Stopped};
 use rustwren_core::worker::Busy;
 
+use crate::life;
 use crate::rope::split_front;
-use crate::state::{Kill, Piece, State, Status, Told};
+use crate::state::{Call, Kill, Piece, State, Status, Told};
 
 /// So many processes that die in a row without having finished anything end the calls that wait.
 const MAX_BARREN: u32 = 3;
@@ -115,6 +117,10 @@ impl State {
         let Some(call) = call.filter(|_| rest > 0) else {
             return Ok(());
         };
+        if let Some(call) = self.calls.get_mut(call).filter(|call| call.is_closed()) {
+            call.incomplete = true;
+            return Ok(());
+        }
         let mut tail = std::mem::take(&mut piece.inputs);
         let Some(head) = split_front(&mut tail, from) else {
             self.fail_call(call, malformed());
@@ -143,6 +149,7 @@ impl State {
     /// A process has ended. Everything at it is settled or queues again.
     pub(crate) fn bury(&mut self, index: usize, death: &Death, now: Instant) {
         let worker = &mut self.workers[index];
+        let since = worker.head_since;
         let barren = worker.finished == 0 && death.kill.is_none();
         worker.status = Status::Empty;
         let line: Vec<usize> = worker.pipeline.drain(..).collect();
@@ -162,6 +169,12 @@ impl State {
                     piece.worker = None;
                     piece.asked_back = false;
                     self.queue.push_front(key);
+                    let call = piece.call;
+                    if let Some(call) = call.filter(|&call| self.calls.get(call).is_some_and(Call::is_closed))
+                    {
+                        self.leave_undone(key, now);
+                        self.settle(call);
+                    }
                 }
                 continue;
             }
@@ -170,7 +183,10 @@ impl State {
             };
             let Some(call) = piece.call else { continue };
             if running == Some(position) {
-                self.blame(call, &piece, death);
+                // What it did counts, although it did not come to say how long that took.
+                let compute = now.saturating_duration_since(since);
+                self.note_compute(call, u64::try_from(compute.as_nanos()).unwrap_or(u64::MAX));
+                self.blame(call, &piece, death, since);
             }
             if let Some(call) = self.calls.get_mut(call) {
                 call.incomplete = true;
@@ -189,7 +205,8 @@ impl State {
     }
 
     /// Says which elements of the piece that was running killed its process.
-    fn blame(&mut self, call: usize, piece: &Piece, death: &Death) {
+    fn blame(&mut self, call: usize, piece: &Piece, death: &Death, since: Instant) {
+        let options = Arc::clone(&self.options);
         let Some(call) = self.calls.get_mut(call) else {
             return;
         };
@@ -199,6 +216,7 @@ impl State {
         };
         match death.kill {
             Some(Kill::Cancelled) => return,
+            Some(Kill::EndOfLife) => return life::blame(call, piece, death, since, options.life_hint),
             Some(Kill::TimedOut { call: id, element, since, limit }) => {
                 // Only if it was still the same element that then was ended.
                 let same = death.busy.contains(&Busy { call: id, element, since });

@@ -13,6 +13,8 @@ use rustwren_core::worker::SharedPage;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::life::Lifetime;
+use crate::options::PoolOptions;
 use crate::process::Process;
 
 /// How much work should wait at a process, so that it does not run dry before the next batch comes.
@@ -32,6 +34,8 @@ pub(crate) struct Call {
     pub(crate) attempt: u32,
     pub(crate) concurrency: u32,
     pub(crate) whole: bool,
+    /// None without a limit.
+    pub(crate) life: Option<Box<Lifetime>>,
     pub(crate) events: EventSink,
     /// The pieces that are not over: almost always one.
     pub(crate) pieces: Pieces,
@@ -45,6 +49,13 @@ pub(crate) struct Call {
     pub(crate) usage: Usage,
     pub(crate) outcome: Option<Result<Reply, BackendError>>,
     pub(crate) waker: Option<Waker>,
+}
+
+impl Call {
+    /// Whether nothing of it is begun any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.is_closed())
+    }
 }
 
 /// Keys of pieces, without memory of its own for the first.
@@ -126,6 +137,8 @@ impl Piece {
 pub(crate) enum Kill {
     /// Nobody waits any more for what it is doing.
     Cancelled,
+    /// Its call may not last any longer.
+    EndOfLife,
     /// An element has run for too long.
     TimedOut { call: u64, element: u32, since: u64, limit: Duration },
     /// It sent what it should not.
@@ -161,6 +174,8 @@ pub(crate) struct Worker {
     pub(crate) pace: Option<u64>,
     pub(crate) head_since: Instant,
     pub(crate) check_at: Option<Instant>,
+    /// When its calls are told as alive next.
+    pub(crate) beat_at: Option<Instant>,
     /// How long the process took to start, until its first piece is told.
     pub(crate) cold: Option<Duration>,
     /// Pieces that it has finished.
@@ -185,6 +200,7 @@ impl Worker {
             pace: None,
             head_since: Instant::now(),
             check_at: None,
+            beat_at: None,
             cold: None,
             finished: 0,
             page: None,
@@ -219,6 +235,7 @@ pub(crate) enum Told {
     Started(EventSink, u64),
     Results(EventSink, u64, ResultBatch),
     Log(EventSink, u64, LogLine),
+    Alive(EventSink, u64),
 }
 
 impl Told {
@@ -227,6 +244,7 @@ impl Told {
             Self::Started(events, id) => events.0.started(id),
             Self::Results(events, id, batch) => events.0.results(id, batch),
             Self::Log(events, id, line) => events.0.log(id, line),
+            Self::Alive(events, id) => events.0.alive(id),
         }
     }
 }
@@ -234,6 +252,7 @@ impl Told {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) closed: bool,
+    pub(crate) options: Arc<PoolOptions>,
     pub(crate) calls: Slab<Call>,
     pub(crate) pieces: Slab<Piece>,
     pub(crate) queue: VecDeque<usize>,
@@ -251,13 +270,14 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(workers: usize) -> Self {
+    pub(crate) fn new(options: Arc<PoolOptions>) -> Self {
         Self {
             closed: false,
             calls: Slab::new(),
             pieces: Slab::new(),
             queue: VecDeque::new(),
-            workers: (0..workers).map(|_| Worker::new()).collect(),
+            workers: (0..options.workers.max(1)).map(|_| Worker::new()).collect(),
+            options,
             jobs: Vec::new(),
             next_job: 0,
             next_piece: 0,
@@ -304,8 +324,12 @@ impl State {
                 continue;
             }
             let ready = self.workers.iter().enumerate().filter(|(_, w)| w.status == Status::Ready);
+            let call = self.pieces.get(piece).and_then(|piece| self.calls.get(piece.call?));
+            // Its life begins when it comes to a process: it is not to be spent in line there.
+            let limited = call.is_some_and(|call| call.life.is_some());
+            let room = |worker: &Worker| if limited { 1 } else { worker.depth() };
             let best =
-                ready.filter(|(_, w)| w.pipeline.len() < w.depth()).min_by_key(|(_, w)| w.pipeline.len());
+                ready.filter(|(_, w)| w.pipeline.len() < room(w)).min_by_key(|(_, w)| w.pipeline.len());
             let best = best.map(|(index, worker)| (index, worker.pipeline.len()));
             if best.is_none_or(|(_, load)| load > 0) {
                 self.want_process();
@@ -364,9 +388,17 @@ impl State {
         }
         if !call.told_started {
             call.told_started = true;
+            if let Some(life) = &mut call.life {
+                life.begin(now);
+                // Whoever waits for the call now knows until when.
+                self.woken.extend(call.waker.take());
+            }
             call.usage.queued =
                 now.saturating_duration_since(call.queued_at).saturating_sub(call.usage.start);
             self.told.push(Told::Started(call.events.clone(), call.invocation));
+        }
+        if let Some(page) = &worker.page {
+            page.set_deadline(call.life.as_ref().map_or(0, |life| life.end_nanos(now)));
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Backend {
     pub name: &'static str,
     /// Makes a new executor with two workers.
     pub connect: fn() -> BoxFuture<Result<Executor>>,
+    /// The same where an invocation may last one second.
+    pub short_lived: fn() -> BoxFuture<Result<Executor>>,
     /// Tests that cannot pass there, each with the reason.
     pub gaps: &'static [(&'static str, &'static str)],
 }
@@ -43,11 +45,12 @@ pub fn main(backends: &[Backend]) -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
     for backend in backends.iter().copied() {
-        for &(name, run) in suite::ALL.iter().flat_map(|tests| tests.iter()) {
+        let tests = suite::ALL.iter().flat_map(|tests| tests.iter().map(|test| (test, backend.connect)));
+        let short = suite::deadlines::TESTS.iter().map(|test| (test, backend.short_lived));
+        for (&(name, run), connect) in tests.chain(short) {
             let gap = backend.gaps.iter().find(|(gap, _)| *gap == name);
             let trial = Trial::test(format!("{}::{name}", backend.name), move || {
-                let executor =
-                    block_on((backend.connect)()).map_err(|error| Failed::from(error.to_string()))?;
+                let executor = block_on(connect()).map_err(|error| Failed::from(error.to_string()))?;
                 block_on(run(executor));
                 Ok(())
             });

@@ -16,9 +16,10 @@ use rustwren_core::env;
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::invoker::{Events, Invocation, LogLine, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, split_result};
-use rustwren_runtime::{Pool, PoolOptions};
+use rustwren_runtime::{Life, Pool, PoolOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::invoker::LIFE_HINT;
 use crate::order::{Answer, Order};
 
 /// Runs this process as an agent that answers by this word. `rustwren::init()` does so when it finds
@@ -110,10 +111,12 @@ async fn work(order: &Order, invocation: Invocation) -> Result<(), String> {
     options.start_timeout = order.start_timeout;
     options.pass_env.clone_from(&order.pass_env);
     options.depth = env::worker_depth();
+    options.life_hint = LIFE_HINT;
     let pool = Pool::new(options, None);
     let events: Arc<dyn Events> = Arc::new(ToLog);
     let count = invocation.count;
-    let reply = pool.invoke(invocation, &events).await;
+    let life = order.max_duration.map_or(Life::Unlimited, Life::For);
+    let reply = pool.invoke_for(life, invocation, &events).await;
     pool.shutdown();
     let reply = reply.map_err(|error| match error.hint() {
         Some(hint) => format!("{error}\nhint: {hint}"),

@@ -46,6 +46,14 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             "10s",
             "How long a function process may take from its start until it asks for work.",
         ),
+        KeyDoc::optional(
+            "max_duration",
+            Kind::Duration,
+            "no limit",
+            "15m",
+            "How long one invocation may last, as clouds limit it (AWS Lambda: 15 minutes). What it has done by then counts, \
+             and the rest goes on in the next; a task that alone takes longer fails.",
+        ),
         KeyDoc::with_default(
             "image",
             Kind::Choice(&["direct", "packed"]),
@@ -84,6 +92,8 @@ pub struct ComputeConfig {
     pub stack_size: usize,
     /// How long a function process may take until it asks for work.
     pub start_timeout: Duration,
+    /// How long one invocation may last.
+    pub max_duration: Option<Duration>,
     /// How the program is started.
     pub image: ImageMode,
     /// Patterns of variables with credentials that function processes may see; for
@@ -97,6 +107,8 @@ const SMALLEST_STACK: u64 = 64 << 10;
 const LARGEST_STACK: u64 = 64 << 30;
 /// Less than this, and no program starts.
 const SMALLEST_MEMORY: u64 = 16 << 20;
+/// Less than this is spent on handing over and back.
+const SHORTEST_LIFE: Duration = Duration::from_millis(10);
 
 impl ComputeConfig {
     /// Reads and checks the settings; errors name the place of the value.
@@ -117,11 +129,16 @@ impl ComputeConfig {
         if start_timeout.is_zero() {
             return Err(settings.error("start_timeout", "must be more than zero"));
         }
+        let max_duration = settings.get_duration("max_duration")?;
+        if max_duration.is_some_and(|limit| limit < SHORTEST_LIFE) {
+            return Err(settings.error("max_duration", "must be at least 10ms"));
+        }
         Ok(Self {
             workers,
             memory_limit,
             stack_size: stack_size as usize,
             start_timeout,
+            max_duration,
             image: match settings.get_str("image")? {
                 Some("packed") => ImageMode::Packed,
                 _ => ImageMode::Direct,
@@ -154,7 +171,7 @@ mod tests {
         assert_eq!(config.memory_limit, None);
         assert_eq!(config.stack_size, 8 << 20);
         assert_eq!(config.start_timeout, Duration::from_secs(10));
-        assert_eq!(config.image, ImageMode::Direct);
+        assert_eq!((config.max_duration, config.image), (None, ImageMode::Direct));
         assert!(config.pass_env.is_empty());
     }
 
@@ -165,6 +182,7 @@ mod tests {
             ("memory_limit", "1GiB"),
             ("stack_size", "2MiB"),
             ("start_timeout", "500ms"),
+            ("max_duration", "15m"),
             ("image", "packed"),
             ("pass_env", "AWS_*,TOKEN"),
         ])
@@ -174,6 +192,7 @@ mod tests {
             memory_limit: Some(1 << 30),
             stack_size: 2 << 20,
             start_timeout: Duration::from_millis(500),
+            max_duration: Some(Duration::from_mins(15)),
             image: ImageMode::Packed,
             pass_env: vec!["AWS_*".to_owned(), "TOKEN".to_owned()],
         };
@@ -188,6 +207,7 @@ mod tests {
             ("stack_size", "1kB"),
             ("stack_size", "1TB"),
             ("start_timeout", "0s"),
+            ("max_duration", "9ms"),
             ("image", "wasm"),
         ] {
             let error = compute(&[(key, value)]).unwrap_err().to_string();

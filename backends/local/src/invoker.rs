@@ -12,7 +12,7 @@ use rustwren_core::image::{ImageId, ProgramImage, image_key};
 use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Payload, Reply};
 use rustwren_core::storage::Storage;
 use rustwren_runtime::image_cache::{CachedImage, ImageCache};
-use rustwren_runtime::{Pool, PoolOptions, Program, fetch};
+use rustwren_runtime::{Life, Pool, PoolOptions, Program, fetch};
 use tokio::sync::OnceCell;
 
 use crate::config::{ComputeConfig, ImageMode};
@@ -25,6 +25,13 @@ const OVERHEAD: Duration = Duration::from_micros(50);
 const PIPELINING: usize = 128;
 /// Unpacked images kept on this machine.
 const IMAGE_CACHE_BYTES: u64 = 2 << 30;
+
+/// How often invocations under way are told as alive.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What helps against a task that takes longer than an invocation may last.
+pub(crate) const LIFE_HINT: &str =
+    "split it into smaller tasks, or raise `max_duration` in [compute] of the configuration";
 
 /// How a [`LocalInvoker`] is set up.
 #[derive(Debug)]
@@ -78,7 +85,9 @@ impl LocalInvoker {
         let mut limits = Limits::unlimited(options.config.workers);
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
+        limits.max_duration = options.config.max_duration;
         limits.reports_start = true;
+        limits.heartbeat = Some(HEARTBEAT * 2);
         limits.ships_image = options.config.image == ImageMode::Packed;
         let dir = options.cache_dir.as_ref().map(|dir| dir.join("unpacked"));
         let images = dir.map(|dir| ImageCache::new(dir, IMAGE_CACHE_BYTES));
@@ -133,6 +142,8 @@ impl LocalInvoker {
         options.start_timeout = config.start_timeout;
         options.pass_env.clone_from(&config.pass_env);
         options.depth = env::worker_depth();
+        options.life_hint = LIFE_HINT;
+        options.heartbeat = Some(HEARTBEAT);
         Ok(Started { pool: Pool::new(options, Some(Arc::clone(&self.options.storage))), _image: cached })
     }
 }
@@ -150,7 +161,8 @@ impl Invoker for LocalInvoker {
             let message = "one executor on this machine runs one program; this is another";
             return Err(BackendError::new(ErrorClass::Invalid, message));
         }
-        started.pool.invoke(invocation, events).await
+        let life = self.limits.max_duration.map_or(Life::Unlimited, Life::For);
+        started.pool.invoke_for(life, invocation, events).await
     }
 
     /// Starts an agent (see [`crate::agent`]): this program again if it is the one that the invocation names,

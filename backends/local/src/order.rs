@@ -29,6 +29,7 @@ pub(crate) struct Order {
     pub(crate) memory_limit: Option<u64>,
     pub(crate) stack_size: u64,
     pub(crate) start_timeout: Duration,
+    pub(crate) max_duration: Option<Duration>,
     pub(crate) pass_env: Vec<String>,
     /// The file that the agent's stderr is, if it is one: removed if nothing was written to it.
     pub(crate) log: Option<OsString>,
@@ -42,6 +43,7 @@ impl Order {
             memory_limit: config.memory_limit,
             stack_size: config.stack_size as u64,
             start_timeout: config.start_timeout,
+            max_duration: config.max_duration,
             pass_env: config.pass_env.clone(),
             log: None,
         }
@@ -137,7 +139,8 @@ mod tests {
     use crate::config::{COMPUTE, ComputeConfig};
 
     fn order() -> Order {
-        let settings = [("workers", "3"), ("memory_limit", "1GiB"), ("pass_env", "A,B_*")];
+        let settings =
+            [("workers", "3"), ("memory_limit", "1GiB"), ("max_duration", "1s"), ("pass_env", "A,B_*")];
         let settings = Settings::of_program(&COMPUTE, "/cache", settings).unwrap();
         let log = std::os::unix::ffi::OsStringExt::from_vec(b"/cache/\xff.log".to_vec());
         Order { log: Some(log), ..Order::new(&ComputeConfig::from_settings(&settings).unwrap()) }

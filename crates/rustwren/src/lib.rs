@@ -32,7 +32,7 @@ pub use rustwren_core::clock;
 pub use rustwren_core::config;
 pub use rustwren_core::error::{BackendError, Error, ErrorClass, ErrorKind, Result};
 pub use rustwren_core::executor::{
-    Defaults, Executor, ExecutorBuilder, Job, JobHandle, MapBuilder, MapReduceBuilder, Ordered,
+    Defaults, Executor, ExecutorBuilder, Job, JobHandle, Keeps, MapBuilder, MapReduceBuilder, Ordered,
     ProgramSource, TaskFuture, TaskState, Wait, Watcher,
 };
 pub use rustwren_core::failure::{FailureKind, TaskError, TaskFailure};

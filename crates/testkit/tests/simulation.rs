@@ -48,7 +48,8 @@ fn one_element_that_takes_its_worker_along_is_soon_alone() {
     let report = &ends(provider, vec![job])[0];
     assert!(report.end.is_ok(), "{report:?}");
     assert_eq!((report.progress.done, report.progress.failed), (4095, 1));
-    assert!(report.at < Duration::from_secs(10), "{report:?}");
+    // Twelve halvings and four attempts; passing trouble takes its time beside them.
+    assert!(report.at < Duration::from_secs(20) && report.stats.invocations < 60, "{report:?}");
 }
 
 #[test]

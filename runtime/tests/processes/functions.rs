@@ -80,6 +80,16 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
             }
             Ok(std::process::id().to_string().into_bytes())
         }),
+        // So many milliseconds.
+        "naps" => plain!(|input| {
+            std::thread::sleep(Duration::from_millis(text(input).parse().unwrap()));
+            Ok(input.to_vec())
+        }),
+        "time_left" => plain!(|_| {
+            let deadline = current().unwrap().deadline;
+            let left = deadline.map(|at| at.saturating_duration_since(std::time::Instant::now()));
+            Ok(left.map_or_else(String::new, |left| left.as_nanos().to_string()).into_bytes())
+        }),
         // Ends the way the input says, or gives it back.
         "fault" => plain!(|input| {
             match text(input) {
@@ -147,6 +157,9 @@ pub(crate) fn resolve(entry: &Entry, own: ImageId) -> Result<&'static Function, 
             #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
             fn open(shared: &[u8]) -> Result<Shared, TaskFailure> {
                 assert_ne!(shared, b"panic", "cannot open this");
+                if shared == b"loop" {
+                    forever();
+                }
                 Ok(Box::new(shared.to_vec()))
             }
             &Function { open, run }

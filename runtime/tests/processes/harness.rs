@@ -14,7 +14,7 @@ use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::ImageId;
 use rustwren_core::invoker::{Events, Invocation, JobSpec, LogLine, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, split_result};
-use rustwren_runtime::{Pool, PoolOptions};
+use rustwren_runtime::{Life, Pool, PoolOptions};
 
 pub(crate) type Test = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
 
@@ -95,6 +95,7 @@ pub(crate) struct Recorder {
     pub(crate) batches: Mutex<Vec<(u64, ResultBatch)>>,
     pub(crate) logs: Mutex<Vec<(u64, LogLine)>>,
     pub(crate) started: Mutex<Vec<u64>>,
+    pub(crate) alive: Mutex<Vec<u64>>,
     pub(crate) changed: tokio::sync::Notify,
 }
 
@@ -106,6 +107,11 @@ impl Events for Recorder {
 
     fn started(&self, invocation: u64) {
         self.started.lock().unwrap().push(invocation);
+        self.changed.notify_one();
+    }
+
+    fn alive(&self, invocation: u64) {
+        self.alive.lock().unwrap().push(invocation);
         self.changed.notify_one();
     }
 
@@ -163,9 +169,18 @@ pub(crate) async fn run_with(
     invocation: Invocation,
     recorder: Arc<Recorder>,
 ) -> Result<Ran, BackendError> {
+    run_for(Life::Unlimited, pool, invocation, recorder).await
+}
+
+pub(crate) async fn run_for(
+    life: Life,
+    pool: &Pool,
+    invocation: Invocation,
+    recorder: Arc<Recorder>,
+) -> Result<Ran, BackendError> {
     let (id, count) = (invocation.id, invocation.count);
     let events: Arc<dyn Events> = recorder.clone();
-    let reply = pool.invoke(invocation, &events).await?;
+    let reply = pool.invoke_for(life, invocation, &events).await?;
     let mut outcomes: Outcomes = vec![None; count as usize];
     let told = recorder.batches.lock().unwrap().clone();
     let told = told.into_iter().filter(|(i, _)| *i == id).map(|(_, batch)| batch);

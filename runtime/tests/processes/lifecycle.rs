@@ -20,6 +20,7 @@ crate::tests![
     program_not_there,
     environment_is_cleaned,
     a_pool_survives_its_runtime,
+    a_stopped_process_falls_silent,
 ];
 
 async fn pids(pool: &rustwren_runtime::Pool) -> Vec<u32> {
@@ -176,4 +177,41 @@ async fn a_pool_survives_its_runtime() {
         assert_eq!(outputs, [b"x"]);
     }
     assert!(pool.pids().is_empty(), "the runtime that looked after it is gone");
+}
+
+async fn a_stopped_process_falls_silent() {
+    let pool = pool_with(2, |options| options.heartbeat = Some(Duration::from_millis(5)));
+    let recorder: Arc<Recorder> = Arc::default();
+    let events: Arc<dyn Events> = recorder.clone();
+    let job = Arc::new(job("fault"));
+    let calls = [invocation(&job, &["loop"]), invocation(&job, &["loop"])];
+    let ids = calls.each_ref().map(|call| call.id);
+    let looping = futures_util::future::join_all(calls.map(|call| pool.invoke(call, &events)));
+    let beats = |told: &Recorder, id| told.alive.lock().unwrap().iter().filter(|&&beat| beat == id).count();
+    let watch = async {
+        recorder.until(|told| ids.iter().all(|&id| beats(told, id) > 2)).await;
+        let pid = rustix::process::Pid::from_raw(pool.pids()[0].cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        // One of them comes to an end, while the other's goes on.
+        let mut silent = [0, 0];
+        let mut before = ids.map(|id| beats(&recorder, id));
+        while silent.iter().all(|&beats| beats < 20) {
+            recorder.changed.notified().await;
+            let now = ids.map(|id| beats(&recorder, id));
+            for (call, other) in [(0, 1), (1, 0)] {
+                silent[call] += now[other] - before[other];
+                if now[call] > before[call] {
+                    silent[call] = 0;
+                }
+            }
+            before = now;
+        }
+    };
+    tokio::select! {
+        _ = looping => panic!("they ended"),
+        () = watch => {}
+    }
+    let pids = pool.pids();
+    drop(pool);
+    assert!(!pids.into_iter().any(exists), "a stopped process can be ended");
 }

@@ -68,7 +68,7 @@ async fn a_slow_reader_loses_nothing(executor: Executor) {
     while let Some(result) = job.next().await {
         sum += result.unwrap().1.0;
     }
-    assert_eq!(sum, (0..200).sum());
+    assert_eq!(sum, (0..200).sum::<u64>());
 }
 
 async fn ordered_results(executor: Executor) {

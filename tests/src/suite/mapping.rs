@@ -146,7 +146,7 @@ async fn tuples_and_structures(executor: Executor) {
 async fn map_and_reduce(executor: Executor) {
     let sum =
         executor.map_reduce(|x: u64| x * x, |all: Vec<u64>| all.iter().sum::<u64>(), 0..1000).await.unwrap();
-    assert_eq!(sum, (0..1000).map(|x| x * x).sum());
+    assert_eq!(sum, (0..1000).map(|x| x * x).sum::<u64>());
     let here = std::process::id();
     let (text, there) = executor
         .map_reduce(|x: u32| x.to_string(), |all: Vec<String>| (all.join(","), std::process::id()), 0..5)

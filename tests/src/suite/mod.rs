@@ -1,5 +1,6 @@
 //! What every backend must do.
 
+pub mod deadlines;
 pub mod failures;
 pub mod handles;
 pub mod jobs;

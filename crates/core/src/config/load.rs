@@ -123,7 +123,7 @@ pub struct Config {
     choices: Vec<ShownValue>,
     storage: Settings,
     compute: Settings,
-    job_settings: Settings,
+    pub(crate) job_settings: Settings,
     client_settings: Settings,
     job: JobDefaults,
     client: ClientConfig,

@@ -18,6 +18,7 @@
 //!
 //! Why layers are merged here and not by a library: `docs/decisions/0002-config-merge.md`.
 
+mod carry;
 mod chosen;
 mod discover;
 mod error;
@@ -37,6 +38,7 @@ mod wrap;
 #[cfg(test)]
 mod tests;
 
+pub use carry::Carried;
 pub use discover::FILE_NAME;
 pub use key::{BackendKeys, KeyDefault, KeyDoc, Kind, Section, WRAPS};
 pub use load::{Config, LoadOptions};

@@ -49,7 +49,17 @@ pub(crate) const JOB: &[KeyDoc] = &[
         "4",
         "How many elements one worker works on at once: threads for plain functions, futures for async ones.",
     ),
+    KeyDoc::with_default(
+        "lease",
+        Kind::Duration,
+        "15s",
+        "For how long whoever runs a durable job may give no sign of life before another one goes on with it. A sign is \
+         given three times as often.",
+    ),
 ];
+
+/// Shorter, and drivers depose each other all the time.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 /// `[client]`: what the program that starts jobs shows.
 pub(crate) const CLIENT: &[KeyDoc] = &[
@@ -81,6 +91,8 @@ pub struct JobDefaults {
     pub workers: Option<usize>,
     /// Elements that one worker works on at once; none to let the kind of function decide.
     pub concurrency: Option<u32>,
+    /// How long a sign of life of a durable job's driver holds.
+    pub lease: Option<Duration>,
 }
 
 impl JobDefaults {
@@ -93,7 +105,13 @@ impl JobDefaults {
                 .error("timeout", "must be more than zero")
                 .with_hint("leave it out to let elements run without limit"));
         }
+        let lease = settings.get_duration("lease")?;
+        if lease.is_some_and(|lease| lease < SHORTEST_LEASE) {
+            return Err(settings.error("lease", "must be at least 100ms")
+                .with_hint("a driver that is slow for a moment would be taken for dead"));
+        }
         Ok(Self {
+            lease,
             retries: small("retries")?,
             timeout,
             chunk_size: small("chunk_size")?,

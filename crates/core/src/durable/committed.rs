@@ -195,6 +195,8 @@ impl CommittedByIndex {
                 let failed = results.failed.into_iter().filter(|error| wanted.contains(&error.index));
                 let mut failed: Vec<Outcome> = failed.map(Outcome::Failed).collect();
                 failed.sort_by_key(|failed| failed.elements().start);
+                // Of several the first counts, in one entry as well.
+                failed.dedup_by_key(|failed| failed.elements().start);
                 Ok(failed)
             }
         }

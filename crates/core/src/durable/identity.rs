@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::ops::Range;
 
 use bytes::Bytes;
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -11,7 +12,7 @@ use super::entry::{Elements, Entry, Identity};
 use super::id::JobId;
 use super::journal::Logged;
 use super::sealed::mend;
-use super::store::Store;
+use super::store::{Store, absent_as_none};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::records::split_result;
 
@@ -54,6 +55,21 @@ struct Place {
     seq: u32,
     at: u32,
     len: u32,
+}
+
+impl Place {
+    fn start(&self) -> u64 {
+        u64::from(self.at)
+    }
+
+    fn end(&self) -> u64 {
+        u64::from(self.at) + u64::from(self.len)
+    }
+
+    /// Whether it is worth reading together with one before it.
+    fn is_near(&self, before: &Self) -> bool {
+        (self.job, self.seq) == (before.job, before.seq) && self.start() <= before.end() + GAP
+    }
 }
 
 impl CommittedByIdentity {
@@ -118,32 +134,29 @@ impl CommittedByIdentity {
         Ok(())
     }
 
-    /// The result records of inputs, in their order; `None` for those that have none. Results that lie close to each
-    /// other are read together. All of them are in memory then: ask for as many as there is room for.
+    /// The result records of inputs, in their order; `None` for those that have none, or none any more: `jobs clean` may
+    /// have removed another job of the family. Results that lie close to each other are read together. All of them are
+    /// in memory then: ask for as many as there is room for.
     pub async fn read(&self, store: &Store, identities: &[Identity]) -> Result<Vec<Option<Bytes>>> {
         let found = identities.iter().enumerate();
         let mut found: Vec<(Place, usize)> =
             found.filter_map(|(i, identity)| Some((*self.places.get(identity)?, i))).collect();
         found.sort_unstable();
-        let runs = found.chunk_by(|(a, _), (b, _)| {
-            (a.job, a.seq) == (b.job, b.seq) && u64::from(b.at) <= u64::from(a.at) + u64::from(a.len) + GAP
-        });
         // Long runs in parts, so that several are read at once.
-        let mut parts: Vec<&[(Place, usize)]> = Vec::new();
-        for mut run in runs {
-            while let Some((first, _)) = run.first() {
-                let limit = u64::from(first.at) + RUN;
-                let fits =
-                    run.partition_point(|(place, _)| u64::from(place.at) + u64::from(place.len) <= limit);
-                let (part, rest) = run.split_at(fits.max(1));
-                parts.push(part);
-                run = rest;
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        for (i, (place, _)) in found.iter().enumerate() {
+            match parts.last_mut() {
+                Some(part)
+                    if place.is_near(&found[i - 1].0) && place.end() <= found[part.start].0.start() + RUN =>
+                {
+                    part.end = i + 1;
+                }
+                _ => parts.push(i..i + 1),
             }
         }
+        let found = &found;
         let mut out = vec![None; identities.len()];
-        // Made before they are read: a closure in the stream would not be general enough for callers that are `Send`.
-        let reads: Vec<_> = parts.into_iter().map(|part| self.read_run(store, part)).collect();
-        let mut reading = iter(reads).buffer_unordered(READS);
+        let mut reading = iter(parts).map(|part| self.read_run(store, &found[part])).buffer_unordered(READS);
         while let Some(run) = reading.try_next().await? {
             for (i, record) in run {
                 out[i] = Some(record);
@@ -156,14 +169,15 @@ impl CommittedByIdentity {
         let (Some((first, _)), Some((last, _))) = (run.first(), run.last()) else {
             return Ok(Vec::new());
         };
-        let start = u64::from(first.at);
-        let end = u64::from(last.at) + u64::from(last.len);
+        let (start, end) = (first.start(), last.end());
         let id = &self.jobs[first.job as usize];
         let key = id.log_key(u64::from(first.seq))?;
-        let bytes = store.get_range(&key, start..end).await?;
+        let Some(bytes) = absent_as_none(store.get_range(&key, start..end).await)? else {
+            return Ok(Vec::new());
+        };
         let mut out = Vec::with_capacity(run.len());
         for (place, i) in run {
-            let at = (u64::from(place.at) - start) as usize;
+            let at = (place.start() - start) as usize;
             let end = at + place.len as usize;
             if end > bytes.len() {
                 let message = format!("object {key} is shorter than it was");

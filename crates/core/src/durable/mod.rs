@@ -9,6 +9,8 @@ mod cancel;
 mod capsule;
 mod committed;
 mod entry;
+#[cfg(test)]
+mod entry_tests;
 mod id;
 mod identity;
 mod image_id;

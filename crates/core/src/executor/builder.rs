@@ -4,24 +4,18 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::feeder::{Fed, Inputs};
+use super::feeder::Inputs;
 use super::handle::Executor;
-use super::job::{Job, JobCore};
-use super::watch::{JobHandle, JobObserver};
-use crate::durable::JobId;
+use super::spawn::Keeps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failure::TaskError;
-use crate::invoker::{JobSpec, Payload};
 use crate::scheduler::input::InputSource;
-use crate::scheduler::outbox::Outbox;
 use crate::scheduler::retry::RetryPolicy;
-use crate::scheduler::{Commands, JobOptions, JobRun, OnError};
+use crate::scheduler::{JobOptions, OnError};
 use crate::task::Described;
 
 /// Futures of an async function that one worker runs at once, unless told otherwise.
@@ -42,10 +36,12 @@ pub struct MapBuilder<O> {
     workers: Option<usize>,
     retries: Option<u32>,
     on_error: OnError,
+    resume: bool,
+    durable: bool,
     output: PhantomData<fn() -> O>,
 }
 
-enum Source {
+pub(super) enum Source {
     Typed(Inputs),
     Encoded(Box<dyn InputSource>),
 }
@@ -76,6 +72,8 @@ impl<O> MapBuilder<O> {
             workers: defaults.workers,
             retries: defaults.retries,
             on_error: OnError::default(),
+            resume: false,
+            durable: false,
             output: PhantomData,
         }
     }
@@ -146,6 +144,8 @@ impl<O> MapBuilder<O> {
             workers: self.workers,
             retries: self.retries,
             on_error: self.on_error,
+            resume: self.resume,
+            durable: self.durable,
             output: PhantomData,
         }
     }
@@ -171,32 +171,50 @@ impl<O> MapBuilder<O> {
         self.label.as_deref().unwrap_or_else(|| self.described.short_name())
     }
 
-    /// Starts the job and returns at once; it runs whether or not the [`Job`] is looked at, until its result
-    /// buffer is full.
-    pub async fn spawn(self) -> Result<Job<O>> {
-        let executor = self.executor.clone();
-        let inner = &executor.inner;
-        let limits = inner.resources.invoker.limits();
-        let label = self.shown_label().to_owned();
-        let job_id = inner.next_job_id();
-        let id = job_id.to_string();
-        let shared = self.shared?;
-        let image = inner.program.prepare(limits, &inner.resources.storage, &inner.driver).await?;
-        let shared = match shared {
-            None => None,
-            Some(bytes) => {
-                Some(place_shared(&executor, &job_id, Bytes::from(bytes), limits.max_inline_input).await?)
+    /// Keeps the results of the job, by what its inputs are: when the same program is run again, after it was killed or
+    /// with other inputs, only what has no result yet is run, and the others' results are there at once.
+    ///
+    /// The same program, function and shared value are needed: after a change to any of them everything is run anew.
+    /// Inputs are the same if they are encoded the same; an input that comes several times has as many results. Failed
+    /// elements are tried again.
+    ///
+    /// A result is told once it is stored; that takes a little longer, and about 100 bytes of memory for each input.
+    pub fn resume(mut self) -> Self {
+        self.resume = true;
+        self
+    }
+
+    /// Keeps everything of the job, inputs and results: when this program ends early, any program that has the storage
+    /// can [attach](Executor::attach) to the job by its [id](super::Job::id) and goes on with the rest.
+    ///
+    /// All inputs are stored before the first of them is run. A result is told once it is stored. Dropping the
+    /// [`Job`](super::Job) leaves the job in storage; [`cancel`](super::Job::cancel) ends it for good.
+    pub fn durable(mut self) -> Self {
+        self.durable = true;
+        self
+    }
+
+    /// What will be kept of the job, or why it cannot be run as it is asked for.
+    pub(super) fn keeps(&self) -> Result<Keeps> {
+        match (self.resume, self.durable) {
+            (false, false) => Ok(Keeps::Nothing),
+            (true, false) => Ok(Keeps::Results),
+            (false, true) => Ok(Keeps::Everything),
+            (true, true) => {
+                let message =
+                    format!("job {} is to be resumed and to be durable or detached", self.shown_label());
+                Err(Error::new(ErrorKind::Config, message).with_hint(
+                    "take one: `.resume()` keeps results for the next run of the program, `.durable()` and \
+                     `.detach()` keep inputs as well, for `attach`",
+                ))
             }
-        };
+        }
+    }
+
+    /// What it has collected.
+    pub(super) fn into_parts(self) -> Result<(Executor, Parts)> {
+        let label = self.shown_label().to_owned();
         let default_concurrency = if self.is_async { ASYNC_CONCURRENCY } else { 1 };
-        let spec = JobSpec {
-            id: id.clone(),
-            label: label.clone(),
-            entry: self.described.entry(image),
-            shared,
-            task_timeout: self.timeout,
-            concurrency: self.concurrency.unwrap_or(default_concurrency),
-        };
         let options = JobOptions {
             chunk_size: self.chunk_size,
             workers: self.workers,
@@ -205,26 +223,16 @@ impl<O> MapBuilder<O> {
             seed: fastrand::u64(..),
             ..JobOptions::default()
         };
-        let source: Box<dyn InputSource> = match self.source {
-            Source::Typed(inputs) => Box::new(Fed::start(inputs)?),
-            Source::Encoded(source) => source,
+        let parts = Parts {
+            described: self.described,
+            source: self.source,
+            shared: self.shared?,
+            label,
+            task_timeout: self.timeout,
+            concurrency: self.concurrency.unwrap_or(default_concurrency),
+            options,
         };
-        let outbox = Outbox::new(Commands::default(), options.result_buffer);
-        let (id, label): (Arc<str>, Arc<str>) = (id.into(), label.into());
-        let table = Arc::new(OnceLock::new());
-        let watcher = inner.watcher.clone();
-        outbox.observe(Arc::new(JobObserver {
-            id: Arc::clone(&id),
-            label: Arc::clone(&label),
-            watcher,
-            table: Arc::clone(&table),
-        }));
-        let handle = JobHandle { id, label, outbox: outbox.clone() };
-        if let Some(watcher) = &inner.watcher {
-            watcher.started(handle.clone());
-        }
-        inner.driver.spawn(JobRun::new(Arc::new(spec), options, source, outbox, inner.resources.clone()));
-        Ok(Job::new(JobCore { handle, executor, table }))
+        Ok((self.executor, parts))
     }
 
     /// Runs the job to its end and gives each input's outcome, in input order: its output or why there is none. A
@@ -237,17 +245,15 @@ impl<O> MapBuilder<O> {
     }
 }
 
-/// The shared value as it will travel: inline with the job if it is small, otherwise through storage.
-async fn place_shared(executor: &Executor, job: &JobId, bytes: Bytes, inline: usize) -> Result<Payload> {
-    // What a job carries to each worker leaves room for that worker's first inputs.
-    if bytes.len() <= inline / 2 {
-        return Ok(Payload::Inline(vec![bytes]));
-    }
-    let len = bytes.len() as u64;
-    let key = job.shared_key()?;
-    let stored = executor.storage().put(&key, bytes).await;
-    stored.map_err(|error| Error::from(error).context("the shared value could not be stored"))?;
-    Ok(Payload::Stored { key: key.to_string(), offset: 0, len })
+/// What a builder has collected.
+pub(super) struct Parts {
+    pub(super) described: Described,
+    pub(super) source: Source,
+    pub(super) shared: Option<Vec<u8>>,
+    pub(super) label: String,
+    pub(super) task_timeout: Option<Duration>,
+    pub(super) concurrency: u32,
+    pub(super) options: JobOptions,
 }
 
 impl<O: DeserializeOwned + Send + 'static> IntoFuture for MapBuilder<O> {

@@ -40,6 +40,7 @@ impl Executor {
             chunk_size: job.chunk_size,
             workers: job.workers,
             concurrency: job.concurrency,
+            lease: job.lease,
         };
         let watcher = init::watcher(config.client());
         let cache_dir = config.cache_dir().ok().map(ToOwned::to_owned);
@@ -48,6 +49,7 @@ impl Executor {
             .defaults(defaults)
             .watcher(watcher)
             .cache_dir(cache_dir)
+            .carried(config.carried())
             .build(move || async move {
                 let storage = registry.build_storage(config.storage()).await?;
                 let invoker = registry.build_invoker(config.compute(), Arc::clone(&storage)).await?;

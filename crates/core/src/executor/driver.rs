@@ -6,12 +6,16 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::Invoker;
+
+/// How long what was finished of durable jobs may take to be recorded when the executor goes.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A running driver thread. Dropping it ends the invoker and the thread.
 #[derive(Debug)]
@@ -21,6 +25,8 @@ pub(super) struct Driver {
     thread: Option<JoinHandle<()>>,
     /// What is shut down at the end.
     pub(super) invoker: Option<Arc<dyn Invoker>>,
+    /// How many futures are to come to their end first.
+    kept: watch::Sender<usize>,
 }
 
 impl Driver {
@@ -33,11 +39,17 @@ impl Driver {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<Option<Arc<dyn Invoker>>>();
+        let (kept, mut leaving) = watch::channel(0);
         let thread = std::thread::Builder::new()
             .name("rustwren".to_owned())
             .spawn(move || {
                 runtime.block_on(async move {
-                    if let Ok(Some(invoker)) = stopped.await {
+                    let invoker = stopped.await;
+                    // Their holders have gone, and they know.
+                    if tokio::time::timeout(FAREWELL, leaving.wait_for(|kept| *kept == 0)).await.is_err() {
+                        tracing::warn!("a job's last results could not be recorded in time");
+                    }
+                    if let Ok(Some(invoker)) = invoker {
                         invoker.shutdown().await;
                     }
                 });
@@ -45,13 +57,24 @@ impl Driver {
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
-        Ok(Self { handle, stop: Some(stop), thread: Some(thread), invoker: None })
+        Ok(Self { handle, stop: Some(stop), thread: Some(thread), invoker: None, kept })
     }
 
     /// Has the thread run a future.
     pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         // The task runs by itself; its outcome is told through channels of its own.
         drop(self.handle.spawn(future));
+    }
+
+    /// Has the thread run a future which, once the executor's last holder is gone, has a moment to come to its end by
+    /// itself.
+    pub(super) fn spawn_kept(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.kept.send_modify(|kept| *kept += 1);
+        let kept = Kept(self.kept.clone());
+        self.spawn(async move {
+            future.await;
+            drop(kept);
+        });
     }
 
     /// Has the thread run a future and waits for what it gives. Whoever stops waiting stops the future.
@@ -64,6 +87,15 @@ impl Driver {
             Error::new(ErrorKind::Internal, "a step on the executor's thread did not end well")
                 .with_source(error)
         })
+    }
+}
+
+/// A future that is waited for at the end.
+struct Kept(watch::Sender<usize>);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.send_modify(|kept| *kept = kept.saturating_sub(1));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fmt::Display;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -19,7 +19,8 @@ use super::storage::DrivenStorage;
 use super::watch::Watcher;
 use crate::clock::{Clock, TokioClock};
 use crate::codec;
-use crate::durable::JobId;
+use crate::config::Carried;
+use crate::durable::{DEFAULT_LEASE, JobId, Owner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::{Invoker, Limits};
 use crate::scheduler::Resources;
@@ -40,6 +41,9 @@ pub struct Defaults {
     pub workers: Option<usize>,
     /// See [`MapBuilder::concurrency`].
     pub concurrency: Option<u32>,
+    /// For how long whoever drives a durable job may give no sign of life before another one goes on with it; 15 s when
+    /// not given.
+    pub lease: Option<Duration>,
 }
 
 /// Maps functions over workers. Cheap to clone; all clones share workers and slots.
@@ -57,6 +61,9 @@ pub(super) struct Inner {
     pub(super) program: Program,
     pub(super) defaults: Defaults,
     pub(super) watcher: Option<Arc<dyn Watcher>>,
+    /// What a process that is to use the same storage and workers is told.
+    pub(super) carried: Carried,
+    owner: OnceLock<Owner>,
     jobs: AtomicU64,
     /// Seconds since 1970, and a random number: what the names of its jobs begin with.
     started: u64,
@@ -76,6 +83,7 @@ pub struct ExecutorBuilder {
     cache_dir: Option<PathBuf>,
     defaults: Defaults,
     watcher: Option<Arc<dyn Watcher>>,
+    carried: Carried,
 }
 
 impl fmt::Debug for ExecutorBuilder {
@@ -109,6 +117,13 @@ impl ExecutorBuilder {
         self
     }
 
+    /// The configuration of its storage and its workers, for processes that go on with its jobs when this program has
+    /// ended. Those find the configuration of their surroundings by themselves.
+    pub fn carried(mut self, carried: Carried) -> Self {
+        self.carried = carried;
+        self
+    }
+
     /// The executor over an invoker and a storage. `connect` is run on the executor's own thread and makes them:
     /// what a backend spawns lives there.
     pub async fn build<F, Fut>(self, connect: F) -> Result<Executor>
@@ -133,6 +148,8 @@ impl ExecutorBuilder {
                 program: Program::new(self.program, self.cache_dir),
                 defaults: self.defaults,
                 watcher: self.watcher,
+                carried: self.carried,
+                owner: OnceLock::new(),
                 jobs: AtomicU64::new(0),
                 started: since_epoch.as_secs(),
                 random: fastrand::u32(..1 << 24),
@@ -142,6 +159,22 @@ impl ExecutorBuilder {
 }
 
 impl Inner {
+    /// Where durable jobs are kept.
+    pub(super) fn store(&self) -> Store {
+        Store::new(Arc::clone(&self.resources.storage), Arc::clone(&self.resources.clock))
+    }
+
+    /// This process, as the driver of one more job.
+    pub(super) fn owner(&self) -> Owner {
+        let owner = self.owner.get_or_init(|| Owner::of_process(self.program.path()));
+        Owner { token: fastrand::u64(..), ..owner.clone() }
+    }
+
+    /// How long a sign of life holds.
+    pub(super) fn lease(&self) -> Duration {
+        self.defaults.lease.unwrap_or(DEFAULT_LEASE)
+    }
+
     /// A job id: time of the executor's start, a random number, and a count.
     pub(super) fn next_job_id(&self) -> JobId {
         JobId::numbered(self.started, self.random, self.jobs.fetch_add(1, Ordering::Relaxed))

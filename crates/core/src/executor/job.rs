@@ -35,7 +35,7 @@ pub enum Wait {
     Always,
 }
 
-/// What keeps a job going: when the last holder is gone, the job is cancelled.
+/// What keeps a job going: when the last holder is gone, the job is cancelled, or left alone if anything of it is kept.
 pub(super) struct JobCore {
     pub(super) handle: JobHandle,
     /// Keeps the driver and the workers alive.
@@ -45,7 +45,7 @@ pub(super) struct JobCore {
 
 impl Drop for JobCore {
     fn drop(&mut self) {
-        self.handle.outbox.commands().cancel();
+        self.handle.let_go();
     }
 }
 
@@ -55,7 +55,8 @@ impl Drop for JobCore {
 /// the job down: what is computed and not yet read is bounded. [`wait`](Self::wait), [`results`](Self::results)
 /// and [`futures`](Self::futures) lift that bound.
 ///
-/// Dropping it cancels the job.
+/// Dropping it cancels the job. Of a job that is resumed, durable or attached to, what is finished is kept, and
+/// somebody else may go on with the rest: only [`cancel`](Self::cancel) ends it for good.
 pub struct Job<O> {
     core: Arc<JobCore>,
     current: Option<Elements>,

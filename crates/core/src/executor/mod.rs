@@ -1,18 +1,24 @@
 //! What users call: [`Executor`], the builders it returns, [`Job`] and [`TaskFuture`].
 
+mod attach;
 mod block_on;
 mod builder;
 mod connect;
 mod decode;
+pub(crate) mod drive;
 mod driver;
 mod feeder;
 mod futures;
 mod handle;
 mod job;
+mod open;
+mod order;
 mod ordered;
 mod program;
 mod reduce;
+mod spawn;
 mod storage;
+mod takeover;
 mod watch;
 
 pub use block_on::block_on;
@@ -23,4 +29,5 @@ pub use job::{Job, Wait};
 pub use ordered::Ordered;
 pub use program::{Program, ProgramSource};
 pub use reduce::MapReduceBuilder;
+pub use spawn::Keeps;
 pub use watch::{JobHandle, Watcher};

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::OnceCell;
 
 use super::driver::Driver;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorClass, ErrorKind, Result};
 use crate::image::{ImageId, ProgramImage, check, image_key};
 use crate::invoker::Limits;
 use crate::storage::Storage;
@@ -37,24 +37,46 @@ impl Program {
         Self { source, cache_dir, image: OnceLock::new(), uploaded: OnceCell::new() }
     }
 
-    /// The program's id, once workers can run it: checked against their platform, and uploaded if they fetch it.
+    /// The program's id, once workers can run it: checked against their platform, and uploaded if they fetch it, or if it
+    /// is to be `stored` in any case, so that a job can go on when this program's file is gone.
     pub(super) async fn prepare(
         &self,
         limits: &Limits,
         storage: &Arc<dyn Storage>,
         driver: &Driver,
+        stored: bool,
     ) -> Result<ImageId> {
         let Some(image) = self.image()? else {
             return Ok(ImageId([0; 32]));
         };
         if limits.ships_image {
             check(image.elf(), &limits.platform)?;
-            self.uploaded.get_or_try_init(|| upload(image, storage, driver)).await?;
+        }
+        if limits.ships_image || stored {
+            let uploading = || async {
+                let (image, storage) = (Arc::clone(image), Arc::clone(storage));
+                driver.run(async move { upload(image, &storage).await }).await?
+            };
+            self.uploaded.get_or_try_init(uploading).await?;
         }
         Ok(image.id())
     }
 
-    fn image(&self) -> Result<Option<&Arc<ProgramImage>>> {
+    /// The file it was found in, for people.
+    pub(super) fn path(&self) -> String {
+        match self.image() {
+            Ok(Some(image)) => image.path().display().to_string(),
+            Ok(None) | Err(_) => String::new(),
+        }
+    }
+
+    /// Whether it is the one that is running.
+    pub(super) fn is_this(&self) -> bool {
+        self.source == ProgramSource::ThisProgram
+    }
+
+    /// The program itself; none where it needs no finding.
+    pub(super) fn image(&self) -> Result<Option<&Arc<ProgramImage>>> {
         if let Some(image) = self.image.get() {
             return Ok(Some(image));
         }
@@ -67,22 +89,18 @@ impl Program {
     }
 }
 
-async fn upload(image: &Arc<ProgramImage>, storage: &Arc<dyn Storage>, driver: &Driver) -> Result<()> {
-    let (image, storage) = (Arc::clone(image), Arc::clone(storage));
-    driver
-        .run(async move {
-            let key = image_key(image.id())?;
-            // Content decides the name: what is there is right.
-            match storage.head(&key).await {
-                Ok(_) => return Ok(()),
-                Err(error) if error.class() == crate::error::ErrorClass::NotFound => {}
-                Err(error) => return Err(Error::from(error)),
-            }
-            let packed = tokio::task::spawn_blocking(move || image.packed()).await.map_err(|error| {
-                Error::new(ErrorKind::Internal, "packing the program did not end well").with_source(error)
-            })??;
-            storage.put(&key, packed).await?;
-            Ok(())
-        })
-        .await?
+/// Puts the program where workers find it. To be run on the driver's thread.
+pub(super) async fn upload(image: Arc<ProgramImage>, storage: &Arc<dyn Storage>) -> Result<()> {
+    let key = image_key(image.id())?;
+    // Content decides the name: what is there is right.
+    match storage.head(&key).await {
+        Ok(_) => return Ok(()),
+        Err(error) if error.class() == ErrorClass::NotFound => {}
+        Err(error) => return Err(Error::from(error)),
+    }
+    let packed = tokio::task::spawn_blocking(move || image.packed()).await.map_err(|error| {
+        Error::new(ErrorKind::Internal, "packing the program did not end well").with_source(error)
+    })??;
+    storage.put(&key, packed).await?;
+    Ok(())
 }

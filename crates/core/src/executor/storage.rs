@@ -47,6 +47,10 @@ impl Storage for DrivenStorage {
         self.executor.resources.storage.location()
     }
 
+    fn is_durable(&self) -> bool {
+        self.executor.resources.storage.is_durable()
+    }
+
     async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()> {
         let key = key.clone();
         self.run(move |storage| async move { storage.put(&key, data).await }).await

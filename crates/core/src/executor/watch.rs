@@ -1,8 +1,10 @@
 //! What a progress bar or log printer needs to know of jobs.
 
+use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
 
 use super::futures::Table;
+use super::spawn::Keeps;
 use crate::invoker::LogLine;
 use crate::scheduler::outbox::{End, Observer, Outbox};
 use crate::scheduler::stats::{JobStats, Progress};
@@ -13,6 +15,7 @@ pub struct JobHandle {
     pub(super) id: Arc<str>,
     pub(super) label: Arc<str>,
     pub(super) outbox: Outbox,
+    pub(super) keeps: Keeps,
 }
 
 impl JobHandle {
@@ -34,6 +37,34 @@ impl JobHandle {
     /// What it has cost.
     pub fn stats(&self) -> JobStats {
         self.outbox.stats()
+    }
+
+    /// What of it outlives the program.
+    pub fn keeps(&self) -> Keeps {
+        self.keeps
+    }
+
+    /// Whether it is run by this program, as against one that it looks on at, or one that has ended.
+    pub fn is_driven_here(&self) -> bool {
+        self.outbox.is_driven()
+    }
+
+    /// Its [`Job`](super::Job) is gone: it is cancelled, or left alone if something of it is kept.
+    pub(super) fn let_go(&self) {
+        match self.keeps {
+            Keeps::Nothing => self.outbox.commands().cancel(),
+            Keeps::Results | Keeps::Everything => self.outbox.commands().leave(),
+        }
+    }
+
+    /// The program is about to exit: stops the work on a job of which something is kept, and completes when what is
+    /// finished is kept as well. Whoever waits for the job waits on.
+    pub async fn leave_at_exit(&self) {
+        if self.keeps != Keeps::Nothing {
+            self.outbox.hush();
+            self.outbox.commands().leave();
+            poll_fn(|cx| self.outbox.poll_end(cx)).await;
+        }
     }
 
     /// How it ended, if it has.

@@ -10,7 +10,7 @@ use crate::image::ImageId;
 use crate::invoker::JobSpec;
 
 /// The version of this protocol; both ends must agree.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 /// The longest piece of output that one [`Up::Log`] carries.
 pub const MAX_LOG: usize = 64 << 10;
 /// The longest message of [`Up::Refused`].

@@ -43,6 +43,7 @@ struct Layout {
     call: AtomicU64,
     forwarded: [AtomicU64; 2],
     marks: [AtomicU64; 2],
+    deadline: AtomicU64,
     slots: [Slot; SLOTS],
     parked: [AtomicU32; PARKED],
 }
@@ -121,6 +122,18 @@ impl SharedPage {
     /// What [`Self::set_limits`] said.
     pub fn limits(&self) -> (u64, u64) {
         (self.layout().memory_limit.load(Ordering::Acquire), self.layout().stack_size.load(Ordering::Acquire))
+    }
+
+    /// The supervisor notes when the invocation that the process works on ends, in nanoseconds of the monotonic clock;
+    /// 0 where it may last as long as it takes.
+    #[inline]
+    pub fn set_deadline(&self, nanos: u64) {
+        self.layout().deadline.store(nanos, Ordering::Release);
+    }
+
+    /// What [`Self::set_deadline`] said.
+    pub fn deadline(&self) -> u64 {
+        self.layout().deadline.load(Ordering::Acquire)
     }
 
     /// The process notes that it ends itself because its connection is broken.
@@ -248,7 +261,8 @@ mod tests {
         let (ours, file) = SharedPage::create().unwrap();
         let theirs = SharedPage::open(&file).unwrap();
         ours.set_limits(1 << 30, 8 << 20);
-        assert_eq!(theirs.limits(), (1 << 30, 8 << 20));
+        ours.set_deadline(77);
+        assert_eq!((theirs.limits(), theirs.deadline()), ((1 << 30, 8 << 20), 77));
         theirs.begin_call(5);
         theirs.enter(3, 0, 1000);
         theirs.set_started(1);
@@ -292,7 +306,7 @@ mod tests {
                 rustix::io::pwrite(&file, &value.to_ne_bytes(), at as u64 * 8).unwrap();
             }
             proptest::prop_assert!(page.busy().count() <= SLOTS && page.parked().count() <= PARKED);
-            let _read = (page.limits(), page.is_disconnected(), page.call(), page.started());
+            let _read = (page.limits(), page.deadline(), page.is_disconnected(), page.call(), page.started());
             let _read = [0, 1, 2, usize::MAX].map(|stream| page.output(stream));
         }
     }

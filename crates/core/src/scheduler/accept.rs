@@ -73,7 +73,13 @@ impl JobRun {
                         self.on_failure(chunk, k, failure)?;
                     }
                     (ResultTag::Failure, None) => self.stats.duplicates += 1,
-                    _ => return Err(internal(&"a stored result where an inline one was expected")),
+                    (ResultTag::Stored, Some(chunk)) => {
+                        self.progress.running -= 1;
+                        let alone = self.cut(chunk, k, k + 1, chunk.fruitless)?;
+                        self.fetch(first + u64::from(k), Some(alone), body)?;
+                    }
+                    (ResultTag::Stored, None) => self.fetch(first + u64::from(k), None, body)?,
+                    (ResultTag::Output, _) => {}
                 }
             }
             at += len;

@@ -25,6 +25,8 @@ const AHEAD: Duration = Duration::from_micros(500);
 pub struct Chunker {
     fixed: Option<u32>,
     target: Duration,
+    /// How long an invocation may last.
+    life: Option<Duration>,
     /// Seconds per element.
     mean: Option<f64>,
     largest: u32,
@@ -34,7 +36,21 @@ impl Chunker {
     /// A chunker for invocations that cost this much beyond their elements; `fixed` switches adaption off.
     pub fn new(fixed: Option<u32>, overhead: Duration) -> Self {
         let target = (overhead * WORTH).clamp(SHORTEST, LONGEST);
-        Self { fixed: fixed.map(|n| n.max(1)), target, mean: None, largest: 0 }
+        Self { fixed: fixed.map(|n| n.max(1)), target, life: None, mean: None, largest: 0 }
+    }
+
+    /// The same where an invocation may last only so long: half of that is the most that a chunk should take.
+    pub fn within(mut self, life: Option<Duration>) -> Self {
+        self.life = life;
+        self.target = life.map_or(self.target, |life| self.target.min(life / 2));
+        self
+    }
+
+    /// How many elements are to go together that have come back undone, whatever was asked for: what one invocation
+    /// can be expected to get done.
+    pub fn most(&self) -> u32 {
+        let Some((life, mean)) = self.life.zip(self.mean) else { return u32::MAX };
+        (life.as_secs_f64() / 2.0 / mean.max(1e-9)).clamp(1.0, f64::from(u32::MAX)) as u32
     }
 
     /// Learns that a chunk of this many elements took this long to compute.
@@ -116,6 +132,26 @@ mod tests {
         chunker.observe(100_000, Duration::from_millis(1));
         assert_eq!(chunker.next(Some(1000), 4), 125);
         assert_eq!(chunker.next(Some(1), 4), 1);
+    }
+
+    #[test]
+    fn a_chunk_takes_half_a_life_at_most() {
+        let life = Some(Duration::from_secs(10));
+        let second = Duration::from_secs(1);
+        // Invocations that cost so much are worth twenty seconds of work.
+        let mut chunker = Chunker::new(None, second).within(life);
+        assert_eq!(chunker.most(), u32::MAX);
+        chunker.observe(1, second);
+        assert_eq!((chunker.next(None, 1), chunker.most()), (5, 5));
+        chunker.observe(1, second * 100);
+        assert_eq!((chunker.next(None, 1), chunker.most()), (1, 1));
+        // A given size is tried, and what comes back of it is cut.
+        let mut chunker = Chunker::new(Some(1000), second).within(life);
+        chunker.observe(9, second * 9);
+        assert_eq!((chunker.next(None, 1), chunker.most()), (1000, 5));
+        let mut chunker = Chunker::new(Some(1000), second);
+        chunker.observe(9, second * 9);
+        assert_eq!(chunker.most(), u32::MAX);
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_util::stream::FuturesUnordered;
 
 use super::capsules::{Failed, Writer};
 use super::keep::Parting;
@@ -41,16 +40,7 @@ enum Closed {
 impl JobRun {
     /// Nothing more is run.
     pub(super) fn begin_ending(&mut self, end: Result<(), Error>) {
-        self.running = FuturesUnordered::new();
-        for flight in std::mem::take(&mut self.flights).into_values() {
-            if flight.started.is_some() {
-                self.share.stopped(self.now);
-            }
-            // Other jobs need not wait until this one's last results are recorded.
-            self.share.give(false);
-        }
-        self.share.rest();
-        self.progress.running = 0;
+        self.land();
         let unkept = self.keep.capsules.abandon();
         self.out.extend(unkept.into_iter().map(|failed| Delivery::Failed(failed.error)));
         self.publish();
@@ -78,6 +68,11 @@ impl JobRun {
                 // What ended the job before matters more than that its last results are lost as well.
                 Err(error) => ending.end = ending.end.and(Err(error)),
             }
+        }
+        // Signs of life are given until the last object is gone.
+        if ending.closing.is_none() && self.poll_cleared(cx).is_pending() {
+            self.keep.ending = Some(ending);
+            return Poll::Pending;
         }
         let closing = match &mut ending.closing {
             Some(closing) => closing,

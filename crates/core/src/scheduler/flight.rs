@@ -2,6 +2,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BinaryHeap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -47,6 +48,8 @@ pub(super) struct Flight {
     pub(super) abort: AbortHandle,
     pub(super) dispatched: Duration,
     pub(super) bytes: usize,
+    /// Where its inputs are stored, if they do not travel with it.
+    pub(super) spilled: Option<Arc<str>>,
     /// When the worker said that it began.
     pub(super) started: Option<Duration>,
     /// When anything was heard of it last.
@@ -122,6 +125,11 @@ impl Waiting {
     /// Puts a chunk in front of all that is not dispatched yet.
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.now.push_back(chunk);
+    }
+
+    /// Puts a chunk in front of all others.
+    pub(super) fn push_front(&mut self, chunk: Chunk) {
+        self.now.push_front(chunk);
     }
 
     /// Puts a chunk aside until a time.

@@ -15,7 +15,6 @@ use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
 use super::commands::Command;
-use super::input::InputSource;
 use super::keep::Parting;
 use super::outbox::{Delivery, Outbox};
 use super::run::{JobRun, Resources};
@@ -69,8 +68,8 @@ impl fmt::Debug for Follow {
 pub enum Begin {
     /// By viewing: somebody may drive it.
     Viewing,
-    /// By driving it, with the inputs at hand.
-    Driving(Leadership, Box<dyn InputSource>),
+    /// By driving it.
+    Driving(Leadership),
     /// As the driver to whom it was handed over. Nothing is done if somebody else drives it by now.
     Chosen,
 }
@@ -79,7 +78,7 @@ impl fmt::Debug for Begin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Viewing => "Viewing",
-            Self::Driving(..) => "Driving",
+            Self::Driving(_) => "Driving",
             Self::Chosen => "Chosen",
         })
     }
@@ -159,9 +158,9 @@ impl Follow {
         };
         let mut stand = match begin {
             Begin::Viewing => Stand::View(Journal::open(&store, id)),
-            Begin::Driving(leadership, source) => {
+            Begin::Driving(leadership) => {
                 let spec = Arc::new(self.manifest.spec());
-                self.lead(&mut seen, leadership, spec, Some(source)).await?
+                self.lead(&mut seen, leadership, spec).await?
             }
             Begin::Chosen => self.begin_chosen(&mut seen, Journal::open(&store, id)).await?,
         };
@@ -198,6 +197,7 @@ impl Follow {
 
     /// Delivers what is written until the job ends or nobody drives it.
     async fn view(&mut self, seen: &mut Seen, mut journal: Journal) -> Result<Stand> {
+        self.outbox.set_driven(false);
         let mut watch = BeatWatch::new(&self.store(), &self.manifest.id);
         let clock = Arc::clone(&self.resources.clock);
         let mut pause = FIRST_PAUSE;
@@ -314,7 +314,7 @@ impl Follow {
         let (id, owner, image) = (&self.manifest.id, self.owner.clone(), self.manifest.image);
         let heart = Heart::start(&store, id, owner, self.lease, Some(image)).await?;
         match take_lead(journal, Arc::clone(&heart), |logged| self.take(seen, logged)).await? {
-            Taken::Leading(leadership) => self.lead(seen, leadership, spec, None).await,
+            Taken::Leading(leadership) => self.lead(seen, leadership, spec).await,
             Taken::Other(journal) => {
                 heart.leave().await;
                 Ok(Stand::View(journal))
@@ -328,7 +328,6 @@ impl Follow {
         seen: &mut Seen,
         leadership: Leadership,
         spec: Arc<JobSpec>,
-        source: Option<Box<dyn InputSource>>,
     ) -> Result<Stand> {
         let store = self.store();
         let id = self.manifest.id.clone();
@@ -336,19 +335,14 @@ impl Follow {
             self.outbox.commands().cancel();
         }
         let committed = std::mem::replace(&mut seen.committed, CommittedByIndex::without_places(&id));
-        let source = match (source, &self.manifest.inputs) {
-            (Some(source), _) => source,
-            (None, Some(inputs)) => Box::new(
-                InputStore::new(&store, &id)
-                    .read_some(inputs, |elements| committed.gaps(elements).next().is_some()),
-            ),
-            (None, None) => {
-                let message = format!("job {id} has no stored inputs: only its own program can go on with it");
-                return Err(Error::new(ErrorKind::Config, message).with_hint("run the program again"));
-            }
+        let Some(inputs) = &self.manifest.inputs else {
+            let message = format!("job {id} has no stored inputs: only its own program can go on with it");
+            return Err(Error::new(ErrorKind::Config, message).with_hint("run the program again"));
         };
+        let source = InputStore::new(&store, &id)
+            .read_some(inputs, |elements| committed.gaps(elements).next().is_some());
         let (options, outbox) = (self.options.clone(), self.outbox.clone());
-        let mut run = JobRun::new(spec, options, source, outbox, self.resources.clone())
+        let mut run = JobRun::new(spec, options, Box::new(source), outbox, self.resources.clone())
             .recorded(leadership, committed, &seen.spent)
             .with_capsules(&self.manifest.program);
         (&mut run).await;

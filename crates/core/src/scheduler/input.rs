@@ -186,6 +186,27 @@ pub(super) fn slice(rope: &[Bytes], from: u32, count: u32) -> Result<Vec<Bytes>,
     Err(Malformed("fewer inputs than counted"))
 }
 
+/// Cuts a rope of records behind the first `count`, which are no more than it has.
+pub(super) fn split(rope: &[Bytes], count: u32) -> Result<(Vec<Bytes>, Vec<Bytes>), Malformed> {
+    let mut take = count;
+    for (place, part) in rope.iter().enumerate() {
+        let mut at = 0;
+        while take > 0 && at < part.len() {
+            at += split_input(&part[at..])?.1;
+            take -= 1;
+        }
+        if take == 0 {
+            let mut front = rope[..place].to_vec();
+            front.push(part.slice(..at));
+            let mut rest = vec![part.slice(at..)];
+            rest.extend_from_slice(&rope[place + 1..]);
+            rest.retain(|part| !part.is_empty());
+            return Ok((front, rest));
+        }
+    }
+    Err(Malformed("fewer inputs than counted"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -239,6 +260,9 @@ mod tests {
                 for from in 0..cut.count {
                     let rest = slice(&cut.inputs, from, cut.count - from).unwrap();
                     prop_assert_eq!(&bodies(&rest)[..], &part[from as usize..]);
+                    let (front, rest) = super::split(&cut.inputs, from + 1).unwrap();
+                    prop_assert_eq!(&bodies(&front)[..], &part[..=from as usize]);
+                    prop_assert_eq!(&bodies(&rest)[..], &part[from as usize + 1..]);
                 }
                 got.extend((cut.first..).zip(part));
             }

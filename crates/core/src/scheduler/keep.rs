@@ -279,7 +279,7 @@ impl JobRun {
     /// Whether no new elements should be begun for now: results wait for their holder, or for the storage.
     pub(super) fn is_full(&self) -> bool {
         let unrecorded = self.keep.recorder.as_ref().map_or(0, Recorder::unrecorded);
-        unrecorded > self.options.result_buffer || self.outbox.is_full(unrecorded)
+        unrecorded > self.options.result_buffer || self.outbox.is_full(self.fetches.bytes() + unrecorded)
     }
 
     /// An element has failed for good and is a result: it is told once it is kept, if it is.

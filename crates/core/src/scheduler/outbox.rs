@@ -91,6 +91,7 @@ struct Inner {
     observer: OnceLock<Arc<dyn Observer>>,
     buffer: usize,
     collect: AtomicBool,
+    driven: AtomicBool,
 }
 
 #[derive(Default)]
@@ -100,6 +101,8 @@ struct State {
     weight: usize,
     unbounded: bool,
     discarding: bool,
+    /// Nobody is told of the end.
+    hushed: bool,
     /// The consumer needs all and wants to be woken only for a handful of deliveries, or the end.
     unhurried: bool,
     end: Option<End>,
@@ -124,6 +127,7 @@ impl Outbox {
             observer: OnceLock::new(),
             buffer,
             collect: AtomicBool::new(false),
+            driven: AtomicBool::new(false),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -159,6 +163,7 @@ impl Outbox {
             return Poll::Ready(Some(Ok(delivery)));
         }
         match &state.end {
+            _ if state.hushed => Poll::Pending,
             Some(Ok(())) => Poll::Ready(None),
             Some(Err(error)) => Poll::Ready(Some(Err(error.clone()))),
             None => {
@@ -205,7 +210,7 @@ impl Outbox {
     /// Completes when `ready` says so; asked again after every change. Says whether the job has ended.
     pub fn poll_watch(&self, cx: &Context<'_>, ready: impl FnOnce(&Progress, bool) -> bool) -> Poll<bool> {
         let mut state = self.lock();
-        let ended = state.end.is_some();
+        let ended = state.end.is_some() && !state.hushed;
         if ended || ready(&state.progress, ended) {
             return Poll::Ready(ended);
         }
@@ -215,9 +220,34 @@ impl Outbox {
         Poll::Pending
     }
 
+    /// Keeps the job's end from all who wait for it: the program is about to exit, and what it would do next is not to
+    /// begin any more.
+    pub fn hush(&self) {
+        self.lock().hushed = true;
+    }
+
+    /// Completes when the job has ended, hushed or not.
+    pub fn poll_end(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.end.is_some() {
+            return Poll::Ready(());
+        }
+        state.watchers.push(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// How the job ended, if it has.
     pub fn end(&self) -> Option<End> {
         self.lock().end.clone()
+    }
+
+    /// Whether a scheduler of this process delivers, or did last.
+    pub fn is_driven(&self) -> bool {
+        self.inner.driven.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_driven(&self, driven: bool) {
+        self.inner.driven.store(driven, Ordering::Relaxed);
     }
 
     /// Nobody will take the deliveries: they are dropped.

@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, Abortable, Aborted};
+use futures_util::future::Aborted;
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::chunker::Chunker;
 use super::done::Done;
 use super::events::EventBuffer;
-use super::flight::{Chunk, Flight, Waiting};
+use super::fetch::Fetches;
+use super::flight::{Flight, Waiting};
 use super::given_up::GivenUp;
 use super::input::{Backlog, InputSource};
 use super::keep::Keep;
@@ -22,13 +22,13 @@ use super::lease::Leases;
 use super::options::JobOptions;
 use super::outbox::{Delivery, Outbox};
 use super::recorder::Recorded;
-use super::slots::{Share, Slots, Taken};
+use super::slots::{Share, Slots};
 use super::stats::{JobStats, Progress};
-use super::travel;
+use super::travel::Clearing;
 use crate::clock::{Clock, Sleep};
 use crate::error::{BackendError, Error, ErrorKind};
 use crate::failure::TaskFailure;
-use crate::invoker::{Events, Invocation, Invoker, JobSpec, Payload, Reply};
+use crate::invoker::{Events, Invoker, JobSpec, Reply};
 use crate::storage::Storage;
 
 /// What the jobs of one executor share.
@@ -54,10 +54,6 @@ impl fmt::Debug for Resources {
 const BUDGET: usize = 64;
 /// Replies taken in a row before new chunks are dispatched.
 const REPLIES: usize = 64;
-/// Largest adaptive chunk in bytes; larger ones do not make anything faster.
-const CHUNK_BYTES: usize = 4 << 20;
-/// Input bytes taken ahead of dispatch.
-const BACKLOG_BYTES: usize = 8 << 20;
 
 pub(super) type Running =
     Pin<Box<dyn Future<Output = (u64, Result<Result<Reply, BackendError>, Aborted>)> + Send>>;
@@ -67,12 +63,12 @@ pub struct JobRun {
     pub(super) spec: Arc<JobSpec>,
     pub(super) options: JobOptions,
     pub(super) resources: Resources,
-    source: Box<dyn InputSource>,
-    source_ended: bool,
+    pub(super) source: Box<dyn InputSource>,
+    pub(super) source_ended: bool,
     pub(super) outbox: Outbox,
     pub(super) share: Share,
     events: Arc<EventBuffer>,
-    events_dyn: Arc<dyn Events>,
+    pub(super) events_dyn: Arc<dyn Events>,
     pub(super) event_batch: Vec<super::events::Event>,
     pub(super) backlog: Backlog,
     pub(super) waiting: Waiting,
@@ -93,6 +89,10 @@ pub struct JobRun {
     /// The time of this turn.
     pub(super) now: Duration,
     pub(super) leases: Leases,
+    /// Tells what this run stores from what an earlier run of the same job did.
+    pub(super) tag: u32,
+    pub(super) clearing: Clearing,
+    pub(super) fetches: Fetches,
     /// When some invocation's lease may run out.
     pub(super) next_sweep: Option<Duration>,
     pub(super) out: Vec<Delivery>,
@@ -100,8 +100,6 @@ pub struct JobRun {
     pub(super) stats: JobStats,
     /// What it keeps in storage.
     pub(super) keep: Keep,
-    /// Names what this run stores on the way.
-    spills: u64,
     begun: bool,
     ended: bool,
 }
@@ -125,15 +123,17 @@ impl JobRun {
         resources: Resources,
     ) -> Self {
         let events = EventBuffer::new();
-        // Not of the run's own chances, so that jobs without durable parts run as they always did.
-        let spills = fastrand::Rng::with_seed(options.seed.wrapping_add(1)).u64(..);
         let limits = resources.invoker.limits();
         let now = resources.clock.now();
+        let mut rng = fastrand::Rng::with_seed(options.seed);
         let progress = Progress { total: source.remaining(), ..Progress::default() };
         Self {
-            chunker: Chunker::new(options.chunk_size, limits.overhead),
+            chunker: Chunker::new(options.chunk_size, limits.overhead).within(limits.max_duration),
             share: resources.slots.join(),
-            rng: fastrand::Rng::with_seed(options.seed),
+            tag: rng.u32(..),
+            rng,
+            clearing: Clearing::default(),
+            fetches: Fetches::default(),
             started: now,
             now,
             leases: Leases::new(limits, &spec),
@@ -161,7 +161,6 @@ impl JobRun {
             progress,
             stats: JobStats::default(),
             keep: Keep::default(),
-            spills,
             begun: false,
             ended: false,
         }
@@ -176,6 +175,10 @@ impl JobRun {
             self.sweep();
             busy |= self.read_replies(cx)?;
             busy |= self.tend(cx)?;
+            if !self.fetches.is_empty() {
+                busy |= self.read_fetched(cx)?;
+            }
+            self.clearing.poll(cx);
             // Before more is dispatched: the results weigh against the buffer from now on.
             if !self.out.is_empty() {
                 self.publish();
@@ -191,6 +194,7 @@ impl JobRun {
                 && self.flights.is_empty()
                 && self.waiting.is_empty()
                 && self.backlog.elements() == 0
+                && self.fetches.is_empty()
                 && self.is_kept()
             {
                 return Poll::Ready(Ok(()));
@@ -229,168 +233,13 @@ impl JobRun {
             if flight.started.is_some() {
                 self.share.stopped(self.now);
             }
+            self.clear(flight.spilled.clone());
             match result {
                 Ok(result) => self.on_reply(flight, result)?,
                 Err(Aborted) => self.on_abort(flight)?,
             }
         }
         Ok(any)
-    }
-
-    /// Sends off as many chunks as may go.
-    fn dispatch(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
-        let mut any = false;
-        let limits = self.resources.invoker.limits();
-        let (concurrency, pipelining, inline) =
-            (limits.concurrency, limits.pipelining, limits.max_inline_input);
-        let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
-        let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
-        let now = self.now;
-        loop {
-            if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
-                self.share.rest();
-                break;
-            }
-            let again = self.waiting.is_ready(now);
-            let mut size = 0;
-            if !again {
-                if self.is_full() {
-                    self.share.rest();
-                    break;
-                }
-                size = self.fill_backlog(cx, workers)?;
-                let waiting = self.backlog.elements();
-                if waiting == 0 {
-                    self.share.rest();
-                    break;
-                }
-                // More may come in a moment; meanwhile the workers have something to do, or the user has said
-                // how many elements belong together.
-                let enough = waiting >= u64::from(size) || self.backlog.bytes() >= bytes.min(BACKLOG_BYTES);
-                let patient = self.options.chunk_size.is_some() || self.flights.len() >= workers;
-                if !enough && !self.source_ended && patient {
-                    self.share.rest();
-                    break;
-                }
-            }
-            // A job with fewer workers than there are must not find others for what waits behind them.
-            let depth = if workers < concurrency { 0 } else { self.chunker.depth(pipelining) };
-            match self.share.take(cx, now, workers, depth) {
-                Taken::Yes => {}
-                Taken::No => break,
-                Taken::NotBefore(time) => {
-                    self.wake_at(time);
-                    break;
-                }
-            }
-            let chunk = if let Some(chunk) = self.waiting.pop(now) {
-                Some(chunk)
-            } else {
-                self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
-                    first: cut.first,
-                    count: cut.count,
-                    attempt: 1,
-                    inputs: cut.inputs,
-                    alone: false,
-                    fruitless: 0,
-                })
-            };
-            match chunk.map(|chunk| self.without_finished(chunk)).transpose()?.flatten() {
-                Some(chunk) => self.launch(chunk, now, inline),
-                None => self.share.give(false),
-            }
-            any = true;
-        }
-        // What is due already waits for a slot and not for time: a timer for it would ring at once, again and again.
-        if let Some(time) = self.waiting.next_time().filter(|time| *time > self.now) {
-            self.wake_at(time);
-        }
-        if let Some(time) = self.next_sweep {
-            self.wake_at(time);
-        }
-        Ok(any)
-    }
-
-    /// Takes inputs until there are enough for the next chunk, and says how many that are.
-    fn fill_backlog(&mut self, cx: &mut Context<'_>, workers: usize) -> Result<u32, Error> {
-        loop {
-            let remaining = if self.source_ended { Some(0) } else { self.source.remaining() };
-            let size = self.chunker.next(remaining.map(|n| n + self.backlog.elements()), workers);
-            if self.source_ended
-                || self.backlog.elements() >= u64::from(size)
-                || self.backlog.bytes() >= BACKLOG_BYTES
-                || self.has_enough_known()
-            {
-                return Ok(size);
-            }
-            match self.source.poll_next(cx) {
-                Poll::Ready(Some(block)) => {
-                    self.take_in(block?)?;
-                    while let Some(index) =
-                        self.cancelled_early.first().copied().filter(|i| *i < self.backlog.end())
-                    {
-                        self.cancelled_early.remove(&index);
-                        self.give_up(index);
-                    }
-                }
-                Poll::Ready(None) => {
-                    self.source_ended = true;
-                    self.progress.total = Some(self.backlog.end());
-                }
-                Poll::Pending => return Ok(size),
-            }
-        }
-    }
-
-    fn launch(&mut self, chunk: Chunk, now: Duration, inline: usize) {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let bytes = chunk.bytes();
-        let concurrency = if chunk.alone { 1 } else { self.spec.concurrency };
-        self.stats.invocations += 1;
-        self.stats.input_bytes += bytes as u64;
-        self.stats.largest_chunk = self.stats.largest_chunk.max(chunk.count);
-        self.in_flight_bytes += bytes;
-        self.progress.running += u64::from(chunk.count);
-        let invocation = Invocation {
-            job: Arc::clone(&self.spec),
-            id,
-            first: chunk.first,
-            count: chunk.count,
-            attempt: chunk.attempt,
-            concurrency,
-            // Another worker would be one more than the job may have.
-            whole: self
-                .options
-                .workers
-                .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
-            inputs: Payload::Inline(chunk.inputs.clone()),
-        };
-        let spill = (bytes > inline).then(|| travel::Spill { run: self.spills, signs: self.give_signs() });
-        let (abort, registration) = AbortHandle::new_pair();
-        let travel = travel::travel(
-            Arc::clone(&self.resources.invoker),
-            Arc::clone(&self.resources.storage),
-            Arc::clone(&self.events_dyn),
-            invocation,
-            spill,
-        );
-        let travel = Abortable::new(travel, registration);
-        self.running.push(Box::pin(async move { (id, travel.await) }));
-        let flight = Flight {
-            id,
-            abort,
-            chunk,
-            received: super::received::Received::default(),
-            dispatched: now,
-            bytes,
-            started: None,
-            heard: now,
-            expired: None,
-            concurrency,
-        };
-        self.watch(&flight.signs());
-        self.flights.insert(id, flight);
     }
 
     /// Sees to it that the job gets a turn at this time.
@@ -409,6 +258,23 @@ impl JobRun {
         self.timer = None;
         true
     }
+
+    /// Nothing more is run: ends what is under way.
+    pub(super) fn land(&mut self) {
+        self.running = FuturesUnordered::new();
+        // Whoever waits for slots need not wait for what is still to be tidied up.
+        for flight in std::mem::take(&mut self.flights).into_values() {
+            self.share.give(false);
+            if flight.started.is_some() {
+                self.share.stopped(self.now);
+            }
+            self.clear(flight.spilled);
+        }
+        self.share.rest();
+        self.fetches = Fetches::default();
+        self.in_flight_bytes = 0;
+        self.progress.running = 0;
+    }
 }
 
 pub(super) fn internal(error: &dyn fmt::Display) -> Error {
@@ -424,6 +290,7 @@ impl Future for JobRun {
         }
         if !self.begun {
             self.begun = true;
+            self.outbox.set_driven(true);
             self.show();
         }
         if self.keep.ending.is_none() {

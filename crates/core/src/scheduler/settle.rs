@@ -9,7 +9,7 @@ use super::capsules::Failed;
 use super::events::Event;
 use super::flight::{Chunk, Flight};
 use super::given_up::Past;
-use super::input::slice;
+use super::input::{slice, split};
 use super::options::OnError;
 use super::outbox::Delivery;
 use super::retry::backoff;
@@ -27,8 +27,9 @@ impl JobRun {
                     return self.accept_late(id, &batch);
                 };
                 flight.heard = self.now;
-                self.accept(&mut flight, &batch)?;
+                let accepted = self.accept(&mut flight, &batch);
                 self.flights.insert(id, flight);
+                accepted?;
             }
             Event::Started(id) => self.on_started(id),
             Event::Alive(id) => {
@@ -301,7 +302,7 @@ impl JobRun {
 
     /// Elements `from..to` of a chunk as a chunk of their own.
     #[expect(clippy::unused_self, reason = "reads like its siblings")]
-    fn cut(&self, chunk: &Chunk, from: u32, to: u32, fruitless: u32) -> Result<Chunk, Error> {
+    pub(super) fn cut(&self, chunk: &Chunk, from: u32, to: u32, fruitless: u32) -> Result<Chunk, Error> {
         let inputs = slice(&chunk.inputs, from, to - from).map_err(|e| internal(&e))?;
         Ok(Chunk {
             first: chunk.first + u64::from(from),
@@ -311,6 +312,19 @@ impl JobRun {
             alone: chunk.alone,
             fruitless,
         })
+    }
+
+    /// The front of a chunk that came back, as much of it as one invocation can be expected to get done. The rest
+    /// stays next in line.
+    pub(super) fn for_one_life(&mut self, chunk: Chunk) -> Result<Chunk, Error> {
+        let most = self.chunker.most();
+        if chunk.count <= most {
+            return Ok(chunk);
+        }
+        let (front, rest) = split(&chunk.inputs, most).map_err(|e| internal(&e))?;
+        let first = chunk.first + u64::from(most);
+        self.waiting.push_front(Chunk { first, count: chunk.count - most, inputs: rest, ..chunk });
+        Ok(Chunk { count: most, inputs: front, ..chunk })
     }
 
     /// A chunk without its finished elements; what lies behind a finished one goes back to the queue.
@@ -327,7 +341,7 @@ impl JobRun {
         self.cut(&chunk, start, end, chunk.fruitless).map(Some)
     }
 
-    fn check_patience(&self, fruitless: u32, why: impl FnOnce() -> String) -> Result<(), Error> {
+    pub(super) fn check_patience(&self, fruitless: u32, why: impl FnOnce() -> String) -> Result<(), Error> {
         if fruitless <= self.options.patience {
             return Ok(());
         }

@@ -1,26 +1,31 @@
-//! One invocation's way there and back: inputs too large to travel inline go through storage, and so do results.
+//! One invocation's way there: inputs too large to travel inline go through storage, and leave nothing there.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream::{FuturesUnordered, Stream};
 
+use super::run::JobRun;
 use super::signs::{Signs, as_backend};
-use crate::codec;
-use crate::durable::JobId;
-use crate::error::{BackendError, ErrorClass};
+use crate::clock::Sleep;
+use crate::error::BackendError;
 use crate::invoker::{Events, Invocation, Invoker, Payload, Reply};
-use crate::protocol::records::{ResultTag, append_result, split_result};
 use crate::storage::{Key, Storage};
 
-/// Under which name inputs are stored.
+/// How long the end of a job waits for objects that are being deleted.
+const CLEARING: Duration = Duration::from_secs(5);
+
+/// Where inputs are stored.
 pub(super) struct Spill {
-    /// Tells the runs of one job from each other: each of several drivers counts its invocations from the start.
-    pub(super) run: u64,
+    pub(super) name: Arc<str>,
     /// To be given before anything is stored.
     pub(super) signs: Option<Signs>,
 }
 
-/// Invokes, with the inputs in storage if there is a `spill`, and brings stored results in.
+/// Invokes, with the inputs stored as `spill` says if that is given.
 pub(super) async fn travel(
     invoker: Arc<dyn Invoker>,
     storage: Arc<dyn Storage>,
@@ -28,70 +33,62 @@ pub(super) async fn travel(
     mut invocation: Invocation,
     spill: Option<Spill>,
 ) -> Result<Reply, BackendError> {
-    let spilled = match spill {
-        Some(spill) => Some(store_inputs(&*storage, &mut invocation, &spill).await?),
-        None => None,
-    };
-    let reply = invoker.invoke(invocation, &events).await;
-    if let Some(key) = spilled
-        && let Err(error) = storage.delete(&key).await
-    {
-        tracing::debug!(%key, %error, "inputs of a finished invocation could not be deleted");
-    }
-    let mut reply = reply?;
-    for batch in &mut reply.results {
-        if let Some(records) = fetch_stored(&*storage, &batch.records).await? {
-            batch.records = records;
+    if let (Some(Spill { name, signs }), Payload::Inline(parts)) = (spill, &invocation.inputs) {
+        if let Some(signs) = signs {
+            signs.given().await.map_err(as_backend)?;
         }
-    }
-    Ok(reply)
-}
-
-async fn store_inputs(
-    storage: &dyn Storage,
-    invocation: &mut Invocation,
-    spill: &Spill,
-) -> Result<Key, BackendError> {
-    if let Some(signs) = &spill.signs {
-        signs.given().await.map_err(as_backend)?;
-    }
-    let id = JobId::new(invocation.job.id.as_str()).map_err(as_backend)?;
-    let key = id.spill_key(spill.run, invocation.id)?;
-    if let Payload::Inline(parts) = &invocation.inputs {
         let bytes = Bytes::from(parts.concat());
         let len = bytes.len() as u64;
-        storage.put(&key, bytes).await?;
-        invocation.inputs = Payload::Stored { key: key.to_string(), offset: 0, len };
+        storage.put(&Key::new(&*name)?, bytes).await?;
+        invocation.inputs = Payload::Stored { key: name.to_string(), offset: 0, len };
     }
-    Ok(key)
+    invoker.invoke(invocation, &events).await
 }
 
-/// The records with every stored output replaced by the output itself; `None` if there is none.
-async fn fetch_stored(storage: &dyn Storage, records: &Bytes) -> Result<Option<Bytes>, BackendError> {
-    let malformed = |error: &dyn std::fmt::Display| {
-        BackendError::new(ErrorClass::Internal, format!("a worker's reply cannot be read: {error}"))
-    };
-    let mut out: Option<Vec<u8>> = None;
-    let mut at = 0;
-    while at < records.len() {
-        let (tag, body, len) = split_result(&records[at..]).map_err(|e| malformed(&e))?;
-        if tag == ResultTag::Stored {
-            let stored: Payload = codec::decode(body).map_err(|e| malformed(&e))?;
-            let bytes = match stored {
-                Payload::Inline(parts) => Bytes::from(parts.concat()),
-                Payload::Stored { key, offset, len } => {
-                    storage.get_range(&Key::new(key)?, offset..offset.saturating_add(len)).await?
-                }
-            };
-            let out = out.get_or_insert_with(|| records[..at].to_vec());
-            append_result(out, ResultTag::Output, |out| {
-                out.extend_from_slice(&bytes);
-                Ok::<(), BackendError>(())
-            })?;
-        } else if let Some(out) = &mut out {
-            out.extend_from_slice(&records[at..at + len]);
-        }
-        at += len;
+/// Objects that nobody needs any more, being deleted.
+#[derive(Default)]
+pub(super) struct Clearing {
+    under_way: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// When the job's end no longer waits.
+    patience: Option<Sleep>,
+}
+
+impl Clearing {
+    /// Takes note of what has been deleted.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(Some(())) = Pin::new(&mut self.under_way).poll_next(cx) {}
     }
-    Ok(out.map(Bytes::from))
+}
+
+impl JobRun {
+    /// Where an invocation's inputs are stored. Another process may go on with this job later, and it counts its
+    /// invocations anew, so that their numbers alone would not do.
+    pub(super) fn spill_key(&self, invocation: u64) -> Arc<str> {
+        format!("jobs/{}/spill/{:08x}-{invocation}", self.spec.id, self.tag).into()
+    }
+
+    /// Has the stored inputs of an invocation deleted that is over, one way or the other.
+    pub(super) fn clear(&mut self, spilled: Option<Arc<str>>) {
+        let Some(name) = spilled else { return };
+        let storage = Arc::clone(&self.resources.storage);
+        self.clearing.under_way.push(Box::pin(async move {
+            let deleted = match Key::new(&*name) {
+                Ok(key) => storage.delete(&key).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = deleted {
+                tracing::debug!(key = %name, %error, "inputs of an invocation that is over could not be deleted");
+            }
+        }));
+    }
+
+    /// Completes when nothing is left to be deleted, or after a while: a job's end does not wait for ever.
+    pub(super) fn poll_cleared(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.clearing.poll(cx);
+        if self.clearing.under_way.is_empty() {
+            return Poll::Ready(());
+        }
+        let clock = &self.resources.clock;
+        self.clearing.patience.get_or_insert_with(|| clock.sleep(CLEARING)).as_mut().poll(cx)
+    }
 }

@@ -79,6 +79,10 @@ impl Storage for MemoryStorage {
         "memory://".to_owned()
     }
 
+    fn is_durable(&self) -> bool {
+        false
+    }
+
     async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()> {
         self.objects().insert(key.clone(), Object::new(data));
         Ok(())

@@ -67,6 +67,11 @@ pub trait Storage: Send + Sync + std::fmt::Debug + 'static {
     /// A short name for messages, without secrets: `s3://bucket/prefix`, `file:///path`.
     fn location(&self) -> String;
 
+    /// Whether objects outlive this process. Where they do not, nothing is stored for later.
+    fn is_durable(&self) -> bool {
+        true
+    }
+
     /// Writes an object, replacing any that is there.
     async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()>;
 

@@ -55,6 +55,10 @@ impl Storage for PrefixedStorage {
         location + self.prefix.trim_end_matches('/')
     }
 
+    fn is_durable(&self) -> bool {
+        self.inner.is_durable()
+    }
+
     async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()> {
         self.inner.put(&self.outer(key)?, data).await
     }

@@ -35,7 +35,10 @@ impl Task {
         self.info.as_ref().map_or(1, |info| info.attempt)
     }
 
-    /// When its time is up, where it is limited.
+    /// When its time is up, where it is limited: by the job's [`timeout`](crate::executor::MapBuilder::timeout), or by
+    /// how long the provider lets the invocation last that it is part of. A task that is not done when its invocation
+    /// ends is run again in the next, from its start and at no cost of an attempt, unless it has had a whole
+    /// invocation to itself.
     pub fn deadline(&self) -> Option<Instant> {
         self.info.as_ref().and_then(|info| info.deadline)
     }

@@ -8,6 +8,7 @@ use linkme::distributed_slice;
 use super::describe::Described;
 use crate::entry::Call;
 use crate::error::{Error, ErrorKind};
+use crate::executor::drive;
 
 /// Every way of calling every `#[remote]` function of the program.
 #[distributed_slice]
@@ -33,6 +34,11 @@ impl RemoteEntry {
     }
 }
 
+/// Those of the program and our own.
+fn all() -> impl Iterator<Item = &'static RemoteEntry> {
+    REMOTE.iter().chain(std::iter::once(&drive::ENTRY))
+}
+
 /// The name of a function type, if it is `#[remote]` and can be called this way.
 pub(super) fn name_of(type_id: TypeId, call: Call) -> Option<&'static str> {
     REMOTE
@@ -46,12 +52,12 @@ pub(super) fn name_of(type_id: TypeId, call: Call) -> Option<&'static str> {
 
 /// The function under a name, called this way.
 pub(super) fn find(name: &str, call: Call) -> Option<Described> {
-    REMOTE.iter().filter(|e| e.name == name).map(RemoteEntry::described).find(|d| d.descriptor().call == call)
+    all().filter(|e| e.name == name).map(RemoteEntry::described).find(|d| d.descriptor().call == call)
 }
 
 /// Refuses a program in which one name stands for two functions.
 pub fn check_unique() -> Result<(), Error> {
-    check(REMOTE.iter())
+    check(all())
 }
 
 fn check<'a>(entries: impl Iterator<Item = &'a RemoteEntry>) -> Result<(), Error> {

@@ -1,10 +1,11 @@
 //! Which element the current thread is working on.
 
 use std::cell::{Cell, RefCell};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use crate::invoker::JobSpec;
+use crate::raw::page::SharedPage;
 
 /// What a task can know about itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +19,8 @@ pub struct TaskInfo {
     pub index: u64,
     /// Which attempt this is, from 1.
     pub attempt: u32,
-    /// When the element's time is up, where it is limited.
+    /// When the element's time is up, where it is limited: by the job's time limit, or by how long the provider lets
+    /// an invocation last.
     pub deadline: Option<Instant>,
 }
 
@@ -29,6 +31,9 @@ struct Element {
     /// Nanoseconds of the monotonic clock.
     since: u64,
 }
+
+/// The page of this function process, where its supervisor says until when the invocation lasts.
+static PAGE: OnceLock<&'static SharedPage> = OnceLock::new();
 
 thread_local! {
     static JOB: RefCell<Option<Arc<JobSpec>>> = const { RefCell::new(None) };
@@ -41,21 +46,27 @@ pub fn current() -> Option<TaskInfo> {
     let element = ELEMENT.get()?;
     JOB.with_borrow(|job| {
         let job = job.as_ref()?;
-        let gone = Duration::from_nanos(monotonic_nanos().saturating_sub(element.since));
+        let (clock, now) = (monotonic_nanos(), Instant::now());
+        let own = job.task_timeout.map(|limit| nanos(limit).saturating_add(element.since));
+        let invocation = PAGE.get().map(|page| page.deadline()).filter(|&deadline| deadline != 0);
+        let end = [own, invocation].into_iter().flatten().min();
         Some(TaskInfo {
             job: job.id.clone(),
             label: job.label.clone(),
             index: element.index,
             attempt: element.attempt,
-            deadline: job.task_timeout.and_then(|limit| {
-                let now = Instant::now();
-                match limit.checked_sub(gone) {
-                    Some(left) => now.checked_add(left),
-                    None => Some(now),
-                }
-            }),
+            deadline: end.and_then(|end| now.checked_add(Duration::from_nanos(end.saturating_sub(clock)))),
         })
     })
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Says which page this function process shares with its supervisor.
+pub(super) fn set_page(page: &'static SharedPage) {
+    PAGE.get_or_init(|| page);
 }
 
 /// Says which job the current thread works for, until told otherwise.

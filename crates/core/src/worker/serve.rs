@@ -98,6 +98,7 @@ pub(super) fn host(page: SharedPage, socket: OwnedFd) -> io::Result<&'static Hos
 
 /// Starts the threads that run tasks and send results, and greets.
 pub(super) fn start(host: &'static Host, image: ImageId, resolve: Resolve) -> io::Result<()> {
+    current::set_page(&host.page);
     let thread = |name: &str, stack| std::thread::Builder::new().name(name.to_owned()).stack_size(stack);
     thread("flusher", 256 << 10).spawn(move || host.flusher.run(host))?;
     thread("task", host.stack).spawn(move || {

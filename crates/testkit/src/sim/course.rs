@@ -231,7 +231,7 @@ impl Run<'_> {
 /// Finished elements as batches of consecutive ones. `stored` turns a large output into where it is stored.
 pub(super) fn batches(
     finished: &[Finished],
-    mut stored: impl FnMut(&[u8]) -> Option<Vec<u8>>,
+    mut stored: impl FnMut(u32, &[u8]) -> Option<Vec<u8>>,
 ) -> Result<Vec<ResultBatch>, String> {
     let mut sorted: Vec<&Finished> = finished.iter().collect();
     sorted.sort_by_key(|one| one.offset);
@@ -246,7 +246,7 @@ pub(super) fn batches(
         };
         *count += 1;
         let (tag, body) = match record {
-            Ok(output) => match stored(output) {
+            Ok(output) => match stored(*offset, output) {
                 Some(place) => (ResultTag::Stored, place),
                 None => (ResultTag::Output, output.clone()),
             },

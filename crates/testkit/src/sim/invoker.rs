@@ -10,11 +10,11 @@ use bytes::Bytes;
 use rustwren_core::clock::Clock;
 use rustwren_core::codec;
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Payload, Reply, Usage};
+use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Payload, Reply, ResultBatch, Usage};
 use rustwren_core::storage::{Key, Storage};
 
 use super::clock::{SimClock, lock};
-use super::course::{Course, End, Silence, batches, course, inputs};
+use super::course::{Course, End, Finished, Silence, batches, course, inputs};
 use super::executor::Spawner;
 use super::ledger::Ledger;
 use super::provider::Provider;
@@ -171,8 +171,7 @@ impl World {
             }
             self.pass(visit, time.saturating_sub(at)).await;
             at = at.max(*time);
-            visit.report(finished);
-            for batch in batches(finished, |_| None).map_err(broken)? {
+            for batch in self.pack(visit, finished).await? {
                 visit.note(|| format!("streams {}+{}", batch.offset, batch.count));
                 visit.events.results(visit.invocation.id, batch);
             }
@@ -186,22 +185,37 @@ impl World {
         Ok(())
     }
 
+    /// Finished elements on their way to the client: large outputs through storage, where some get lost.
+    async fn pack(&self, visit: &mut Visit, finished: &[Finished]) -> Result<Vec<ResultBatch>, BackendError> {
+        let mut stored = Vec::new();
+        let prefix = format!("jobs/{}/out/{}", visit.invocation.job.id, visit.number);
+        let batches = batches(finished, |offset, output| {
+            if output.len() <= self.provider.max_inline_output {
+                return None;
+            }
+            let key = format!("{prefix}-{}", visit.stored);
+            visit.stored += 1;
+            stored.push((offset, key.clone(), Bytes::copy_from_slice(output)));
+            codec::to_vec(&Payload::Stored { key, offset: 0, len: output.len() as u64 }).ok()
+        });
+        let mut misplaced = Vec::new();
+        for (offset, key, bytes) in stored {
+            let rate = self.provider.misplaced;
+            if rate > 0.0 && lock(&self.state).rng.f64() < rate {
+                misplaced.push(offset);
+            } else {
+                self.storage.put(&Key::new(key)?, bytes).await?;
+            }
+        }
+        visit.report(finished, &misplaced);
+        batches.map_err(broken)
+    }
+
     async fn reply(&self, visit: &mut Visit, course: Course, usage: Usage) -> Result<Reply, BackendError> {
         let End::Reply(stopped) = course.end else {
             return Err(broken("no reply".to_owned()));
         };
-        let mut stored = Vec::new();
-        let prefix = format!("jobs/{}/out/{}", visit.invocation.job.id, visit.number);
-        let results = batches(&course.kept, |output| {
-            let key = (output.len() > self.provider.max_inline_output)
-                .then(|| format!("{prefix}-{}", stored.len()))?;
-            stored.push((key.clone(), Bytes::copy_from_slice(output)));
-            codec::to_vec(&Payload::Stored { key, offset: 0, len: output.len() as u64 }).ok()
-        });
-        for (key, bytes) in stored {
-            self.storage.put(&Key::new(key)?, bytes).await?;
-        }
-        visit.report(&course.kept);
+        let results = self.pack(visit, &course.kept).await?;
         if let Some(stopped) = &stopped {
             for (offset, failure) in &stopped.failed {
                 visit.blame(*offset, &failure.kind);
@@ -214,7 +228,7 @@ impl World {
         }
         visit.fruitless(visit.reported.is_empty());
         visit.note(|| format!("replies with {} results, {stopped:?}", course.kept.len()));
-        Ok(Reply { results: results.map_err(broken)?, stopped, usage })
+        Ok(Reply { results, stopped, usage })
     }
 
     /// The worker is gone.

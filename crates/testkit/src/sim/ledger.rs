@@ -254,6 +254,12 @@ impl Ledger {
         }
     }
 
+    /// An element's result was reported to be where it is not, by invocation `number`.
+    pub fn misplaced(&mut self, job: &str, index: u64, number: u64) {
+        let element = self.account(job).elements.entry(index).or_default();
+        element.holders.retain(|holder| *holder != number);
+    }
+
     /// A failed attempt was reported by invocation `number`. One at an element whose end is known costs nothing.
     pub fn charge(&mut self, job: &str, index: u64, kind: FailureKind, number: u64) {
         let account = self.account(job);
@@ -267,12 +273,14 @@ impl Ledger {
         element.concluded |= element.charged.len() as u64 > u64::from(retries);
     }
 
-    /// An invocation brought nothing (`true`) or something, of which these elements were a part.
-    pub fn fruitless(&mut self, invocation: &Invocation, fruitless: bool) {
+    /// An invocation brought nothing (`true`) or something, of which these elements were a part. In any case it brought
+    /// nothing of the `misplaced` ones, counted from its first.
+    pub fn fruitless(&mut self, invocation: &Invocation, fruitless: bool, misplaced: &[u32]) {
         let account = self.account(&invocation.job.id);
         for index in invocation.first..invocation.first + u64::from(invocation.count) {
             let element = account.elements.entry(index).or_default();
-            element.fruitless = if fruitless { element.fruitless + 1 } else { 0 };
+            let nothing = fruitless || misplaced.contains(&((index - invocation.first) as u32));
+            element.fruitless = if nothing { element.fruitless + 1 } else { 0 };
         }
     }
 

@@ -53,8 +53,10 @@ pub struct Provider {
     pub ghosts: f64,
     /// Largest sum of input bytes inside an invocation.
     pub max_inline_input: usize,
-    /// Outputs larger than this go through storage, where they come with the reply.
+    /// Outputs larger than this go through storage.
     pub max_inline_output: usize,
+    /// Rate of stored outputs that are not there when they are fetched.
+    pub misplaced: f64,
 }
 
 impl Provider {
@@ -85,6 +87,7 @@ impl Provider {
             ghosts: 0.0,
             max_inline_input: usize::MAX,
             max_inline_output: usize::MAX,
+            misplaced: 0.0,
         }
     }
 }

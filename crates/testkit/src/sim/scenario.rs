@@ -113,11 +113,11 @@ impl Draw {
         };
         let (vanish, silent, reports_start) = (self.rate(0.1), self.rate(0.1), self.0.bool());
         let max_duration = self.pick(&[None, None, Some(900), Some(7200)]).map(Duration::from_secs);
-        let mut heartbeat = self.pick(&[None, None, Some(1), Some(30)]).map(Duration::from_secs);
+        let mut heartbeat = self.pick(&[None, None, Some(3), Some(60)]).map(Duration::from_secs);
         let unheard = silent > 0.0 || vanish > 0.0 && !reports_start;
         if unheard && max_duration.is_none() && heartbeat.is_none() {
             // Or nobody could ever tell a worker that is silent from one that is slow.
-            heartbeat = Some(Duration::from_secs(5));
+            heartbeat = Some(Duration::from_secs(10));
         }
         Provider {
             concurrency,
@@ -146,6 +146,7 @@ impl Draw {
             ghosts: self.rate(1.0),
             max_inline_input: self.pick(&[usize::MAX, usize::MAX, 4096, 200]),
             max_inline_output: self.pick(&[usize::MAX, usize::MAX, 100]),
+            misplaced: self.rate(0.3),
         }
     }
 

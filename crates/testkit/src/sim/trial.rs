@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use rustwren_core::clock::Clock;
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::{Error, ErrorKind};
@@ -13,7 +14,7 @@ use rustwren_core::scheduler::outbox::Outbox;
 use rustwren_core::scheduler::slots::Slots;
 use rustwren_core::scheduler::stats::{JobStats, Progress};
 use rustwren_core::scheduler::{Commands, JobRun, OnError, Resources};
-use rustwren_core::storage::MemoryStorage;
+use rustwren_core::storage::{MemoryStorage, Storage};
 
 use super::clock::{SimClock, lock};
 use super::consumer::Collector;
@@ -112,7 +113,7 @@ pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box
     let slots = Slots::new(invoker.limits());
     let resources = Resources {
         invoker: Arc::new(invoker),
-        storage,
+        storage: storage.clone(),
         clock: Arc::new(clock.clone()),
         slots: Arc::clone(&slots),
     };
@@ -122,6 +123,10 @@ pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box
     }
     if let Err(stuck) = executor.run() {
         lock(&ledger).violation(stuck.to_string());
+    }
+    let left = executor.block_on(stored(&*storage)).unwrap_or_default();
+    if let Some(key) = left.iter().find(|key| key.contains("/spill/")) {
+        lock(&ledger).violation(format!("the inputs {key} were left behind"));
     }
     drop(resources);
     let mut reports = Vec::new();
@@ -150,6 +155,12 @@ pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box
     }
     let (violations, trace) = (ledger.violations().to_vec(), ledger.trace().to_vec());
     Err(Box::new(Failure { seed: scenario.seed, violations, trace }))
+}
+
+/// The keys of all that is stored.
+async fn stored(storage: &dyn Storage) -> Vec<String> {
+    let objects: Result<Vec<_>, _> = storage.list("").try_collect().await;
+    objects.unwrap_or_default().into_iter().map(|object| object.key.to_string()).collect()
 }
 
 fn name(number: usize) -> String {

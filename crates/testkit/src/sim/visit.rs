@@ -37,6 +37,10 @@ pub(super) struct Visit {
     pub(super) events: Arc<dyn Events>,
     /// Elements with a reported result.
     pub(super) reported: Vec<u32>,
+    /// Those of which the result is not where it was said to be.
+    pub(super) misplaced: Vec<u32>,
+    /// Results stored so far.
+    pub(super) stored: usize,
     /// What may be reported too late.
     pub(super) late: Vec<Finished>,
 }
@@ -45,7 +49,7 @@ impl Visit {
     pub(super) fn new(world: &Arc<World>, invocation: Invocation, events: &Arc<dyn Events>) -> Self {
         let number = lock(&world.ledger).dispatched(&invocation, world.clock.now());
         let (world, events) = (Arc::clone(world), Arc::clone(events));
-        let (reported, late) = (Vec::new(), Vec::new());
+        let (reported, misplaced, late) = (Vec::new(), Vec::new(), Vec::new());
         Self {
             world,
             invocation,
@@ -57,6 +61,8 @@ impl Visit {
             over: false,
             events,
             reported,
+            misplaced,
+            stored: 0,
             late,
         }
     }
@@ -66,8 +72,8 @@ impl Visit {
         lock(&self.world.ledger).note(self.world.clock.now(), || format!("#{number} {}", what()));
     }
 
-    /// Writes results into the book that the scheduler is told now.
-    pub(super) fn report(&mut self, finished: &[Finished]) {
+    /// Writes results into the book that the scheduler is told now. Of `misplaced` ones it is told in vain.
+    pub(super) fn report(&mut self, finished: &[Finished], misplaced: &[u32]) {
         let now = self.world.clock.now();
         let job = &self.invocation.job.id;
         let mut ledger = lock(&self.world.ledger);
@@ -78,6 +84,10 @@ impl Visit {
             self.reported.push(one.offset);
             let index = self.invocation.first + u64::from(one.offset);
             match &one.record {
+                Ok(_) if misplaced.contains(&one.offset) => {
+                    self.misplaced.push(one.offset);
+                    ledger.misplaced(job, index, self.number);
+                }
                 Ok(output) => ledger.done(job, index, output.len(), now),
                 Err(failure) => ledger.charge(job, index, failure.kind.clone(), self.number),
             }
@@ -104,7 +114,7 @@ impl Visit {
     }
 
     pub(super) fn fruitless(&self, fruitless: bool) {
-        lock(&self.world.ledger).fruitless(&self.invocation, fruitless);
+        lock(&self.world.ledger).fruitless(&self.invocation, fruitless, &self.misplaced);
     }
 
     /// Takes the worker that is free first, for a course of this length. How long it will queue and start.
@@ -162,7 +172,7 @@ impl Visit {
         }
         let wait = Duration::from_millis(state.rng.u64(0..2_000));
         drop(state);
-        let Ok(batches) = batches(&late, |_| None) else {
+        let Ok(batches) = batches(&late, |_, _| None) else {
             return;
         };
         let (world, events) = (Arc::clone(&self.world), Arc::clone(&self.events));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use rustwren_core::durable::jobs::{Cleaned, Selection, Why, clean, list};
 use rustwren_core::durable::{JobId, Store};
 use rustwren_core::error::{Error, ErrorKind};
@@ -12,7 +13,7 @@ use crate::driver::{Driver, ELEMENTS, Ended, Promised};
 use crate::moment::{Moment, Stopping};
 use crate::world::{Freezing, Network, World, killed_after};
 
-fn driver(world: &World, store: Store, name: &str, id: &str) -> Driver {
+pub fn driver(world: &World, store: Store, name: &str, id: &str) -> Driver {
     Driver {
         world: world.clone(),
         store,
@@ -36,16 +37,20 @@ async fn nothing_is_left(world: &World, what: &dyn std::fmt::Debug) {
     assert!(world.keys().is_empty(), "{what:?}: {:?}", world.keys());
 }
 
-/// A job whose driver was killed after some results, an hour ago.
-async fn abandoned(world: &World, id: &str) {
-    let moment = Moment::number(90);
-    let driver = driver(world, world.store_at(&moment), "dead", id);
-    let killed = killed_after(world, Duration::from_secs(3600), Stopping::new(&moment, driver.found())).await;
-    assert!(killed.is_none() && moment.has_come());
+/// A job whose driver has just been killed, after some results.
+pub async fn abandoned(world: &World, id: &str) {
+    let driver = driver(world, world.store(Network::GOOD), "dead", id);
+    let some = async {
+        while !world.keys().contains(&format!("jobs/{id}/log/0000000003")) {
+            world.sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let (driving, some) = (std::pin::pin!(driver.found()), std::pin::pin!(some));
+    assert!(matches!(select(driving, some).await, Either::Right(_)));
 }
 
 /// Runs `script` with the numbers of moments, until a moment does not come any more. How many came.
-fn at_every_moment<Fut: Future<Output = bool>>(script: impl Fn(World, Moment) -> Fut) -> u64 {
+pub fn at_every_moment<Fut: Future<Output = bool>>(script: impl Fn(World, Moment) -> Fut) -> u64 {
     for number in 0.. {
         for dates in [true, false] {
             let moment = Moment::number(number);
@@ -69,6 +74,7 @@ fn gone(ended: &Result<Ended, Error>) -> bool {
 fn a_clean_that_is_killed_is_completed_by_the_next_and_nobody_attaches_to_half_a_job() {
     let moments = at_every_moment(|world, moment| async move {
         abandoned(&world, "job").await;
+        world.sleep(Duration::from_secs(100)).await;
         let cleaning = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
         let killed = killed_after(&world, Duration::from_secs(3600), cleaning).await.is_none();
         // Whoever attaches finds all of the job or none.
@@ -93,6 +99,7 @@ async fn clean_all_of(world: &World, store: Store) -> Cleaned {
 fn a_clean_that_stands_still_does_not_harm_who_takes_the_job_over() {
     let moments = at_every_moment(|world, moment| async move {
         abandoned(&world, "job").await;
+        world.sleep(Duration::from_secs(100)).await;
         let cleaning = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
         let attaching = async {
             moment.comes_or(&world, Duration::from_secs(3600)).await;
@@ -116,6 +123,7 @@ fn a_clean_that_stands_still_does_not_harm_who_takes_the_job_over() {
 fn who_takes_a_job_over_and_stands_still_meanwhile_does_not_do_harm_to_a_clean() {
     let moments = at_every_moment(|world, moment| async move {
         abandoned(&world, "job").await;
+        world.sleep(Duration::from_secs(100)).await;
         let driver = driver(&world, world.store_at(&moment), "attached", "job");
         let attaching = Stopping::new(&moment, driver.attach());
         let cleaning = async {
@@ -129,9 +137,9 @@ fn who_takes_a_job_over_and_stands_still_meanwhile_does_not_do_harm_to_a_clean()
         };
         let (attached, (cleaned, keys)) = futures_util::future::join(attaching, cleaning).await;
         assert!(cleaned.kept.is_empty() && keys.is_empty(), "{cleaned:?} {keys:?}");
-        // At the last moments it has all it needs; before, it is told. What it wrote too late, it has taken back.
+        // At the last moments it has all it needs; before, it is told.
         assert!(gone(&attached) || matches!(attached, Ok(Ended::Done(_))), "{attached:?}");
-        assert!(world.keys().is_empty(), "{:?}", world.keys());
+        nothing_is_left(&world, &"driver stood still").await;
         moment.has_come()
     });
     assert!(moments > 80, "it stood still at {moments} moments only");
@@ -156,6 +164,55 @@ fn who_begins_a_job_and_stands_still_meanwhile_finds_out_that_it_was_taken_for_d
         moment.has_come()
     });
     assert!(moments > 80, "it stood still at {moments} moments only");
+}
+
+#[test]
+fn a_clean_that_stands_still_does_not_harm_who_begins_a_job_meanwhile() {
+    let moments = at_every_moment(|world, moment| async move {
+        // Something to do, and a job that is just beginning.
+        abandoned(&world, "old").await;
+        world.sleep(Duration::from_secs(100)).await;
+        let founder = driver(&world, world.store(Network::GOOD), "founder", "new");
+        let founding = async {
+            world.sleep(world.up_to(Duration::from_millis(300))).await;
+            founder.found().await
+        };
+        let cleaning = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
+        let letting_go = async {
+            moment.comes_or(&world, Duration::from_secs(3600)).await;
+            world.sleep(world.up_to(Duration::from_secs(200))).await;
+            moment.let_go();
+        };
+        let (founded, _, ()) = futures_util::future::join3(founding, cleaning, letting_go).await;
+        // Once it has ended it may go.
+        let promised = founder.promised.lock().unwrap().len() as u64;
+        assert!(founded.is_ok() && promised == ELEMENTS, "{founded:?} {promised}");
+        nothing_is_left(&world, &"clean stood still").await;
+        moment.has_come()
+    });
+    assert!(moments > 40, "it stood still at {moments} moments only");
+}
+
+#[test]
+fn of_two_cleans_one_may_stand_still() {
+    let moments = at_every_moment(|world, moment| async move {
+        abandoned(&world, "job").await;
+        world.sleep(Duration::from_secs(100)).await;
+        let first = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
+        let second = async {
+            moment.comes_or(&world, Duration::from_secs(3600)).await;
+            let cleaned = clean_all(&world, &world.store(Network::GOOD)).await;
+            // Whatever the first has done until now, the second has done the rest; only a probe may be too young.
+            let left = world.keys();
+            assert!(left.iter().all(|key| key.starts_with("jobs/.probe-")), "{cleaned:?} {left:?}");
+            moment.let_go();
+        };
+        let (cleaned, ()) = futures_util::future::join(first, second).await;
+        assert!(cleaned.kept.is_empty(), "{cleaned:?}");
+        nothing_is_left(&world, &"two cleans").await;
+        moment.has_come()
+    });
+    assert!(moments > 40, "it stood still at {moments} moments only");
 }
 
 #[test]

@@ -92,7 +92,7 @@ impl Driver {
         }
     }
 
-    fn manifest(&self) -> Result<Manifest> {
+    pub fn manifest(&self) -> Result<Manifest> {
         let target = Target::Named { name: "f".into(), call: Call::MapWith };
         let key = self.id.shared_key()?.to_string();
         let spec = JobSpec {
@@ -194,6 +194,7 @@ impl Driver {
                     let index = missing[self.world.draw(|rng| rng.usize(..missing.len()))];
                     results.push_run(index, 1, record(format!("{index} by {}", self.name).as_bytes()));
                 }
+                results.tally = Tally { done: committed.done() + results.groups.len() as u64, failed: 0 };
                 Entry::Results(results)
             };
             let commit = match &entry {

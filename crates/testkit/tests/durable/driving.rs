@@ -139,7 +139,7 @@ fn a_deposed_driver_finds_out_at_its_next_entry() {
         use rustwren_core::durable::{Commit, Entry, Heart, Results, Taken, take_lead};
         let store = world.store(Network::GOOD);
         let promised = Promised::default();
-        let founder = driver(&world, world.store_at(&Moment::number(80)), "founder".into(), &promised);
+        let founder = driver(&world, world.store_at(&Moment::number(60)), "founder".into(), &promised);
         killed_after(&world, Duration::from_secs(100), founder.found()).await;
         let lease = Duration::from_secs(15);
         let mut leaderships = Vec::new();

@@ -4,8 +4,14 @@
 #![expect(unreachable_pub, reason = "a test's modules are not part of a library")]
 
 mod cleaning;
+mod committed;
 mod driver;
 mod driving;
+mod images;
 mod journal;
+mod listing;
 mod moment;
+mod resuming;
+mod signs;
+mod stored;
 mod world;

@@ -84,6 +84,10 @@ impl World {
         self.draw(|rng| most.mul_f64(rng.f64()))
     }
 
+    pub fn now(&self) -> Duration {
+        self.clock.now()
+    }
+
     pub async fn sleep(&self, duration: Duration) {
         self.clock.sleep(duration).await;
     }
