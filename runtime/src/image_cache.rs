@@ -335,7 +335,9 @@ fn disk(action: &str, path: &Path, error: io::Error) -> BackendError {
     let message = format!("the image cache cannot {action} {}", path.display());
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room there",
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => "give this user the right to write there",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "give this user the right to write there"
+        }
         io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => "move away what is there",
         _ => return BackendError::new(ErrorClass::Misconfigured, message).with_source(error),
     };

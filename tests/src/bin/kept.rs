@@ -58,9 +58,9 @@ fn poisoned((index, time): Input) -> u64 {
 /// Says something that the test waits for.
 fn say(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|error| {
-        Error::new(ErrorKind::Internal, "stdout").with_source(error)
-    })
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(|error| Error::new(ErrorKind::Internal, "stdout").with_source(error))
 }
 
 /// Takes all results, one by one, and says whether they are right.

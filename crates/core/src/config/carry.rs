@@ -79,4 +79,3 @@ fn carry(settings: &Settings, items: &mut Vec<(String, Item)>) {
         }
     }
 }
-

@@ -49,10 +49,11 @@ pub(crate) const JOB: &[KeyDoc] = &[
         "4",
         "How many elements one worker works on at once: threads for plain functions, futures for async ones.",
     ),
-    KeyDoc::with_default(
+    KeyDoc::optional(
         "lease",
         Kind::Duration,
-        "15s",
+        "15 seconds",
+        "1m",
         "For how long whoever runs a durable job may give no sign of life before another one goes on with it. A sign is \
          given three times as often.",
     ),
@@ -107,7 +108,8 @@ impl JobDefaults {
         }
         let lease = settings.get_duration("lease")?;
         if lease.is_some_and(|lease| lease < SHORTEST_LEASE) {
-            return Err(settings.error("lease", "must be at least 100ms")
+            return Err(settings
+                .error("lease", "must be at least 100ms")
                 .with_hint("a driver that is slow for a moment would be taken for dead"));
         }
         Ok(Self {

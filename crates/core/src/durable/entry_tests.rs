@@ -45,8 +45,9 @@ fn task_error() -> impl Strategy<Value = TaskError> {
     let failure = (kind(), ".{0,9}", proptest::option::of(".{0,5}"), ".{0,9}")
         .prop_map(|(kind, message, location, log_tail)| TaskFailure { kind, message, location, log_tail });
     let attempts = proptest::collection::vec(failure, 0..3);
-    (any::<u64>(), ".{0,5}", any::<u64>(), attempts)
-        .prop_map(|(index, job, input_bytes, attempts)| TaskError { index, job, input_bytes, attempts, repro: None })
+    (any::<u64>(), ".{0,5}", any::<u64>(), attempts).prop_map(|(index, job, input_bytes, attempts)| {
+        TaskError { index, job, input_bytes, attempts, repro: None }
+    })
 }
 
 fn records(count: usize) -> Bytes {

@@ -35,14 +35,8 @@ impl Executor {
             open(self, &manifest.id, &manifest.label, buffer, Keeps::Everything)
         };
         let (owner, lease) = (inner.owner(), inner.lease());
-        let takeover = takeover::of_program(
-            &inner.program,
-            &manifest,
-            &inner.resources,
-            &owner,
-            lease,
-            &inner.carried,
-        );
+        let takeover =
+            takeover::of_program(&inner.program, &manifest, &inner.resources, &owner, lease, &inner.carried);
         let follow = Follow {
             resources: inner.resources.clone(),
             options: manifest.job_options(fastrand::u64(..)),

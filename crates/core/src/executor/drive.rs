@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::handle::Executor;
+use super::open::open;
 use super::order::{self, DRIVE, Order};
 use super::spawn::Keeps;
-use super::open::open;
 use super::takeover;
 use crate::config::LoadOptions;
 use crate::durable::{JobId, Manifest};
@@ -52,14 +52,8 @@ impl Executor {
         // The journal has the results; nobody here wants them.
         outbox.discard();
         let (owner, lease) = (inner.owner(), inner.lease());
-        let takeover = takeover::of_program(
-            &inner.program,
-            &manifest,
-            &inner.resources,
-            &owner,
-            lease,
-            &inner.carried,
-        );
+        let takeover =
+            takeover::of_program(&inner.program, &manifest, &inner.resources, &owner, lease, &inner.carried);
         let follow = Follow {
             resources: inner.resources.clone(),
             options,

@@ -26,6 +26,7 @@ pub use builder::MapBuilder;
 pub use futures::{TaskFuture, TaskState};
 pub use handle::{Defaults, Executor, ExecutorBuilder};
 pub use job::{Job, Wait};
+pub use order::start_driver;
 pub use ordered::Ordered;
 pub use program::{Program, ProgramSource};
 pub use reduce::MapReduceBuilder;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec;
 use crate::config::Carried;
-use crate::durable::{Heart, Manifest};
+use crate::durable::{Heart, Manifest, Owner, Store};
 use crate::entry::{Call, Entry, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageId;
@@ -77,6 +77,23 @@ impl Order {
             inputs: Payload::Inline(vec![Bytes::from(record)]),
         })
     }
+}
+
+/// Has the provider start a process of the job's program that drives it, for a job that nobody drives. Returns once the
+/// process is on its way; should it not begin to drive the job, the job is without a driver again after a minute.
+///
+/// `owner` is this process and `lease` how long its sign of life holds; `settings` tell the other one where the job is and
+/// where it runs.
+pub async fn start_driver(
+    invoker: &dyn Invoker,
+    store: &Store,
+    manifest: &Manifest,
+    settings: &Carried,
+    owner: Owner,
+    lease: Duration,
+) -> Result<()> {
+    let heart = Heart::start(store, &manifest.id, owner, lease, Some(manifest.image)).await?;
+    hand_over(invoker, manifest, settings, &heart).await
 }
 
 /// Has the provider start a process of the job's program that drives it. `heart` is this process's: from here on it says

@@ -67,8 +67,7 @@ impl Plan {
         let executor = self.executor.clone();
         let inner = &executor.inner;
         let id = inner.next_job_id();
-        let signs =
-            Signs::new(&inner.store(), id.clone(), inner.owner(), inner.lease(), self.entry.image);
+        let signs = Signs::new(&inner.store(), id.clone(), inner.owner(), inner.lease(), self.entry.image);
         let inline = inner.resources.invoker.limits().max_inline_input;
         let shared = match self.shared.clone() {
             // What a job carries to each worker leaves room for that worker's first inputs.

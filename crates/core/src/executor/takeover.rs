@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::order;
 use super::program::{Program, upload};
 use crate::config::Carried;
-use crate::durable::{Heart, Manifest, Owner, Store};
+use crate::durable::{Manifest, Owner, Store};
 use crate::error::Result;
 use crate::image::{ImageId, ProgramImage};
 use crate::invoker::JobSpec;
@@ -53,9 +53,7 @@ impl Takeover for Other {
     async fn take_over(&self) -> Result<Option<Arc<JobSpec>>> {
         let Self { manifest, resources, owner, lease, carried } = self;
         let store = Store::new(Arc::clone(&resources.storage), Arc::clone(&resources.clock));
-        let heart =
-            Heart::start(&store, &manifest.id, owner.clone(), *lease, Some(manifest.image)).await?;
-        order::hand_over(&*resources.invoker, manifest, carried, &heart).await?;
+        order::start_driver(&*resources.invoker, &store, manifest, carried, owner.clone(), *lease).await?;
         Ok(None)
     }
 }

@@ -5,7 +5,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-
 use super::capsules::{Failed, Writer};
 use super::keep::Parting;
 use super::outbox::Delivery;

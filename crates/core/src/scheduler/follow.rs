@@ -14,12 +14,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
+use super::JobOptions;
 use super::commands::Command;
 use super::keep::Parting;
 use super::outbox::{Delivery, Outbox};
 use super::run::{JobRun, Resources};
 use super::stats::{JobStats, Progress};
-use super::JobOptions;
 use crate::durable::{
     BeatWatch, CommittedByIndex, End, Entry, Heart, How, InputStore, Journal, Leadership, Life, Logged,
     Manifest, Owner, Spent, Store, Taken, cancel_requested, request_cancel, take_lead,
@@ -323,12 +323,7 @@ impl Follow {
     }
 
     /// Drives the job.
-    async fn lead(
-        &mut self,
-        seen: &mut Seen,
-        leadership: Leadership,
-        spec: Arc<JobSpec>,
-    ) -> Result<Stand> {
+    async fn lead(&mut self, seen: &mut Seen, leadership: Leadership, spec: Arc<JobSpec>) -> Result<Stand> {
         let store = self.store();
         let id = self.manifest.id.clone();
         if cancel_requested(&store, &id).await? {

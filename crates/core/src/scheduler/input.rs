@@ -112,7 +112,11 @@ impl Backlog {
     /// Cuts up to `most` elements of together up to `most_bytes` off the front, but at least one if there is
     /// any.
     pub(super) fn cut(&mut self, most: u32, most_bytes: usize) -> Result<Option<Cut>, Malformed> {
-        let mut cut = Cut { first: self.blocks.front().map_or(self.end, |(first, _)| *first), count: 0, inputs: Vec::new() };
+        let mut cut = Cut {
+            first: self.blocks.front().map_or(self.end, |(first, _)| *first),
+            count: 0,
+            inputs: Vec::new(),
+        };
         let mut room = most_bytes;
         while cut.count < most {
             let Some((first, block)) = self.blocks.front_mut() else {

@@ -17,9 +17,7 @@ use super::outbox::Delivery;
 use super::recorder::{Recorded, Recorder};
 use super::run::JobRun;
 use super::signs::Signs;
-use crate::durable::{
-    CommittedByIdentity, CommittedByIndex, Journal, Leadership, Sign, Spent, Store, Tally,
-};
+use crate::durable::{CommittedByIdentity, CommittedByIndex, Journal, Leadership, Sign, Spent, Store, Tally};
 use crate::error::{Error, ErrorKind};
 use crate::failure::TaskError;
 
@@ -257,7 +255,9 @@ impl JobRun {
                 Sifted::Unknown(identities, bytes) => {
                     let count = identities.len() as u32;
                     if let Some(recorder) = &mut self.keep.recorder {
-                        (first..).zip(identities).for_each(|(index, identity)| recorder.name(index, identity));
+                        (first..)
+                            .zip(identities)
+                            .for_each(|(index, identity)| recorder.name(index, identity));
                     }
                     self.backlog.push(Block { count, bytes });
                 }

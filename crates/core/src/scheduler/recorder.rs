@@ -110,12 +110,7 @@ impl Recorder {
         Self::new(leadership, Names::ByIdentity(HashMap::new()), Tally::default(), clock)
     }
 
-    fn new(
-        leadership: Leadership,
-        names: Names,
-        tally: Tally,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    fn new(leadership: Leadership, names: Names, tally: Tally, clock: Arc<dyn Clock>) -> Self {
         let now = clock.now();
         Self {
             clock,
@@ -371,16 +366,16 @@ fn by_identity(
             })?);
         }
         if records.len() > JOINED {
-            results.groups.push(Group { elements: Elements::Identities(identities), records: records.clone() });
+            results
+                .groups
+                .push(Group { elements: Elements::Identities(identities), records: records.clone() });
         } else {
             open.0.append(&mut identities);
             open.1.extend_from_slice(records);
         }
     }
     if !open.0.is_empty() {
-        results
-            .groups
-            .push(Group { elements: Elements::Identities(open.0), records: Bytes::from(open.1) });
+        results.groups.push(Group { elements: Elements::Identities(open.0), records: Bytes::from(open.1) });
     }
     Ok(())
 }

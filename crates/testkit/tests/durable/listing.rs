@@ -21,7 +21,8 @@ async fn connected(world: &World, store: &Store, name: &str) {
     let heart = Heart::start(store, &id(name), world.owner("client"), LEASE, None).await.unwrap();
     let spec = driver(world, store.clone(), "client", name).manifest().unwrap().spec();
     let failure = TaskFailure::new(FailureKind::Panic, "no");
-    let error = TaskError { index: 7, job: name.into(), input_bytes: 1, attempts: vec![failure], repro: None };
+    let error =
+        TaskError { index: 7, job: name.into(), input_bytes: 1, attempts: vec![failure], repro: None };
     assert!(Capsules::new(store, &id(name), "p").keep(&spec, &error, b"i").await.unwrap());
     heart.stop().await.unwrap();
 }
