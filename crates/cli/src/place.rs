@@ -20,6 +20,8 @@ const JOBS: &str = "jobs/";
 
 /// The storage that the configuration names.
 pub(crate) struct Place {
+    /// Where the configuration comes from.
+    pub(crate) options: LoadOptions,
     pub(crate) config: Config,
     pub(crate) store: Store,
     runtime: tokio::runtime::Runtime,
@@ -43,7 +45,7 @@ impl Place {
             })?;
         let storage = runtime.block_on(registry.build_storage(config.storage()))?;
         let store = Store::new(storage, Arc::new(TokioClock::new()));
-        Ok(Self { config, store, runtime })
+        Ok(Self { options, config, store, runtime })
     }
 
     /// Runs a future to its end.

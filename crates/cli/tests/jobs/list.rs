@@ -191,7 +191,7 @@ fn ends_are_told_by_attach() {
     place.block_on(one_of_each(&place));
     let output = place.run(&["jobs", "attach", "1b"]);
     assert_exit(&output, 0);
-    assert_says(stderr(&output), &["job 1b-done-0 (census) has ended after", "10 of 10 done\n"]);
+    assert_says(stderr(&output), &["job 1b-done-0 (census) has ended: 10 of 10 done\n"]);
     let output = place.run(&["jobs", "attach", "1c"]);
     assert_exit(&output, 4);
     assert_says(stderr(&output), &["has failed", "error: the bucket is closed", "hint: open it"]);

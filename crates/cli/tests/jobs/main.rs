@@ -15,6 +15,7 @@ mod clean;
 mod failures;
 mod harness;
 mod list;
+mod live;
 mod made;
 mod program;
 mod repro;
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some(PROGRAM) {
         return program::main();
     }
-    let tests = [list::TESTS, clean::TESTS, failures::TESTS, repro::TESTS, repro_program::TESTS].concat();
+    let tests = [list::TESTS, live::TESTS, clean::TESTS, failures::TESTS, repro::TESTS, repro_program::TESTS]
+        .concat();
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             test();

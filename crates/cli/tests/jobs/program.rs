@@ -1,5 +1,6 @@
 //! A user's program: its first argument says what it does.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -61,6 +62,20 @@ fn takes_odd(x: Odd) -> u64 {
     x.0
 }
 
+/// Half of the elements of a job of [`held`].
+pub(crate) const HELD: u64 = 10;
+
+/// Notes that it was run. The elements of the second half wait until there is a file `go` in the working directory.
+#[remote]
+fn held(index: u64) -> u64 {
+    let file = std::fs::OpenOptions::new().append(true).create(true).open("ran");
+    file.and_then(|mut file| file.write_all(format!("{index}\n").as_bytes())).unwrap();
+    while index >= HELD && !std::path::Path::new("go").exists() {
+        std::thread::yield_now();
+    }
+    index
+}
+
 /// Twenty inputs, all of which end well but number 13.
 fn inputs(thirteenth: &str) -> Vec<String> {
     (0..20).map(|i| if i == 13 { thirteenth.to_owned() } else { "fine".to_owned() }).collect()
@@ -93,6 +108,30 @@ async fn run(what: String) -> Result<()> {
             let job = executor.map(ends, inputs("endless")).label("render").spawn().await?;
             job.cancel();
             job.results().await?;
+        }
+        "closure" => {
+            let work = |how: String| assert!(how == "fine", "unlucky");
+            executor.map(work, inputs("bad")).label("render").await?;
+        }
+        "durable" => {
+            executor.map(tile, 20..40).label("render").durable().await?;
+        }
+        "durable held" => {
+            executor.map(held, 0..2 * HELD).label("render").durable().await?;
+        }
+        "resume held" => {
+            executor.map(held, 0..2 * HELD).label("render").resume().await?;
+        }
+        "detach held" => {
+            println!("{}", executor.map(held, 0..2 * HELD).label("render").detach().await?);
+        }
+        "detach bad" => {
+            let inputs = (0..20).map(|i| if i % 10 == 3 { "panic" } else { "fine" }.to_owned());
+            let job = executor.map(ends, inputs.collect::<Vec<_>>()).label("render");
+            println!("{}", job.on_error(OnError::Collect).detach().await?);
+        }
+        "detach fatal" => {
+            println!("{}", executor.map(ends, inputs("panic")).label("render").detach().await?);
         }
         "stats" => {
             let job = executor.map(tile, 20..40).label("render").chunk_size(1).spawn().await?;

@@ -15,7 +15,6 @@ use crate::entry::{Call, Entry, Target};
 use crate::failure::{FailureKind, TaskFailure};
 use crate::image::ImageId;
 use crate::raw::entry::{Descriptor, conjure, to_offset};
-use crate::worker::__rust_begin_short_backtrace as user;
 use crate::worker::{Chunk, Function};
 
 /// A function ready to be named to another process.
@@ -128,16 +127,12 @@ macro_rules! trampoline {
 
 trampoline!(Map<F, I, O>, Map, open_nothing, [
     F: Fn(I) -> O, I: DeserializeOwned + 'static, O: Serialize + 'static,
-], |chunk, _shared, f| chunk.run(|bytes, out| {
-    let input = input(bytes)?;
-    output(&user(|| f(input)), out)
-}));
+], |chunk, _shared, f| chunk.run(|bytes, out| output(&f(input(bytes)?), out)));
 
 trampoline!(TryMap<F, I, O, E>, TryMap, open_nothing, [
     F: Fn(I) -> Result<O, E>, I: DeserializeOwned + 'static, O: Serialize + 'static, E: Display + 'static,
 ], |chunk, _shared, f| chunk.run(|bytes, out| {
-    let input = input(bytes)?;
-    output(&user(|| f(input)).map_err(|error| returned(&error))?, out)
+    output(&f(input(bytes)?).map_err(|error| returned(&error))?, out)
 }));
 
 trampoline!(MapAsync<F, I, U, O>, MapAsync, open_nothing, [
@@ -162,8 +157,7 @@ trampoline!(MapWith<F, S, I, O>, MapWith, open_shared::<S>, [
     let shared = shared.downcast_ref::<S>();
     chunk.run(|bytes, out| {
         let shared = shared.ok_or_else(no_shared)?;
-        let input = input(bytes)?;
-        output(&user(|| f(shared, input)), out)
+        output(&f(shared, input(bytes)?), out)
     });
 });
 
@@ -174,8 +168,7 @@ trampoline!(TryMapWith<F, S, I, O, E>, TryMapWith, open_shared::<S>, [
     let shared = shared.downcast_ref::<S>();
     chunk.run(|bytes, out| {
         let shared = shared.ok_or_else(no_shared)?;
-        let input = input(bytes)?;
-        output(&user(|| f(shared, input)).map_err(|error| returned(&error))?, out)
+        output(&f(shared, input(bytes)?).map_err(|error| returned(&error))?, out)
     });
 });
 

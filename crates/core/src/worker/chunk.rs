@@ -105,25 +105,27 @@ impl Chunk<'_> {
         let element = Cell::new(0);
         loop {
             let outcome = catch_unwind(AssertUnwindSafe(|| {
-                while let Some((i, input)) = next() {
-                    element.set(i);
-                    let since = now.get();
-                    if alone {
-                        self.host.page.set_started_alone(i + 1);
-                    } else {
-                        self.host.page.set_started(i + 1);
-                    }
-                    self.host.page.enter(slot, i, since);
-                    current::enter(self.run.first + u64::from(i), self.run.attempt, since);
-                    scratch.clear();
-                    let result = match input {
-                        Some(input) => {
-                            append_result(&mut scratch, ResultTag::Output, |out| apply(input, out))
+                panics::__rust_begin_short_backtrace(|| {
+                    while let Some((i, input)) = next() {
+                        element.set(i);
+                        let since = now.get();
+                        if alone {
+                            self.host.page.set_started_alone(i + 1);
+                        } else {
+                            self.host.page.set_started(i + 1);
                         }
-                        None => Err(malformed()),
-                    };
-                    now.set(self.finish(Some(slot), i, since, result, &mut scratch));
-                }
+                        self.host.page.enter(slot, i, since);
+                        current::enter(self.run.first + u64::from(i), self.run.attempt, since);
+                        scratch.clear();
+                        let result = match input {
+                            Some(input) => {
+                                append_result(&mut scratch, ResultTag::Output, |out| apply(input, out))
+                            }
+                            None => Err(malformed()),
+                        };
+                        now.set(self.finish(Some(slot), i, since, result, &mut scratch));
+                    }
+                })
             }));
             let Err(payload) = outcome else { break };
             scratch.clear();

@@ -33,10 +33,10 @@ pub(super) fn install_hook() {
     }));
 }
 
-/// Runs code of the user's. The backtrace of a panic in it ends here: what lies below is RustWren's, and tells the
-/// user nothing. The standard library goes by the name.
+/// Runs code of the user's, with as little of ours around it as can be. The backtrace of a panic ends here: what lies
+/// below tells the user nothing. The standard library goes by the name.
 #[inline(never)]
-pub(crate) fn __rust_begin_short_backtrace<T>(code: impl FnOnce() -> T) -> T {
+pub(super) fn __rust_begin_short_backtrace<T>(code: impl FnOnce() -> T) -> T {
     let value = code();
     // Without something to do afterwards the call would become a jump, which leaves no frame.
     std::hint::black_box(());

@@ -12,7 +12,6 @@ use super::describe;
 use super::driver;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::human;
 use crate::output::{self, BOLD, DIM, ERROR, GOOD, WARNING};
 use crate::place::Place;
 use crate::table::printable;
@@ -99,7 +98,7 @@ async fn watch(place: &Place, details: &JobDetails) -> Result<(Standing, End)> {
                     _ => "nobody drives it".to_owned(),
                 };
                 bar.note(&format!("{DIM}{who}: starting another{DIM:#}"));
-                driver::start(place, details).await?;
+                driver::start(place, &info.id).await?;
                 starts += 1;
                 started = Some((Instant::now(), epoch));
                 "starting"
@@ -129,8 +128,7 @@ fn tell(
     match end.how {
         How::Done => {
             let style = if standing.tally.failed == 0 { GOOD } else { WARNING };
-            let took = human::duration(end.stats.elapsed);
-            output::note(&format!("{BOLD}{name}{BOLD:#} has {style}ended{style:#} after {took}: {progress}"));
+            output::note(&format!("{BOLD}{name}{BOLD:#} has {style}ended{style:#}: {progress}"));
             if standing.tally.failed == 0 {
                 return Ok(Exit::Ok);
             }

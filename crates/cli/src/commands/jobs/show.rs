@@ -253,11 +253,10 @@ fn options(manifest: &Manifest) -> String {
 }
 
 fn spent_in_words(spent: &Spent) -> String {
-    let mut text = format!(
-        "{}, {} of workers' time",
-        human::counted(spent.invocations, "invocation"),
-        human::duration(spent.worker_time)
-    );
+    let mut text = human::counted(spent.invocations, "invocation");
+    if !spent.worker_time.is_zero() {
+        text += &format!(", {} of workers' time", human::duration(spent.worker_time));
+    }
     if spent.micro_usd > 0 {
         text += &format!(", {}", human::dollars(spent.micro_usd as f64 / 1e6));
     }

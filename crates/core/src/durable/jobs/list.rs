@@ -183,6 +183,8 @@ async fn look(store: &Store, id: &JobId, stored: &Stored, now: Option<SystemTime
         Some(Entry::Results(results)) => results.tally,
         Some(Entry::Lead(lead)) => lead.tally,
         Some(Entry::End(end)) => end.tally,
+        // A connected job writes nothing of its progress; of its failures it leaves these.
+        _ if manifest.is_none() => Tally { done: 0, failed: stored.capsules },
         _ => Tally::default(),
     };
     info.spent = match &last {
