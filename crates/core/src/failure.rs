@@ -155,7 +155,8 @@ impl TaskError {
             text.push_str(if last_text.starts_with("its ") { ": " } else { " " });
             text.push_str(&last_text);
             if self.attempts.len() > 1 {
-                text.push_str(&format!(" (attempt {} of {})", self.attempts.len(), self.attempts.len()));
+                let count = self.attempts.len().to_string();
+                text.extend([" (attempt ", &count, " of ", &count, ")"]);
             }
             if !last.log_tail.is_empty() {
                 text.push_str("\n  its last output:");

@@ -194,7 +194,6 @@ fn errors_are_kept_whole() {
         index: 4,
         job: "j".into(),
         input_bytes: 1,
-        repro: None,
         attempts: vec![TaskFailure::new(FailureKind::Panic, "no")],
         repro: Some("rustwren repro j 4".into()),
     };

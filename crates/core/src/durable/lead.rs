@@ -29,6 +29,7 @@ pub struct Leadership {
 }
 
 /// What came of an entry of the driver's.
+#[expect(clippy::large_enum_variant, reason = "made once for each commit, and taken apart at once")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Commit {
     /// It has this number.

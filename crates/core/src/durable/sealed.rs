@@ -1,4 +1,4 @@
-//! The form of the binary objects of a job: a head as MessagePack with named fields, which later versions can add to, and
+//! The form of the binary objects of a job: a head as `MessagePack` with named fields, which later versions can add to, and
 //! a tail of bytes, under a checksum.
 //!
 //! | bytes | what |

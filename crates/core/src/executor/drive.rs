@@ -25,7 +25,7 @@ pub(crate) static ENTRY: RemoteEntry = RemoteEntry::new(DRIVE, file!(), line!(),
 /// driver.
 const SHARE: u32 = 10;
 const LEAST: Duration = Duration::from_secs(2);
-const MOST: Duration = Duration::from_secs(60);
+const MOST: Duration = Duration::from_mins(1);
 
 async fn drive(order: Order) -> Result<(), String> {
     let deadline = task().deadline();
@@ -74,13 +74,14 @@ impl Executor {
             let mut following = Box::pin(follow.run(Begin::Chosen));
             let left = match leaving {
                 None => following.await,
-                Some(time) => match tokio::time::timeout(time, &mut following).await {
-                    Ok(left) => left,
-                    Err(_) => {
+                Some(time) => {
+                    if let Ok(left) = tokio::time::timeout(time, &mut following).await {
+                        left
+                    } else {
                         stop.commands().leave();
                         following.await
                     }
-                },
+                }
             };
             let handed = match left {
                 Some(leadership) => {

@@ -20,7 +20,7 @@ pub(super) const DRIVE: &str = "rustwren::drive";
 /// How it is called.
 pub(super) const CALL: Call = Call::TryMapAsync;
 /// How long a process that was told to drive a job may take until it does. Then it is taken for lost.
-const HAND_OVER: Duration = Duration::from_secs(60);
+const HAND_OVER: Duration = Duration::from_mins(1);
 
 /// What the driver is told. The program that reads it may be older or younger than the one that writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ pub(super) async fn hand_over(
         if let Err(error) = heart.stop().await {
             tracing::debug!(%error, "the last sign of life stays");
         }
-        let attempted = format!("job {} is stored, but no process could be started that drives it", id);
+        let attempted = format!("job {id} is stored, but no process could be started that drives it");
         let hint = format!("`attach` to job {id} drives it from here, `rustwren jobs clean {id}` removes it");
         return Err(Error::from(error).context(&attempted).and_hint(&hint));
     }

@@ -175,7 +175,7 @@ mod tests {
         assert_eq!(chunker.next(Some(1_000_000), 2), 1600);
         // Slow ones are not tied to one worker for long.
         let mut chunker = Chunker::new(None, OVERHEAD).at_once(100);
-        chunker.observe(100, Duration::from_secs(60));
+        chunker.observe(100, Duration::from_mins(1));
         assert_eq!(chunker.next(Some(1_000_000), 2), 100);
     }
 

@@ -31,6 +31,7 @@ impl fmt::Debug for Ending {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "made once for each job")]
 enum Closed {
     Finished(Result<(), Error>),
     Parted(Parting),
@@ -73,12 +74,11 @@ impl JobRun {
             self.keep.ending = Some(ending);
             return Poll::Pending;
         }
-        let closing = match &mut ending.closing {
-            Some(closing) => closing,
-            None => {
-                let end = std::mem::replace(&mut ending.end, Ok(()));
-                ending.closing.insert(self.close(end))
-            }
+        let closing = if let Some(closing) = &mut ending.closing {
+            closing
+        } else {
+            let end = std::mem::replace(&mut ending.end, Ok(()));
+            ending.closing.insert(self.close(end))
         };
         let Poll::Ready(closed) = closing.as_mut().poll(cx) else {
             self.keep.ending = Some(ending);

@@ -65,6 +65,7 @@ impl fmt::Debug for Follow {
 }
 
 /// How to begin.
+#[expect(clippy::large_enum_variant, reason = "made once for each job")]
 pub enum Begin {
     /// By viewing: somebody may drive it.
     Viewing,

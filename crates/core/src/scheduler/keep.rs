@@ -159,7 +159,7 @@ impl JobRun {
         while let Poll::Ready(Some(came)) = Pin::new(&mut self.keep.beside).poll_next(cx) {
             any = true;
             match came {
-                Beside::Sign(Ok(sign)) => self.on_sign(sign)?,
+                Beside::Sign(Ok(sign)) => self.on_sign(&sign)?,
                 // Whoever was about to store something meets the same error.
                 Beside::Sign(Err(_)) => self.keep.listening = false,
                 Beside::Capsule { writer, failed, kept } => {
@@ -180,7 +180,7 @@ impl JobRun {
         Ok(any)
     }
 
-    fn on_sign(&mut self, sign: Sign) -> Result<(), Error> {
+    fn on_sign(&mut self, sign: &Sign) -> Result<(), Error> {
         match sign {
             Sign::Cancel => self.outbox.commands().cancel(),
             Sign::Deposed(_) => {
@@ -207,9 +207,8 @@ impl JobRun {
         if self.keep.broken {
             return Ok(Recorded::Idle);
         }
-        let recorded = recorder.poll(cx, &self.stats, flush, &mut self.keep.ready);
-        let recorded = match recorded {
-            Ok(recorded) => recorded,
+        let written = match recorder.poll(cx, &self.stats, flush, &mut self.keep.ready) {
+            Ok(written) => written,
             Err(error) => {
                 self.keep.broken = true;
                 let place = self.resources.storage.location();
@@ -218,13 +217,13 @@ impl JobRun {
                 return Err(error.context(&attempted));
             }
         };
-        if let Recorded::Waiting(Some(due)) = recorded {
+        if let Recorded::Waiting(Some(due)) = written {
             self.wake_at(due);
         }
         if !self.keep.ready.is_empty() {
             self.publish();
         }
-        Ok(recorded)
+        Ok(written)
     }
 
     /// Takes inputs into the backlog, but for those whose outcomes are known.

@@ -94,6 +94,10 @@ struct Inner {
     driven: AtomicBool,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a wish of the holder's, independent of the others"
+)]
 #[derive(Default)]
 struct State {
     queue: VecDeque<Delivery>,

@@ -69,6 +69,7 @@ impl Signs {
 }
 
 /// An error of what is stored for a job, as one of the storage itself.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn as_backend(error: Error) -> BackendError {
     let class = match error.kind() {
         ErrorKind::Unavailable => ErrorClass::Transient,

@@ -125,7 +125,7 @@ impl Chunk<'_> {
                         };
                         now.set(self.finish(Some(slot), i, since, result, &mut scratch));
                     }
-                })
+                });
             }));
             let Err(payload) = outcome else { break };
             scratch.clear();

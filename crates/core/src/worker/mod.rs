@@ -24,7 +24,6 @@ pub use capture::{MAX_OUTPUT, MAX_TAIL, dropped_note, join_tails, read_tail};
 pub use chunk::Chunk;
 pub use current::{TaskInfo, current};
 pub use function::{Function, Resolve, Shared};
-pub(crate) use panics::__rust_begin_short_backtrace;
 pub(crate) use panics::failure as panic_failure;
 pub use serve::serve;
 pub(crate) use serve::{number, own_image};
