@@ -49,7 +49,7 @@ fn every_state_is_told() {
             let heart = Heart::start(&store, &id("waiting"), owner("c"), LEASE, None).await.unwrap();
             heart.hand_over(LEASE * 20).await.unwrap();
             abandoned(&world, "broken").await;
-            world.change("jobs/broken/manifest", |_| "{\"version\": 3}".into());
+            world.change("jobs/broken/manifest", |_| "version = 3".into());
             world.sleep(Duration::from_secs(2)).await;
             let states = states(&store).await;
             let names: Vec<&str> = states.iter().map(|(name, _)| name.as_str()).collect();
@@ -130,10 +130,10 @@ fn a_job_that_cannot_be_read_can_be_removed_and_keeps_no_other_from_it() {
         for name in ["a", "b", "c"] {
             abandoned(&world, name).await;
         }
-        world.change("jobs/a/manifest", |_| "{\"version\": 3}".into());
+        world.change("jobs/a/manifest", |_| "version = 3".into());
         let last = world.keys().into_iter().rfind(|key| key.starts_with("jobs/a/log/")).unwrap();
         world.change(&last, |_| "rubbish".into());
-        world.change("jobs/b/beat", |_| "{\"version\": 3}".into());
+        world.change("jobs/b/beat", |_| "version = 3".into());
         world.sleep(Duration::from_secs(600)).await;
         let cleaned = clean(&store, &Selection::All, false, &by).await.unwrap();
         let [kept] = &cleaned.kept[..] else { panic!("{cleaned:?}") };

@@ -89,15 +89,15 @@ fn a_manifest_that_is_missing_newer_or_broken_says_so() {
         let whole =
             String::from_utf8(store.storage().get(&id().manifest_key().unwrap()).await.unwrap().to_vec())
                 .unwrap();
-        assert!(whole.contains("\"label\": \"my job\"") && whole.contains(&"ab".repeat(32)), "{whole}");
-        let version = |version: &str| whole.replace("\"version\": 1", version);
+        assert!(whole.contains("label = \"my job\"") && whole.contains(&"ab".repeat(32)), "{whole}");
+        let version = |version: &str| whole.replace("version = 1", version);
         for (text, kind, says) in [
-            (version("\"version\": 2, \"later\": {}"), ErrorKind::Incompatible, "version 2"),
-            ("{\"version\": 7}".to_owned(), ErrorKind::Incompatible, "version 7"),
-            ("{}".to_owned(), ErrorKind::Internal, key),
+            (version("version = 2\nlater = 1"), ErrorKind::Incompatible, "version 2"),
+            ("version = 7".to_owned(), ErrorKind::Incompatible, "version 7"),
+            ("other = 1".to_owned(), ErrorKind::Internal, key),
             (whole[..40].to_owned(), ErrorKind::Internal, key),
             (
-                whole.replace("\"id\": \"job\"", "\"id\": \"other\""),
+                whole.replace("id = \"job\"", "id = \"other\""),
                 ErrorKind::Internal,
                 "another job, other",
             ),
@@ -108,7 +108,7 @@ fn a_manifest_that_is_missing_newer_or_broken_says_so() {
             assert!(error.to_string().contains(says) && error.hint().is_some(), "{text}: {error}");
         }
         // What a later program of the same version adds is no trouble.
-        world.change(key, |_| version("\"version\": 1, \"added\": 1").into());
+        world.change(key, |_| version("version = 1\nadded = 1").into());
         assert_eq!(Manifest::read(&store, &id()).await.unwrap(), manifest);
     });
 }
