@@ -184,6 +184,7 @@ impl JobRun {
                 self.publish();
             }
             busy |= self.dispatch(cx)?;
+            busy |= self.recall(cx)?;
             if busy {
                 self.publish();
             }
