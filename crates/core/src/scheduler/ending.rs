@@ -50,13 +50,20 @@ impl JobRun {
     /// Completes when the holder knows that the job has ended, or when somebody else is to go on with it.
     pub(super) fn poll_ending(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(mut ending) = self.keep.ending.take() else { return Poll::Ready(()) };
+        // Signs of life go on until the last of them has been taken back, or who writes that would wait for them.
+        if let Err(error) = self.tend(cx) {
+            ending.end = ending.end.and(Err(error));
+        }
         if ending.closing.is_none() {
+            if !self.out.is_empty() {
+                self.publish();
+            }
             match self.record(cx, true) {
-                Ok(Recorded::Waiting(_)) => {
+                Ok(Recorded::Idle) if self.keep.capsules.is_idle() => {}
+                Ok(Recorded::Waiting(_) | Recorded::Idle) => {
                     self.keep.ending = Some(ending);
                     return Poll::Pending;
                 }
-                Ok(Recorded::Idle) => {}
                 Ok(Recorded::Deposed) => {
                     if let Some(Apart::Deposed(journal, committed)) =
                         self.keep.recorder.as_mut().and_then(Recorder::take_apart)

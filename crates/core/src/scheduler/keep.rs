@@ -170,14 +170,19 @@ impl JobRun {
                 }
             }
         }
+        Ok(any)
+    }
+
+    /// Takes results that were known. After inputs were taken in, so that what is wanted is being read.
+    pub(super) fn recall(&mut self, cx: &mut Context<'_>) -> Result<bool, Error> {
         if !self.is_full()
             && let Some(known) = &mut self.keep.known
             && let Poll::Ready(results) = known.poll(cx)
         {
             self.keep.ready.append(&mut results?);
-            any = true;
+            return Ok(true);
         }
-        Ok(any)
+        Ok(false)
     }
 
     fn on_sign(&mut self, sign: &Sign) -> Result<(), Error> {

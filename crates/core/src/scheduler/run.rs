@@ -186,6 +186,7 @@ impl JobRun {
                 self.publish();
             }
             busy |= self.dispatch(cx)?;
+            busy |= self.recall(cx)?;
             if busy {
                 self.publish();
             }

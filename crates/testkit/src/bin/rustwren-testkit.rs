@@ -1,24 +1,28 @@
 //! Runs simulations of the scheduler, many more than the tests do:
-//! `rustwren-testkit simulate --seeds 20000 --from 0`.
+//! `rustwren-testkit simulate --seeds 20000 --from 0`. With `mortal` in place of `simulate`: of durable jobs whose clients
+//! die.
 
 use std::process::ExitCode;
 
 use rustwren_testkit::sim;
 
-const USAGE: &str = "usage: rustwren-testkit simulate [--seeds COUNT] [--from SEED]";
+const USAGE: &str = "usage: rustwren-testkit simulate|mortal [--seeds COUNT] [--from SEED]";
 /// Failures shown in full; of more, only the seeds and what they broke.
 const SHOWN: usize = 1;
 
 struct Arguments {
+    mortal: bool,
     from: u64,
     seeds: u64,
 }
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    if words.next().as_deref() != Some("simulate") {
-        return Err(USAGE.to_owned());
-    }
-    let mut arguments = Arguments { from: 0, seeds: 1000 };
+    let mortal = match words.next().as_deref() {
+        Some("simulate") => false,
+        Some("mortal") => true,
+        _ => return Err(USAGE.to_owned()),
+    };
+    let mut arguments = Arguments { mortal, from: 0, seeds: 1000 };
     while let Some(word) = words.next() {
         let place = match word.as_str() {
             "--from" => &mut arguments.from,
@@ -39,6 +43,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if arguments.mortal {
+        return mortal(&arguments);
+    }
     let (mut failures, mut jobs, mut ended) = (0, 0, 0);
     let (mut invocations, mut lost, mut backups, mut duplicates) = (0, 0, 0, 0);
     let end = arguments.from.saturating_add(arguments.seeds);
@@ -68,6 +75,34 @@ fn main() -> ExitCode {
         "{} seeds: {jobs} jobs, {ended} with all results, {invocations} invocations ({lost} given up), \
          {backups} backup tasks, {duplicates} duplicates, {failures} failures",
         arguments.seeds
+    );
+    ExitCode::from(u8::from(failures > 0))
+}
+
+fn mortal(arguments: &Arguments) -> ExitCode {
+    let mut failures = 0;
+    let mut sum = sim::MortalReport::default();
+    for seed in arguments.from..arguments.from.saturating_add(arguments.seeds) {
+        match sim::run_mortal(seed) {
+            Ok(report) => {
+                sum.killed += report.killed;
+                sum.leads += report.leads;
+                sum.entries += report.entries;
+                sum.invocations += report.invocations;
+            }
+            Err(failure) => {
+                failures += 1;
+                if failures <= SHOWN {
+                    println!("{failure}\n");
+                } else {
+                    println!("seed {seed}: {}", failure.violations.first().map_or("", String::as_str));
+                }
+            }
+        }
+    }
+    println!(
+        "{} seeds: {} clients killed, {} times the lead was taken, {} journal entries, {} invocations, {failures} failures",
+        arguments.seeds, sum.killed, sum.leads, sum.entries, sum.invocations
     );
     ExitCode::from(u8::from(failures > 0))
 }

@@ -96,6 +96,13 @@ impl Ledger {
         self.account(job).options = Some(options.clone());
     }
 
+    /// Begins a job's account anew: another scheduler of the same client runs it now, and none of its invocations is
+    /// under way.
+    pub fn forget(&mut self, job: &str, options: &JobOptions) {
+        self.accounts.remove(job);
+        self.announce(job, options);
+    }
+
     /// A job's account, opened if need be.
     pub fn account(&mut self, job: &str) -> &mut Account {
         if !self.accounts.contains_key(job) {
