@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use rustwren_core::scheduler::OnError;
+use rustwren_core::scheduler::{Backups, OnError};
 use rustwren_testkit::sim::{self, Consumer, JobPlan, Poison, Provider, Report, Scenario, Times};
 
 /// The seeds to run: one, if `RUSTWREN_SIM_SEED` names it, to look into a failure.
@@ -174,4 +174,59 @@ fn what_an_invocation_brings_after_it_was_given_up_is_not_done_again() {
     // Halves are waiting, or at another worker already, when results of the whole come late.
     let sent_again = report.stats.handed_back;
     assert!(report.stats.duplicates < sent_again / 2, "{report:?}");
+}
+
+/// Makespans in seconds and the last report, over some seeds.
+fn makespans(provider: &Provider, job: &JobPlan) -> (Vec<f64>, Vec<Report>) {
+    let run = |seed| {
+        let scenario = Scenario { seed, provider: provider.clone(), jobs: vec![job.clone()] };
+        sim::run_scenario(&scenario, true).unwrap_or_else(|failure| panic!("{failure}")).remove(0)
+    };
+    let reports: Vec<Report> = (0..10).map(run).collect();
+    (reports.iter().map(|report| report.at.as_secs_f64()).collect(), reports)
+}
+
+#[test]
+fn backups_cut_off_the_tail_of_heavy_tailed_times() {
+    let mut provider = Provider::flawless(100);
+    provider.times = Times::Pareto { least: Duration::from_secs(1), alpha: 1.2 };
+    let mut job = JobPlan::plain(1000);
+    job.options.chunk_size = Some(1);
+    job.options.backups = Backups::Off;
+    let (without, off) = makespans(&provider, &job);
+    job.options.backups = Backups::ON;
+    let (with, on) = makespans(&provider, &job);
+    assert!(off.iter().all(|report| report.stats.backups == 0));
+    let sum = |times: &[f64]| times.iter().sum::<f64>();
+    assert!(sum(&with) < 0.4 * sum(&without), "{with:?} {without:?}");
+    // A quarter of the elements is left when it begins; most of these are not slow.
+    let backups: Vec<u64> = on.iter().map(|report| report.stats.backups).collect();
+    assert!(backups.iter().all(|count| (10..100).contains(count)), "{backups:?}");
+}
+
+#[test]
+fn where_nothing_is_slow_there_are_no_backups() {
+    let mut provider = Provider::flawless(100);
+    provider.stragglers = true;
+    let (_, reports) = makespans(&provider, &JobPlan::plain(1000));
+    assert!(reports.iter().all(|report| report.stats.backups == 0), "{reports:?}");
+}
+
+#[test]
+fn what_one_slow_worker_has_is_spread_over_free_ones() {
+    // One or two of a hundred chunks fall silent, and it is long before their leases end.
+    let mut provider = Provider::flawless(20);
+    provider.times = Times::Constant(Duration::from_secs(1));
+    provider.silent = 0.02;
+    provider.heartbeat = Some(Duration::from_mins(10));
+    let mut job = JobPlan::plain(2000);
+    job.options.chunk_size = Some(20);
+    job.options.backups = Backups::ON;
+    let (times, reports) = makespans(&provider, &job);
+    // Where a backup fell silent as well, nothing but its lease can tell.
+    let backed_up =
+        reports.iter().zip(times).filter(|(report, _)| report.stats.backups > 0 && report.stats.lost == 0);
+    let times: Vec<f64> = backed_up.map(|(_, at)| at).collect();
+    // 100 s of work, twice the time of a chunk until one is slow, and twenty times one second shared by nineteen.
+    assert!(times.len() >= 3 && times.iter().all(|at| *at < 100.0 + 40.0 + 5.0), "{times:?}");
 }

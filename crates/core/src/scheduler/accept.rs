@@ -1,8 +1,10 @@
 //! Results come in: each element is delivered once, whichever invocation brings it first.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
-use super::flight::{Chunk, Flight};
+use super::flight::Flight;
 use super::outbox::Delivery;
 use super::run::{JobRun, internal};
 use crate::codec;
@@ -22,7 +24,7 @@ impl JobRun {
             let missing = fresh.iter().flat_map(|&(from, to)| self.done.missing(index(from), index(to)));
             fresh = missing.map(|(from, to)| ((from - first) as u32, (to - first) as u32)).collect();
         }
-        self.read_records(Some(&flight.chunk), first, batch, &fresh)
+        self.read_records(Some(flight), first, batch, &fresh)
     }
 
     /// Takes results of an invocation that was given up. Its elements wait again, or are with another worker; what
@@ -41,11 +43,11 @@ impl JobRun {
         self.read_records(None, past.first, batch, &fresh)
     }
 
-    /// Reads a batch whose elements count from `first`; of these, `fresh` are not finished. `chunk` is what they
-    /// travelled in, unless they are late.
+    /// Reads a batch whose elements count from `first`; of these, `fresh` are not finished. `flight` brings them, unless
+    /// they are late.
     fn read_records(
         &mut self,
-        chunk: Option<&Chunk>,
+        flight: Option<&Flight>,
         first: u64,
         batch: &ResultBatch,
         fresh: &[(u32, u32)],
@@ -64,19 +66,20 @@ impl JobRun {
                 run.get_or_insert((k, at));
             } else {
                 if let Some((from, start)) = run.take() {
-                    self.deliver(chunk, first, from..k, batch.records.slice(start..at));
+                    self.deliver(flight, first, from..k, batch.records.slice(start..at));
                 }
-                match (tag, chunk) {
+                match (tag, flight) {
                     _ if !wanted => {}
-                    (ResultTag::Failure, Some(chunk)) => {
+                    (ResultTag::Failure, Some(flight)) => {
                         let failure = codec::decode(body).map_err(|e| internal(&e))?;
-                        self.on_failure(chunk, k, failure)?;
+                        self.on_failure(flight, k, failure)?;
                     }
                     (ResultTag::Failure, None) => self.stats.duplicates += 1,
-                    (ResultTag::Stored, Some(chunk)) => {
-                        self.progress.running -= 1;
-                        let alone = self.cut(chunk, k, k + 1, chunk.fruitless)?;
-                        self.fetch(first + u64::from(k), Some(alone), body)?;
+                    (ResultTag::Stored, Some(flight)) => {
+                        let index = first + u64::from(k);
+                        self.progress.running -= u64::from(!self.is_held_by(&flight.twins, index));
+                        let alone = self.cut(&flight.chunk, k, k + 1, flight.chunk.fruitless)?;
+                        self.fetch(index, Some(alone), body)?;
                     }
                     (ResultTag::Stored, None) => self.fetch(first + u64::from(k), None, body)?,
                     (ResultTag::Output, _) => {}
@@ -88,23 +91,31 @@ impl JobRun {
             return Err(internal(&"more result bytes than results"));
         }
         if let Some((from, start)) = run {
-            self.deliver(chunk, first, from..end, batch.records.slice(start..at));
+            self.deliver(flight, first, from..end, batch.records.slice(start..at));
         }
         Ok(())
     }
 
     /// Delivers results of unfinished elements, which count from `first`.
-    fn deliver(&mut self, chunk: Option<&Chunk>, first: u64, elements: std::ops::Range<u32>, records: Bytes) {
+    fn deliver(&mut self, flight: Option<&Flight>, first: u64, elements: Range<u32>, records: Bytes) {
         let count = elements.end - elements.start;
         let start = first + u64::from(elements.start);
         let end = start + u64::from(count);
-        match chunk {
-            Some(chunk) => {
+        match flight {
+            Some(flight) if flight.twins.is_empty() => {
                 self.done.add(start, end);
                 self.progress.running -= u64::from(count);
-                if chunk.attempt > 1 {
+                if flight.chunk.attempt > 1 {
                     self.failures.remove(&start);
                 }
+            }
+            Some(flight) => {
+                self.done.add(start, end);
+                self.progress.running -= u64::from(count);
+                self.failures.retain(|index, _| !(start..end).contains(index));
+                // After a twin failed, the element may wait as well.
+                self.waiting.drop_finished(start, end, &self.done);
+                self.stop_idle(&flight.twins);
             }
             None => self.finish_elsewhere(start, end),
         }
@@ -119,16 +130,24 @@ impl JobRun {
             self.failures.retain(|index, _| !(start..end).contains(index));
         }
         self.waiting.drop_finished(start, end, &self.done);
+        let mut held: Vec<(u64, u64)> = Vec::new();
         for flight in self.flights.values() {
-            let held: u64 = flight.lacking(start, end).map(|(from, to)| to - from).sum();
-            if held == 0 {
+            let before = held.len();
+            held.extend(flight.lacking(start, end));
+            if held.len() == before {
                 continue;
             }
-            self.progress.running -= held;
             // One whose elements are all finished is stopped; others run on, and of those not all is listened to.
             if flight.left(&self.done).is_empty() {
                 flight.abort.abort();
             }
+        }
+        // Where two flights have an element, it runs once.
+        held.sort_unstable();
+        let mut counted = start;
+        for (from, to) in held {
+            self.progress.running -= to.saturating_sub(from.max(counted));
+            counted = counted.max(to);
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::future::{AbortHandle, Abortable};
 
@@ -46,6 +45,7 @@ impl JobRun {
                 let waiting = self.backlog.elements();
                 if waiting == 0 {
                     self.share.rest();
+                    self.back_up(cx, workers)?;
                     break;
                 }
                 // More may come in a moment; meanwhile the workers have something to do, or the user has said
@@ -80,7 +80,10 @@ impl JobRun {
                 })
             };
             match chunk.map(|chunk| self.without_finished(chunk)).transpose()?.flatten() {
-                Some(chunk) => self.launch(chunk, now, inline),
+                Some(chunk) => {
+                    self.backups.look_again();
+                    self.launch(chunk, inline, Vec::new());
+                }
                 None => self.share.give(false),
             }
             any = true;
@@ -90,6 +93,9 @@ impl JobRun {
             self.wake_at(time);
         }
         if let Some(time) = self.next_sweep {
+            self.wake_at(time);
+        }
+        if let Some(time) = self.backups.next_look().filter(|time| *time > now) {
             self.wake_at(time);
         }
         Ok(any)
@@ -126,7 +132,8 @@ impl JobRun {
         }
     }
 
-    fn launch(&mut self, chunk: Chunk, now: Duration, inline: usize) {
+    /// Sends a chunk to a worker; its slot has been taken. `twins` have its elements already. Gives its id.
+    pub(super) fn launch(&mut self, chunk: Chunk, inline: usize, twins: Vec<u64>) -> u64 {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let bytes = chunk.bytes();
@@ -135,7 +142,9 @@ impl JobRun {
         self.stats.input_bytes += bytes as u64;
         self.stats.largest_chunk = self.stats.largest_chunk.max(chunk.count);
         self.in_flight_bytes += bytes;
-        self.progress.running += u64::from(chunk.count);
+        if twins.is_empty() {
+            self.progress.running += u64::from(chunk.count);
+        }
         let invocation = Invocation {
             job: Arc::clone(&self.spec),
             id,
@@ -166,15 +175,18 @@ impl JobRun {
             abort,
             chunk,
             received: Received::default(),
-            dispatched: now,
+            dispatched: self.now,
             bytes,
             spilled,
             started: None,
-            heard: now,
+            heard: self.now,
+            twins,
+            backed_up: 0,
             expired: None,
             concurrency,
         };
         self.watch(&flight.signs());
         self.flights.insert(id, flight);
+        id
     }
 }

@@ -120,6 +120,10 @@ impl JobRun {
             return Err(Error::from(error).context("a stored result could not be fetched"));
         }
         let Some(mut chunk) = chunk else { return Ok(()) };
+        let held = self.flights.values().any(|flight| flight.lacking(index, index + 1).next().is_some());
+        if held || self.waiting.contains(index) {
+            return Ok(());
+        }
         chunk.fruitless += 1;
         self.check_patience(chunk.fruitless, || format!("a stored result could not be fetched: {error}"))?;
         self.stats.handed_back += 1;

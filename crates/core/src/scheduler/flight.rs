@@ -54,6 +54,10 @@ pub(super) struct Flight {
     pub(super) started: Option<Duration>,
     /// When anything was heard of it last.
     pub(super) heard: Duration,
+    /// Other flights that have some of the same elements, or had.
+    pub(super) twins: Vec<u64>,
+    /// How often its elements were sent elsewhere as well.
+    pub(super) backed_up: u32,
     /// Why it was given up, if it was.
     pub(super) expired: Option<Expired>,
     /// Elements that its process works on at once.
@@ -122,6 +126,12 @@ impl Ord for Later {
 }
 
 impl Waiting {
+    /// Whether this element waits.
+    pub(super) fn contains(&self, index: u64) -> bool {
+        let has = |chunk: &Chunk| (chunk.first..chunk.end()).contains(&index);
+        self.now.iter().any(has) || self.later.iter().any(|Reverse(later)| has(&later.chunk))
+    }
+
     /// Puts a chunk in front of all that is not dispatched yet.
     pub(super) fn push(&mut self, chunk: Chunk) {
         self.now.push_back(chunk);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::future::Aborted;
 use futures_util::stream::{FuturesUnordered, Stream};
 
+use super::backups::BackupState;
 use super::chunker::Chunker;
 use super::done::Done;
 use super::events::EventBuffer;
@@ -89,6 +90,7 @@ pub struct JobRun {
     /// The time of this turn.
     pub(super) now: Duration,
     pub(super) leases: Leases,
+    pub(super) backups: BackupState,
     /// Tells what this run stores from what an earlier run of the same job did.
     pub(super) tag: u32,
     pub(super) clearing: Clearing,
@@ -134,6 +136,7 @@ impl JobRun {
             share: resources.slots.join(),
             tag: rng.u32(..),
             rng,
+            backups: BackupState::new(options.backups, limits.stragglers),
             clearing: Clearing::default(),
             fetches: Fetches::default(),
             started: now,
@@ -235,6 +238,9 @@ impl JobRun {
             self.in_flight_bytes -= flight.bytes;
             if flight.started.is_some() {
                 self.share.stopped(self.now);
+            }
+            if !flight.twins.is_empty() {
+                self.backups.look_again();
             }
             self.clear(flight.spilled.clone());
             match result {

@@ -1,6 +1,7 @@
 //! What the scheduler makes of reports and replies: results are delivered, failures retried or final, the rest
 //! goes back to the queue.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -85,6 +86,9 @@ impl JobRun {
                     self.accept(&mut flight, batch)?;
                 }
                 self.chunker.observe(flight.received.count(), reply.usage.compute);
+                if flight.received.count() == flight.chunk.count {
+                    self.backups.observe(&flight, self.now);
+                }
                 let blamed = match reply.stopped {
                     Some(stopped) => self.blame(&mut flight, stopped)?,
                     None => false,
@@ -144,16 +148,16 @@ impl JobRun {
             drop(held);
             flight.received.add(k, 1);
             let failure = TaskFailure::new(FailureKind::Lost, error.to_string());
-            return self.on_failure(&flight.chunk, k, failure);
+            return self.on_failure(&flight, k, failure);
         }
         // Halving comes to an end by itself: it costs no patience, and the innocent half need not wait long.
         let at = self.now + backoff(1, &mut self.rng);
         let fruitless = flight.chunk.fruitless;
         drop(held);
-        for (from, to) in flight.left(&self.done) {
+        for (from, to) in self.orphans(&flight) {
             let middle = from + (to - from) / 2;
-            self.requeue(&flight.chunk, from, middle, fruitless, Some(at))?;
-            self.requeue(&flight.chunk, middle, to, fruitless, Some(at))?;
+            self.requeue(&flight, from..middle, fruitless, Some(at))?;
+            self.requeue(&flight, middle..to, fruitless, Some(at))?;
         }
         Ok(())
     }
@@ -182,7 +186,7 @@ impl JobRun {
         for (k, failure) in stopped.failed.into_iter().filter(|(k, _)| *k < in_chunk) {
             if !flight.received.add(k, 1).is_empty() {
                 any = true;
-                self.on_failure(&flight.chunk, k, failure)?;
+                self.on_failure(flight, k, failure)?;
             }
         }
         let suspects: Vec<_> = stopped.suspects.into_iter().filter(|(k, _)| *k < in_chunk).collect();
@@ -193,31 +197,42 @@ impl JobRun {
             }
             any = true;
             if convicted {
-                self.on_failure(&flight.chunk, k, failure)?;
-            } else if !self.done.contains(flight.chunk.first + u64::from(k)) {
+                self.on_failure(flight, k, failure)?;
+                continue;
+            }
+            let index = flight.chunk.first + u64::from(k);
+            if !self.done.contains(index) && !self.is_held_by(&flight.twins, index) {
                 self.progress.running -= 1;
                 self.stats.handed_back += 1;
-                let chunk = self.cut(&flight.chunk, k, k + 1, 0)?;
-                self.waiting.push(Chunk { alone: true, ..chunk });
+                for (from, to, attempt) in self.by_attempt(&flight.chunk, k, k + 1) {
+                    let chunk = self.cut(&flight.chunk, from, to, 0)?;
+                    self.waiting.push(Chunk { alone: true, attempt, ..chunk });
+                }
             }
         }
         Ok(any)
     }
 
-    /// An attempt at element `k` of a chunk under way failed: try again or give up.
-    pub(super) fn on_failure(&mut self, chunk: &Chunk, k: u32, failure: TaskFailure) -> Result<(), Error> {
+    /// An attempt at element `k` of a flight failed: try again or give up.
+    pub(super) fn on_failure(&mut self, flight: &Flight, k: u32, failure: TaskFailure) -> Result<(), Error> {
+        let chunk = &flight.chunk;
         let index = chunk.first + u64::from(k);
         self.stats.failures += 1;
         if self.done.contains(index) {
             return Ok(());
         }
-        self.progress.running -= 1;
+        let held = self.is_held_by(&flight.twins, index);
         let retries = self.options.retry.retries_after(&failure.kind);
         let user_error = failure.kind.is_user_error();
         let wait = matches!(failure.kind, FailureKind::Lost | FailureKind::OutOfMemory);
         let history = self.failures.entry(index).or_default();
         history.push(failure);
         let attempts = history.len() as u32;
+        if attempts <= retries && held {
+            // It is being tried again already.
+            return Ok(());
+        }
+        self.progress.running -= 1;
         if attempts <= retries {
             self.stats.retries += 1;
             self.progress.retried += 1;
@@ -234,6 +249,7 @@ impl JobRun {
             return Ok(());
         }
         self.done.add(index, index + 1);
+        self.stop_idle(&flight.twins);
         let attempts = self.failures.remove(&index).unwrap_or_default();
         let input = Bytes::from(self.cut(chunk, k, k + 1, 0)?.inputs.concat());
         let input_bytes = input.len() as u64;
@@ -266,36 +282,44 @@ impl JobRun {
 
     /// Puts all of a chunk that has not been dealt with back into the queue.
     fn requeue_rest(&mut self, flight: &Flight, fruitless: u32, at: Option<Duration>) -> Result<(), Error> {
-        let gaps = flight.left(&self.done);
+        let gaps = self.orphans(flight);
         if !gaps.is_empty() {
             self.remember(flight);
         }
         for (from, to) in gaps {
-            self.requeue(&flight.chunk, from, to, fruitless, at)?;
+            self.requeue(flight, from..to, fruitless, at)?;
         }
         Ok(())
     }
 
     fn requeue(
         &mut self,
-        chunk: &Chunk,
-        from: u32,
-        to: u32,
+        flight: &Flight,
+        elements: Range<u32>,
         fruitless: u32,
         at: Option<Duration>,
     ) -> Result<(), Error> {
-        if from == to {
+        let Range { start, end } = elements;
+        if start == end {
             return Ok(());
         }
-        self.progress.running -= u64::from(to - from);
-        self.stats.handed_back += u64::from(to - from);
-        let part = self.cut(chunk, from, to, fruitless)?;
+        self.progress.running -= u64::from(end - start);
+        self.stats.handed_back += u64::from(end - start);
         if let Some(observer) = self.outbox.observer() {
-            observer.waiting(part.first, part.count);
+            observer.waiting(flight.chunk.first + u64::from(start), end - start);
         }
-        match at {
-            Some(at) => self.waiting.push_later(part, at),
-            None => self.waiting.push(part),
+        let runs = if flight.twins.is_empty() {
+            vec![(start, end, flight.chunk.attempt)]
+        } else {
+            self.by_attempt(&flight.chunk, start, end)
+        };
+        for (from, to, attempt) in runs {
+            let part = self.cut(&flight.chunk, from, to, fruitless)?;
+            let part = Chunk { attempt, alone: part.alone || attempt > part.attempt, ..part };
+            match at {
+                Some(at) => self.waiting.push_later(part, at),
+                None => self.waiting.push(part),
+            }
         }
         Ok(())
     }

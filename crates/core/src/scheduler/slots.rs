@@ -230,6 +230,31 @@ impl Share {
         }
     }
 
+    /// How many slots are free that no other job wants, where nothing waits at the invoker. With none, the waker is
+    /// called when that may have changed.
+    pub fn spare(&self, cx: &Context<'_>, now: Duration, workers: usize) -> usize {
+        let mut state = self.slots.lock();
+        let state = &mut *state;
+        let wanted = state.jobs.iter().any(|(other, claim)| *other != self.id && claim.wants);
+        let free = state.running().saturating_sub(state.in_flight);
+        let Some(mine) = state.jobs.get_mut(&self.id) else { return 0 };
+        let free = free.min(workers.saturating_sub(mine.in_flight));
+        if free > 0 && !wanted && now >= state.pace.not_before() {
+            return free;
+        }
+        mine.waker = Some(cx.waker().clone());
+        0
+    }
+
+    /// Takes a slot that was spare just now.
+    pub fn take_spare(&self) {
+        let mut state = self.slots.lock();
+        state.in_flight += 1;
+        if let Some(mine) = state.jobs.get_mut(&self.id) {
+            mine.in_flight += 1;
+        }
+    }
+
     /// Gives a slot back after its invocation ran.
     pub fn give(&self, ran: bool) {
         let mut state = self.slots.lock();

@@ -79,6 +79,7 @@ impl SimInvoker {
         limits.max_duration = provider.max_duration;
         limits.reports_start = provider.reports_start;
         limits.heartbeat = provider.heartbeat;
+        limits.stragglers = provider.stragglers;
         let state = State {
             rng: fastrand::Rng::with_seed(seed),
             workers: vec![Worker::default(); provider.concurrency.max(1)],

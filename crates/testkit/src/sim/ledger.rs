@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustwren_core::failure::FailureKind;
 use rustwren_core::invoker::{Invocation, Limits};
-use rustwren_core::scheduler::JobOptions;
+use rustwren_core::scheduler::{Backups, JobOptions};
 
 /// What the book knows of one element.
 #[derive(Debug, Default, Clone)]
@@ -66,6 +66,7 @@ impl Account {
 #[derive(Debug)]
 pub struct Ledger {
     concurrency: usize,
+    stragglers: bool,
     most: usize,
     under_way: usize,
     accounts: BTreeMap<String, Account>,
@@ -82,6 +83,7 @@ impl Ledger {
     pub fn new(limits: &Limits, trace: bool) -> Self {
         Self {
             concurrency: limits.concurrency,
+            stragglers: limits.stragglers,
             most: limits.concurrency * (1 + limits.pipelining),
             under_way: 0,
             accounts: BTreeMap::new(),
@@ -160,18 +162,24 @@ impl Ledger {
         if self.under_way > self.most {
             broken.push(format!("{} invocations under way, {} allowed", self.under_way, self.most));
         }
-        let concurrency = self.concurrency;
+        let (concurrency, stragglers) = (self.concurrency, self.stragglers);
         let bytes = invocation.inputs.len() as usize;
         let account = self.account(&invocation.job.id);
         account.under_way += 1;
         account.tick(now);
+        let backups = match account.options.as_ref().map(|options| options.backups) {
+            Some(Backups::Auto) => stragglers,
+            Some(Backups::After { .. }) => true,
+            Some(Backups::Off) | None => false,
+        };
         let mut fresh = false;
         for index in first..first + u64::from(count) {
             let element = account.elements.entry(index).or_default();
             fresh |= element.dispatched == 0;
             element.dispatched += 1;
-            if !element.holders.is_empty() {
-                broken.push(format!("element {index} is under way twice"));
+            if element.holders.len() > usize::from(backups) {
+                let holders = &element.holders;
+                broken.push(format!("element {index} is under way already: {holders:?}"));
             }
             if element.concluded {
                 broken.push(format!("element {index} is sent again after its end was reported"));

@@ -35,6 +35,8 @@ pub struct Provider {
     pub reports_start: bool,
     /// How often it tells that a worker is alive.
     pub heartbeat: Option<Duration>,
+    /// Whether it says that its workers differ in speed.
+    pub stragglers: bool,
     /// How long an invocation may last. What is finished then comes back; an element that alone takes longer fails.
     pub max_duration: Option<Duration>,
     /// Rate of elements whose process is killed under them.
@@ -77,6 +79,7 @@ impl Provider {
             silent: 0.0,
             reports_start: true,
             heartbeat: None,
+            stragglers: false,
             max_duration: None,
             crash: 0.0,
             suspects: 0.0,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rustwren_core::scheduler::retry::RetryPolicy;
-use rustwren_core::scheduler::{JobOptions, OnError};
+use rustwren_core::scheduler::{Backups, JobOptions, OnError};
 
 use super::consumer::Consumer;
 use super::provider::Provider;
@@ -136,6 +136,7 @@ impl Draw {
             silent,
             reports_start,
             heartbeat,
+            stragglers: self.0.bool(),
             max_duration,
             crash: self.rate(0.05),
             suspects: self.0.f64(),
@@ -159,6 +160,12 @@ impl Draw {
             result_buffer: self.pick(&[32 << 20, 100, 2000]),
             input_buffer: self.pick(&[64 << 20, 50, 3000]),
             patience: self.pick(&[10, 30]),
+            backups: self.pick(&[
+                Backups::Auto,
+                Backups::Off,
+                Backups::ON,
+                Backups::After { factor: 1.0, remaining: 1.0 },
+            ]),
             seed: self.0.u64(..),
             ..JobOptions::default()
         }

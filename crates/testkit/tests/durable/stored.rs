@@ -96,11 +96,7 @@ fn a_manifest_that_is_missing_newer_or_broken_says_so() {
             ("version = 7".to_owned(), ErrorKind::Incompatible, "version 7"),
             ("other = 1".to_owned(), ErrorKind::Internal, key),
             (whole[..40].to_owned(), ErrorKind::Internal, key),
-            (
-                whole.replace("id = \"job\"", "id = \"other\""),
-                ErrorKind::Internal,
-                "another job, other",
-            ),
+            (whole.replace("id = \"job\"", "id = \"other\""), ErrorKind::Internal, "another job, other"),
         ] {
             world.change(key, |_| text.clone().into());
             let error = Manifest::read(&store, &id()).await.unwrap_err();
