@@ -4,14 +4,18 @@
 //!   a seed.
 //! - [`SimInvoker`]: a provider with cold starts, throttling, crashes, lost workers, late and double results. Its
 //!   [`Ledger`] checks each invocation against what the scheduler promises.
+//! - [`Chaos`]: around the provider, for every second seed, the faults that users can turn on; its book is kept by an
+//!   onlooker from what the scheduler sends and is told.
 //! - [`Scenario`]: a provider and jobs drawn from a seed; [`run`] runs it and checks what comes out.
 
+mod chaos;
 mod clock;
 mod consumer;
 mod course;
 mod executor;
 mod invoker;
 mod ledger;
+mod onlooker;
 mod provider;
 mod scenario;
 mod source;
@@ -19,6 +23,7 @@ mod trial;
 mod visit;
 mod work;
 
+pub use chaos::{Chaos, Faults};
 pub use clock::SimClock;
 pub use consumer::Consumer;
 pub use executor::{SimExecutor, Spawner, Stuck};
@@ -27,5 +32,5 @@ pub use ledger::{Account, Element, Ledger};
 pub use provider::Provider;
 pub use scenario::{Cancel, JobPlan, Scenario};
 pub use source::Feed;
-pub use trial::{Failure, Report, run, run_scenario};
+pub use trial::{Failure, Report, run, run_chaos, run_scenario};
 pub use work::{HashWork, Outcome, Poison, SuiteWork, Times, Work, input_of, output_of};
