@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::future::{AbortHandle, Abortable, BoxFuture, Either, select};
+use futures_util::future::{BoxFuture, Either, select};
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, Invocation, Payload, Reply, Stopped};
 use rustwren_core::protocol::records::split_input;
+use tokio::sync::oneshot;
 
 use crate::fate::{Fate, Trouble};
 use crate::filter::{Echo, Filter, Passage, report_late};
@@ -18,6 +19,9 @@ use crate::ramp::Admission;
 use crate::tally::Tally;
 
 type Answer = Result<Reply, BackendError>;
+
+/// How often it is told that an invocation that waits inside is alive.
+const WAITING: Duration = Duration::from_secs(2);
 
 /// One invocation.
 pub(crate) struct Call {
@@ -147,7 +151,7 @@ impl Call {
         self.note("duplicated", |tally| tally.duplicated += 1);
         let (shared, to, id) = (Arc::clone(&self.shared), Arc::clone(&self.events), self.invocation.id);
         let invocation = Invocation { id: shared.copy_id(), ..self.invocation.clone() };
-        let (handle, registration) = AbortHandle::new_pair();
+        let (ended, end_of_first) = oneshot::channel::<()>();
         let task = async move {
             shared.clock.sleep(later).await;
             let echo: Arc<dyn Events> = Arc::new(Echo { to: Arc::clone(&to), id });
@@ -155,11 +159,17 @@ impl Call {
                 report_late(&*to, id, reply);
             }
         };
+        let shared = Arc::clone(&self.shared);
         self.shared.background.spawn(async move {
-            // Aborted or not, it is over.
-            Abortable::new(task, registration).await.unwrap_or_default();
+            let stop = pin!(async move {
+                // An error means that the first was given up.
+                if end_of_first.await.is_ok() {
+                    shared.clock.sleep(shared.plan.linger).await;
+                }
+            });
+            select(pin!(task), stop).await;
         });
-        Some(Second { handle: Some(handle) })
+        Some(Second { ended })
     }
 
     async fn wait(&self, time: Duration) {
@@ -193,10 +203,11 @@ fn enter_inner(
         let gate = &shared.gate;
         let mut permit = Arc::clone(gate).try_acquire_owned().ok();
         if permit.is_none() {
-            // Its environment seems to be at work. An error would mean that the gate was closed, which nobody does.
-            events.started(invocation.id);
+            // Its environment is there and does not begin: that must not be taken for a loss. An error would mean that
+            // the gate was closed, which nobody does.
+            let beat = shared.inner.limits().heartbeat.map_or(WAITING, |beat| beat.min(WAITING));
             let waiting = Arc::clone(gate).acquire_owned();
-            permit = shared.meanwhile(waiting, &events, invocation.id).await.ok();
+            permit = shared.meanwhile(waiting, beat, &events, invocation.id).await.ok();
         }
         let answer = shared.inner.invoke(invocation, &events).await;
         drop(permit);
@@ -224,7 +235,11 @@ fn attend(
             let (least, most) = shared.plan.straggler_delay;
             let took = shared.clock.now().saturating_sub(began).as_secs_f64() * (factor - 1.0);
             let longer = Duration::try_from_secs_f64(took).unwrap_or(Duration::MAX);
-            shared.meanwhile(shared.wait(longer.max(least).min(most)), &events, id).await;
+            let wait = shared.wait(longer.max(least).min(most));
+            match shared.inner.limits().heartbeat {
+                Some(beat) => shared.meanwhile(wait, beat, &events, id).await,
+                None => wait.await,
+            }
         }
         filter.flush();
         answer
@@ -280,22 +295,15 @@ impl Drop for Running {
     }
 }
 
-/// A second run. It is given up with the first, but not when that has ended.
+/// A second run. It is given up with the first; when that has ended it goes on for a while.
 struct Second {
-    handle: Option<AbortHandle>,
+    ended: oneshot::Sender<()>,
 }
 
 impl Second {
-    fn goes_on(mut self) {
-        self.handle = None;
-    }
-}
-
-impl Drop for Second {
-    fn drop(&mut self) {
-        if let Some(handle) = &self.handle {
-            handle.abort();
-        }
+    fn goes_on(self) {
+        // One that is over has nobody who listens.
+        self.ended.send(()).unwrap_or_default();
     }
 }
 

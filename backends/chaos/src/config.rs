@@ -99,7 +99,11 @@ pub const COMPUTE: BackendKeys = BackendKeys {
         share("reordered", "20%", "Of batches of results, those that come after the next one."),
         share("repeated", "10%", "Of batches of results, those that come once more, later."),
         share("ghosts", "50%", "Of invocations that are given up, those whose worker goes on for a while."),
-        duration("linger", "2s", "How late repeated results come at most, and how long ghosts go on."),
+        duration(
+            "linger",
+            "2s",
+            "How late repeated results come at most, and how long ghosts and second runs go on.",
+        ),
     ],
 };
 

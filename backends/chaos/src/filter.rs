@@ -28,7 +28,6 @@ pub(crate) struct Filter {
 struct State {
     rng: Rng,
     passage: Passage,
-    started: bool,
     /// Whether everything is held until [`Filter::flush`].
     holds: bool,
     held: Vec<ResultBatch>,
@@ -43,7 +42,7 @@ impl Filter {
         passage: Passage,
         holds: bool,
     ) -> Arc<Self> {
-        let state = Mutex::new(State { rng, passage, started: false, holds, held: Vec::new() });
+        let state = Mutex::new(State { rng, passage, holds, held: Vec::new() });
         Arc::new(Self { shared: Arc::clone(shared), to: Arc::clone(to), id, state })
     }
 
@@ -102,14 +101,7 @@ impl Events for Filter {
     }
 
     fn started(&self, _: u64) {
-        // It is told early where the invocation has to wait inside.
-        let told = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut state.started, true)
-        };
-        if !told {
-            self.to.started(self.id);
-        }
+        self.to.started(self.id);
     }
 
     fn alive(&self, _: u64) {

@@ -61,16 +61,16 @@ impl Shared {
         }
     }
 
-    /// Waits for something while the invocation is in good hands, and says so as often as the limits promise.
+    /// Waits for something, and says every now and then that the invocation is in good hands.
     pub(crate) async fn meanwhile<T>(
         &self,
         future: impl Future<Output = T>,
+        beat: Duration,
         events: &Arc<dyn Events>,
         id: u64,
     ) -> T {
         let mut future = pin!(future);
         loop {
-            let Some(beat) = self.inner.limits().heartbeat else { return future.await };
             match select(future, self.clock.sleep(beat)).await {
                 Either::Left((output, _)) => return output,
                 Either::Right(((), rest)) => future = rest,
@@ -102,7 +102,7 @@ impl ChaosInvoker {
         let mut limits = inner.limits().clone();
         let claimed = plan.concurrency.unwrap_or(limits.concurrency).max(1);
         let room = if claimed > limits.concurrency {
-            // Who waits here is told to have begun, so those that have begun inside must not wait any more.
+            // Who waits here is known to wait; who waits inside would seem to have an environment that does not begin.
             limits.concurrency
         } else {
             limits.concurrency.saturating_mul(limits.pipelining.saturating_add(1))

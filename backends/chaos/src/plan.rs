@@ -40,8 +40,8 @@ pub struct ChaosPlan {
     pub crashed_after: f64,
     /// Invocations of which the worker gives a part (or all) back, not begun.
     pub handed_back: f64,
-    /// Invocations that are run twice. Results of the second run are reported as they come, even when the invocation
-    /// has long been over.
+    /// Invocations that are run twice. Results of the second run are reported as they come, for
+    /// [`linger`](Self::linger) also after the invocation has ended.
     pub duplicated: f64,
     /// How much later the second run begins.
     pub duplicate_delay: Delay,
@@ -59,7 +59,8 @@ pub struct ChaosPlan {
     /// Of invocations that are given up while they run: those whose worker does not stop at once, and goes on
     /// reporting results for [`linger`](Self::linger).
     pub ghosts: f64,
-    /// How late repeated results come at most, and how long workers go on that were told to stop.
+    /// How late repeated results come at most, and how long second runs go on after the first and workers that were
+    /// told to stop.
     pub linger: Duration,
 }
 

@@ -32,7 +32,7 @@ fn give_up(bench: &mut Bench, after: u64) -> Vec<String> {
 
 #[test]
 fn a_second_run_reports_after_the_end_of_the_first() {
-    let plan = ChaosPlan { duplicated: 1.0, duplicate_delay: later(3), ..ChaosPlan::calm() };
+    let plan = ChaosPlan { duplicated: 1.0, duplicate_delay: later(3), linger: s(9), ..ChaosPlan::calm() };
     let mut bench = Bench::new(plan.clone(), Results::Replied, 1);
     let lines = bench.one(2);
     assert_eq!(
@@ -129,19 +129,31 @@ fn a_straggler_shows_signs_of_life_where_they_are_promised() {
 }
 
 #[test]
-fn who_waits_for_the_wrapped_invoker_seems_to_have_begun() {
+fn who_waits_for_the_wrapped_invoker_shows_signs_of_life() {
     let plan = ChaosPlan { concurrency: Some(3), ..ChaosPlan::calm() };
     let mut limits = Limits::unlimited(1);
-    (limits.pipelining, limits.heartbeat) = (9, Some(s(2)));
+    limits.pipelining = 9;
     let mut bench = Bench::with_limits(plan, Results::Replied, 1, limits);
     let sent = [bench.sent(1, 0, 3), bench.sent(2, 3, 3)];
     bench.executor.block_on(join_all(sent)).unwrap();
     let lines = bench.book.lines();
     let waited = if lines[0].contains("worker: 0+3") { 2 } else { 1 };
-    assert!(lines.contains(&format!("0.0 client: {waited} started")), "{lines:?}");
     assert!(lines.contains(&format!("2.0 client: {waited} alive")), "{lines:?}");
+    assert!(lines.contains(&format!("3.0 client: {waited} started")), "{lines:?}");
     assert_eq!(lines.iter().filter(|line| line.ends_with("started")).count(), 2, "{lines:?}");
     assert!(lines.contains(&format!("6.0 client: {waited} replied, 3 results")), "{lines:?}");
+}
+
+#[test]
+fn a_second_run_that_does_not_end_is_given_up_a_while_after_the_first() {
+    let plan = ChaosPlan { duplicated: 1.0, duplicate_delay: later(9), linger: s(10), ..ChaosPlan::calm() };
+    let lines = Bench::new(plan, Results::Replied, 1).one(8);
+    assert!(lines.contains(&"8.0 client: 1 replied, 8 results".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"9.0 worker: copy 0+8 begins".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"17.0 worker: copy 0+8 ends".to_owned()), "{lines:?}");
+    let plan = ChaosPlan { duplicated: 1.0, duplicate_delay: later(9), linger: s(5), ..ChaosPlan::calm() };
+    let lines = Bench::new(plan, Results::Replied, 1).one(8);
+    assert_eq!(lines.last().unwrap(), "13.0 worker: copy 0+8 stopped", "{lines:?}");
 }
 
 #[test]

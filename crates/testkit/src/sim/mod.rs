@@ -4,8 +4,11 @@
 //!   a seed.
 //! - [`SimInvoker`]: a provider with cold starts, throttling, crashes, lost workers, late and double results. Its
 //!   [`Ledger`] checks each invocation against what the scheduler promises.
+//! - [`Chaos`]: around the provider, for every second seed, the faults that users can turn on; its book is kept by an
+//!   onlooker from what the scheduler sends and is told.
 //! - [`Scenario`]: a provider and jobs drawn from a seed; [`run`] runs it and checks what comes out.
 
+mod chaos;
 mod clock;
 mod consumer;
 mod course;
@@ -13,6 +16,7 @@ mod executor;
 mod invoker;
 mod ledger;
 mod mortal;
+mod onlooker;
 mod provider;
 mod scenario;
 mod source;
@@ -21,6 +25,7 @@ mod trial;
 mod visit;
 mod work;
 
+pub use chaos::{Chaos, Faults};
 pub use clock::SimClock;
 pub use consumer::Consumer;
 pub use executor::{SimExecutor, Spawner, Stuck};
@@ -31,5 +36,5 @@ pub use provider::Provider;
 pub use scenario::{Cancel, JobPlan, Scenario};
 pub use source::Feed;
 pub use storage::{SimStorage, StorageFaults};
-pub use trial::{Failure, Report, run, run_scenario};
+pub use trial::{Failure, Report, run, run_chaos, run_scenario};
 pub use work::{HashWork, Outcome, Poison, SuiteWork, Times, Work, input_of, output_of};

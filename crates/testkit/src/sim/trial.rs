@@ -14,12 +14,13 @@ use rustwren_core::scheduler::outbox::Outbox;
 use rustwren_core::scheduler::slots::Slots;
 use rustwren_core::scheduler::stats::{JobStats, Progress};
 use rustwren_core::scheduler::{Commands, JobRun, OnError, Resources};
-use rustwren_core::storage::{MemoryStorage, Storage};
+use rustwren_core::storage::Storage;
+use tokio::sync::Semaphore;
 
+use super::chaos::{Chaos, Faults, Stack};
 use super::clock::{SimClock, lock};
 use super::consumer::Collector;
 use super::executor::SimExecutor;
-use super::invoker::SimInvoker;
 use super::ledger::Ledger;
 use super::scenario::{Cancel, JobPlan, Scenario};
 use super::source::Source;
@@ -65,7 +66,9 @@ impl fmt::Display for Failure {
         for line in self.trace.iter().skip(skipped).take(first - skipped + AFTER) {
             writeln!(f, "{line}")?;
         }
-        writeln!(f, "{:?}", Scenario::draw(self.seed))?;
+        let mut scenario = Scenario::draw(self.seed);
+        let chaos = Chaos::draw(self.seed, &mut scenario.provider);
+        writeln!(f, "{scenario:?}\n{chaos:?}")?;
         for violation in &self.violations {
             writeln!(f, "violation: {violation}")?;
         }
@@ -77,16 +80,23 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Runs the scenario of a seed. A failure has the trace, from a second run.
+/// Runs the scenario of a seed, with chaos around it if the seed says so. A failure has the trace, from a second run.
 pub fn run(seed: u64) -> Result<Vec<Report>, Box<Failure>> {
-    let scenario = Scenario::draw(seed);
-    match run_scenario(&scenario, false) {
-        Ok(reports) => Ok(reports),
-        Err(first) => Err(match run_scenario(&scenario, true) {
+    let mut scenario = Scenario::draw(seed);
+    let chaos = Chaos::draw(seed, &mut scenario.provider);
+    match run_chaos(&scenario, chaos.as_ref(), false) {
+        Ok((reports, _)) => Ok(reports),
+        Err(first) => Err(match run_chaos(&scenario, chaos.as_ref(), true) {
             Err(again) => again,
             Ok(_) => first,
         }),
     }
+}
+
+/// Where a job's holder leaves what is known of it when all is over.
+struct Place {
+    outcome: Mutex<Option<Outcome>>,
+    ended: Arc<Semaphore>,
 }
 
 /// What is known of a job when all is over.
@@ -96,52 +106,65 @@ struct Outcome {
     at: Duration,
 }
 
-/// Runs a scenario; with `trace`, a failure says what happened.
+/// Runs a scenario without chaos; with `trace`, a failure says what happened.
 pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box<Failure>> {
+    Ok(run_chaos(scenario, None, trace)?.0)
+}
+
+/// Runs a scenario with chaos around its provider, and says what that did.
+pub fn run_chaos(
+    scenario: &Scenario,
+    chaos: Option<&Chaos>,
+    trace: bool,
+) -> Result<(Vec<Report>, Faults), Box<Failure>> {
     let clock = SimClock::new();
     let mut executor = SimExecutor::new(clock.clone(), scenario.seed);
     let mut work = HashWork::default();
     for (number, job) in scenario.jobs.iter().enumerate() {
         work.poison.insert(name(number), job.poison.clone());
     }
-    let storage = Arc::new(MemoryStorage::new());
-    let spawner = executor.spawner();
-    let provider = scenario.provider.clone();
-    let invoker =
-        SimInvoker::new(provider, work, clock.clone(), spawner, storage.clone(), scenario.seed, trace);
-    let ledger = invoker.ledger();
-    let slots = Slots::new(invoker.limits());
+    let (spawner, provider) = (executor.spawner(), scenario.provider.clone());
+    let stack = Stack::new(provider, chaos, work, &clock, spawner, scenario.seed, trace);
+    let ledger = Arc::clone(&stack.ledger);
+    let slots = Slots::new(stack.invoker.limits());
     let resources = Resources {
-        invoker: Arc::new(invoker),
-        storage: storage.clone(),
+        invoker: Arc::clone(&stack.invoker),
+        storage: Arc::clone(&stack.storage),
         clock: Arc::new(clock.clone()),
         slots: Arc::clone(&slots),
     };
-    let outcomes: Vec<Arc<Mutex<Option<Outcome>>>> = scenario.jobs.iter().map(|_| Arc::default()).collect();
+    let ended = Arc::new(Semaphore::new(0));
+    let outcomes: Vec<Arc<Place>> = scenario
+        .jobs
+        .iter()
+        .map(|_| Arc::new(Place { outcome: Mutex::default(), ended: Arc::clone(&ended) }))
+        .collect();
+    executor
+        .spawner()
+        .spawn("end", end(Arc::clone(&stack.invoker), Arc::clone(&ledger), ended, outcomes.len()));
     for (number, plan) in scenario.jobs.iter().enumerate() {
         start(&executor, &clock, number, plan, &resources, &ledger, &outcomes[number]);
     }
     if let Err(stuck) = executor.run() {
         lock(&ledger).violation(stuck.to_string());
     }
-    let left = executor.block_on(stored(&*storage)).unwrap_or_default();
-    if let Some(key) = left.iter().find(|key| key.contains("/spill/")) {
+    let left = executor.block_on(stored(&stack.objects)).unwrap_or_default();
+    // What cannot be deleted stays, until `rustwren jobs clean`.
+    let may_stay = chaos.is_some_and(Chaos::troubles_storage);
+    if let Some(key) = left.iter().find(|key| key.contains("/spill/") && !may_stay) {
         lock(&ledger).violation(format!("the inputs {key} were left behind"));
     }
     drop(resources);
     let mut reports = Vec::new();
     let mut deliveries = 0;
     for (plan, outcome) in scenario.jobs.iter().zip(outcomes) {
-        if let Some(outcome) = lock(&outcome).take() {
+        if let Some(outcome) = lock(&outcome.outcome).take() {
             deliveries += outcome.collector.deliveries;
-            reports.push(check(plan, &outcome, &ledger));
+            let excused = may_stay && scenario.provider.max_inline_input < usize::MAX;
+            reports.push(check(plan, &outcome, &ledger, excused));
         }
     }
     let mut ledger = lock(&ledger);
-    if ledger.under_way() > 0 {
-        let left = ledger.under_way();
-        ledger.violation(format!("{left} invocations are under way when all jobs have ended"));
-    }
     if slots.in_flight() > 0 {
         ledger.violation(format!("{} slots were not given back", slots.in_flight()));
     }
@@ -150,11 +173,25 @@ pub fn run_scenario(scenario: &Scenario, trace: bool) -> Result<Vec<Report>, Box
     if executor.polls() > 8 * causes {
         ledger.violation(format!("{} polls for {causes} events", executor.polls()));
     }
-    if ledger.violations().is_empty() {
-        return Ok(reports);
+    drop(ledger);
+    let (violations, trace) = stack.findings();
+    if violations.is_empty() {
+        return Ok((reports, stack.faults()));
     }
-    let (violations, trace) = (ledger.violations().to_vec(), ledger.trace().to_vec());
     Err(Box::new(Failure { seed: scenario.seed, violations, trace }))
+}
+
+/// Shuts the provider down when all jobs have ended: what still goes on there, nobody waits for.
+async fn end(invoker: Arc<dyn Invoker>, ledger: Arc<Mutex<Ledger>>, ended: Arc<Semaphore>, jobs: usize) {
+    // An error would mean that it was closed, which nobody does.
+    if ended.acquire_many(jobs as u32).await.is_err() {
+        return;
+    }
+    let left = lock(&ledger).under_way();
+    if left > 0 {
+        lock(&ledger).violation(format!("{left} invocations are under way when all jobs have ended"));
+    }
+    invoker.shutdown().await;
 }
 
 /// The keys of all that is stored.
@@ -187,12 +224,12 @@ fn start(
     plan: &JobPlan,
     resources: &Resources,
     ledger: &Arc<Mutex<Ledger>>,
-    outcome: &Arc<Mutex<Option<Outcome>>>,
+    place: &Arc<Place>,
 ) {
     let spawner = executor.spawner();
     let (plan, job) = (plan.clone(), name(number));
-    let (clock, resources, ledger, outcome) =
-        (clock.clone(), resources.clone(), Arc::clone(ledger), Arc::clone(outcome));
+    let (clock, resources, ledger, place) =
+        (clock.clone(), resources.clone(), Arc::clone(ledger), Arc::clone(place));
     lock(&ledger).announce(&job, &plan.options);
     let inner = spawner.clone();
     spawner.spawn(format!("{job} holder"), async move {
@@ -230,7 +267,8 @@ fn start(
         };
         let end = collector.collect(plan.consumer).await;
         let at = clock.now();
-        *lock(&outcome) = Some(Outcome { collector, end, at });
+        *lock(&place.outcome) = Some(Outcome { collector, end, at });
+        place.ended.add_permits(1);
     });
 }
 
@@ -265,8 +303,8 @@ async fn cancel(
     }
 }
 
-/// Checks a job's end against the book.
-fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>) -> Report {
+/// Checks a job's end against the book. `excused`: trouble that the book knows nothing of may have worn its patience out.
+fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>, excused: bool) -> Report {
     let Outcome { collector, end, at } = outcome;
     let job = &collector.job;
     let progress = collector.outbox.progress();
@@ -306,7 +344,7 @@ fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>) -> Repo
             let justified = match error.kind() {
                 ErrorKind::Cancelled => account.cancelled,
                 ErrorKind::Config => plan.feed.fails_at.is_some_and(|at| at < plan.size),
-                ErrorKind::Unavailable => account.out_of_patience(),
+                ErrorKind::Unavailable => excused || account.out_of_patience(),
                 ErrorKind::Task => plan.options.on_error == OnError::FailFast && error.tasks().len() == 1,
                 _ => false,
             };
