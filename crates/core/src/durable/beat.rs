@@ -45,6 +45,12 @@ pub struct Beat {
     pub image: Option<ImageId>,
 }
 
+/// What all versions have in common.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 impl Beat {
     fn encode(&self) -> Result<Bytes> {
         let text = serde_json::to_vec(self).map_err(|error| {
@@ -58,10 +64,6 @@ impl Beat {
         let Some(bytes) = store.get_opt(&key).await? else {
             return Ok(None);
         };
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
         let broken = |error: serde_json::Error| {
             Error::new(ErrorKind::Internal, format!("object {key} is no sign of life")).with_source(error)
         };

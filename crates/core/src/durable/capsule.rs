@@ -103,12 +103,11 @@ impl Capsules {
     /// Keeps a failed element with the body of its input record; `false` when there is no room for it. Signs of life
     /// must be given for the job meanwhile.
     pub async fn keep(&mut self, spec: &JobSpec, error: &TaskError, input: &[u8]) -> Result<bool> {
-        let (count, bytes) = match self.kept {
-            Some(kept) => kept,
-            None => {
-                let listed = self.store.list(&self.id.capsule_prefix()).await?;
-                (listed.len(), listed.iter().map(|object| object.size).sum())
-            }
+        let (count, bytes) = if let Some(kept) = self.kept {
+            kept
+        } else {
+            let listed = self.store.list(&self.id.capsule_prefix()).await?;
+            (listed.len(), listed.iter().map(|object| object.size).sum())
         };
         self.kept = Some((count, bytes));
         let shared = match (&self.shared, &spec.shared) {

@@ -181,8 +181,9 @@ impl ResumeFamily {
         hash.update(&target);
         hash.update(&[u8::from(shared.is_some())]);
         hash.update(shared.unwrap_or_default());
-        let hex: String = hash.finish().as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self(format!("resume-{hex}")))
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash.finish().as_ref()[..8]);
+        Ok(Self(format!("resume-{:016x}", u64::from_be_bytes(first))))
     }
 
     /// What the keys of all jobs of the family begin with.
@@ -246,11 +247,11 @@ mod tests {
             ResumeFamily::new(ImageId([0; 32]), &named("f", Call::Map), Some(b"")),
             ResumeFamily::new(ImageId([0; 32]), &named("f", Call::Map), Some(b"s")),
         ];
-        let names: std::collections::BTreeSet<_> =
+        let distinct: std::collections::BTreeSet<_> =
             families.into_iter().map(|family| family.unwrap().to_string()).collect();
-        assert_eq!(names.len(), 6);
+        assert_eq!(distinct.len(), 6);
         let again = ResumeFamily::new(ImageId([0; 32]), &named("f", Call::Map), None).unwrap();
-        assert!(names.contains(&again.to_string()));
+        assert!(distinct.contains(&again.to_string()));
         let id = JobId::resumed(&again, 5);
         assert!(id.prefix().starts_with(&again.prefix()) && JobId::new(id.as_str()).is_ok());
     }

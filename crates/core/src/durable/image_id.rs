@@ -16,6 +16,7 @@ pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 pub(super) mod optional {
     use super::{Deserialize, Deserializer, ImageId, Serializer};
 
+    #[expect(clippy::ref_option, reason = "the signature that serde asks for")]
     pub(in super::super) fn serialize<S: Serializer>(
         id: &Option<ImageId>,
         serializer: S,

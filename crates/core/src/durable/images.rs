@@ -32,7 +32,7 @@ const IMAGES: &str = "images/";
 const IMAGE: &str = ".zst";
 const MARK: &str = ".clean";
 /// A mark that has not changed for so long was left by a clean that has died.
-const MARK_HOLDS: Duration = Duration::from_secs(60);
+const MARK_HOLDS: Duration = Duration::from_mins(1);
 /// A clean removes images for so long after it has put its marks.
 const REMOVES: Duration = Duration::from_secs(30);
 /// How often a mark is looked at.
@@ -67,6 +67,7 @@ pub async fn hold_image(store: &Store, image: ImageId) -> Result<bool> {
 
 /// Removes the images that no job needs. Jobs in `gone` are taken for removed, as a dry run takes them.
 pub(super) async fn clean(store: &Store, dry_run: bool, gone: &[&JobId]) -> Result<Vec<ImageId>> {
+    let now = storage_now(store).await?;
     let objects = store.list(IMAGES).await?;
     let name = |key: &Key| key.as_str().strip_prefix(IMAGES).map(str::to_owned);
     let mut images = BTreeSet::new();
@@ -79,8 +80,7 @@ pub(super) async fn clean(store: &Store, dry_run: bool, gone: &[&JobId]) -> Resu
             old_marks.push(object);
         }
     }
-    if !dry_run && !old_marks.is_empty() {
-        let now = storage_now(store).await?;
+    if !dry_run {
         for mark in old_marks {
             let age = now.zip(mark.modified).and_then(|(now, then)| now.duration_since(then).ok());
             if age.is_some_and(|age| age >= MARK_HOLDS) {

@@ -80,7 +80,8 @@ impl InputStore {
                 {
                     done?;
                 }
-                putting.push(self.put(&mut inputs, std::mem::take(&mut open))?);
+                putting.push(self.put(&mut inputs, &open)?);
+                open = Open::default();
                 stored(inputs.elements);
             }
             match block {
@@ -94,7 +95,7 @@ impl InputStore {
         Ok(inputs)
     }
 
-    fn put(&self, inputs: &mut Inputs, open: Open) -> Result<Putting> {
+    fn put(&self, inputs: &mut Inputs, open: &Open) -> Result<Putting> {
         let number = inputs.blocks.len() as u64;
         let head = Head { block: number, count: open.count };
         let sealed = FORM.seal(fastrand::u128(..), &head, open.parts.iter().map(|part| &part[..]))?;

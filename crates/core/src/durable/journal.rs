@@ -36,6 +36,7 @@ pub struct Logged {
 
 /// What came of appending an entry.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is looked at at once")]
 pub enum Appended {
     /// It has this number.
     Written(u64),

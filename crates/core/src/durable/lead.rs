@@ -98,7 +98,8 @@ pub async fn found(store: &Store, manifest: &Manifest, heart: Arc<Heart>) -> Res
     };
     // Whoever took it for the remains of a dead process has removed what there was, and is done with that, or there
     // would be an entry that says so.
-    if !(sure && heart.is_sure()) && !is_whole(store, manifest).await? {
+    let never_silent = sure && heart.is_sure();
+    if !never_silent && !is_whole(store, manifest).await? {
         for object in store.list(&id.prefix()).await? {
             store.delete(&object.key).await?;
         }

@@ -255,6 +255,7 @@ pub(super) fn unix_now() -> u64 {
 mod on_error {
     use super::{Deserialize, Deserializer, OnError, Serializer};
 
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
     pub(super) fn serialize<S: Serializer>(on_error: &OnError, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(match on_error {
             OnError::FailFast => "fail-fast",

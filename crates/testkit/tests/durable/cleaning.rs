@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use rustwren_core::durable::jobs::{Cleaned, Selection, Why, clean, list};
+use rustwren_core::durable::jobs::{Cleaned, Selection, State, Why, clean, list};
 use rustwren_core::durable::{JobId, Store};
 use rustwren_core::error::{Error, ErrorKind};
 
 use crate::driver::{Driver, ELEMENTS, Ended, Promised};
 use crate::moment::{Moment, Stopping};
-use crate::world::{Freezing, Network, World, killed_after};
+use crate::world::{Freezing, Network, World, killed_after, owner};
 
 pub fn driver(world: &World, store: Store, name: &str, id: &str) -> Driver {
     Driver {
@@ -25,14 +25,14 @@ pub fn driver(world: &World, store: Store, name: &str, id: &str) -> Driver {
     }
 }
 
-async fn clean_all(world: &World, store: &Store) -> Cleaned {
-    clean(store, &Selection::All, false, &world.owner("cleaner")).await.unwrap()
+async fn clean_all(store: &Store) -> Cleaned {
+    clean(store, &Selection::All, false, &owner("cleaner")).await.unwrap()
 }
 
 /// After everybody is gone, a clean leaves nothing.
 async fn nothing_is_left(world: &World, what: &dyn std::fmt::Debug) {
     world.sleep(Duration::from_secs(1000)).await;
-    let cleaned = clean_all(world, &world.store(Network::GOOD)).await;
+    let cleaned = clean_all(&world.store(Network::GOOD)).await;
     assert!(cleaned.kept.is_empty(), "{what:?}: {cleaned:?}");
     assert!(world.keys().is_empty(), "{what:?}: {:?}", world.keys());
 }
@@ -75,24 +75,31 @@ fn a_clean_that_is_killed_is_completed_by_the_next_and_nobody_attaches_to_half_a
     let moments = at_every_moment(|world, moment| async move {
         abandoned(&world, "job").await;
         world.sleep(Duration::from_secs(100)).await;
-        let cleaning = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
+        let cleaning = Stopping::new(&moment, clean_all_of(world.store_at(&moment)));
         let killed = killed_after(&world, Duration::from_secs(3600), cleaning).await.is_none();
         // Whoever attaches finds all of the job or none.
-        let keys = world.keys();
+        let (keys, store) = (world.keys(), world.store(Network::GOOD));
+        let jobs = list(&store).await.unwrap();
+        let begun = jobs.iter().any(|job| job.state == State::Remains);
         let attached = driver(&world, world.store(Network::GOOD), "attached", "job").attach().await;
         let whole = keys.contains(&"jobs/job/manifest".to_owned());
-        assert!(whole || gone(&attached), "{attached:?} of {keys:?}");
+        assert_eq!(gone(&attached), !whole || begun, "{attached:?} of {keys:?}");
         if !killed {
             assert!(keys.is_empty(), "{keys:?}");
         }
+        // A removal that was begun is completed by any clean.
+        let none = Selection::OlderThan(Duration::from_secs(1 << 30));
+        clean(&store, &none, false, &owner("cleaner")).await.unwrap();
+        let left = world.keys();
+        assert!(!begun || left.iter().all(|key| key.contains("probe")), "{left:?}");
         nothing_is_left(&world, &"clean killed").await;
         killed
     });
     assert!(moments > 40, "it was killed at {moments} moments only");
 }
 
-async fn clean_all_of(world: &World, store: Store) -> Cleaned {
-    clean_all(world, &store).await
+async fn clean_all_of(store: Store) -> Cleaned {
+    clean_all(&store).await
 }
 
 #[test]
@@ -100,7 +107,7 @@ fn a_clean_that_stands_still_does_not_harm_who_takes_the_job_over() {
     let moments = at_every_moment(|world, moment| async move {
         abandoned(&world, "job").await;
         world.sleep(Duration::from_secs(100)).await;
-        let cleaning = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
+        let cleaning = Stopping::new(&moment, clean_all_of(world.store_at(&moment)));
         let attaching = async {
             moment.comes_or(&world, Duration::from_secs(3600)).await;
             let driver = driver(&world, world.store(Network::GOOD), "attached", "job");
@@ -130,7 +137,7 @@ fn who_takes_a_job_over_and_stands_still_meanwhile_does_not_do_harm_to_a_clean()
             moment.comes_or(&world, Duration::from_secs(3600)).await;
             // It counts as dead now.
             world.sleep(Duration::from_secs(100)).await;
-            let cleaned = clean_all(&world, &world.store(Network::GOOD)).await;
+            let cleaned = clean_all(&world.store(Network::GOOD)).await;
             let keys = world.keys();
             moment.let_go();
             (cleaned, keys)
@@ -153,7 +160,7 @@ fn who_begins_a_job_and_stands_still_meanwhile_finds_out_that_it_was_taken_for_d
         let cleaning = async {
             moment.comes_or(&world, Duration::from_secs(3600)).await;
             world.sleep(Duration::from_secs(100)).await;
-            let cleaned = clean_all(&world, &world.store(Network::GOOD)).await;
+            let cleaned = clean_all(&world.store(Network::GOOD)).await;
             moment.let_go();
             cleaned
         };
@@ -177,16 +184,16 @@ fn a_clean_that_stands_still_does_not_harm_who_begins_a_job_meanwhile() {
             world.sleep(world.up_to(Duration::from_millis(300))).await;
             founder.found().await
         };
-        let cleaning = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
+        let cleaning = Stopping::new(&moment, clean_all_of(world.store_at(&moment)));
         let letting_go = async {
             moment.comes_or(&world, Duration::from_secs(3600)).await;
             world.sleep(world.up_to(Duration::from_secs(200))).await;
             moment.let_go();
         };
-        let (founded, _, ()) = futures_util::future::join3(founding, cleaning, letting_go).await;
+        let (ended, _, ()) = futures_util::future::join3(founding, cleaning, letting_go).await;
         // Once it has ended it may go.
         let promised = founder.promised.lock().unwrap().len() as u64;
-        assert!(founded.is_ok() && promised == ELEMENTS, "{founded:?} {promised}");
+        assert!(ended.is_ok() && promised == ELEMENTS, "{ended:?} {promised}");
         nothing_is_left(&world, &"clean stood still").await;
         moment.has_come()
     });
@@ -194,14 +201,40 @@ fn a_clean_that_stands_still_does_not_harm_who_begins_a_job_meanwhile() {
 }
 
 #[test]
+fn a_clean_that_stands_still_does_not_harm_a_job_that_has_nothing_to_say() {
+    let moments = at_every_moment(|world, moment| async move {
+        let mut quiet = driver(&world, world.store(Network::GOOD), "quiet", "job");
+        quiet.pause = Duration::from_secs(5000);
+        let cleaning = Stopping::new(&moment, clean_all_of(world.store_at(&moment)));
+        let cleaning = async {
+            world.sleep(world.up_to(Duration::from_secs(3000))).await;
+            cleaning.await
+        };
+        let letting_go = async {
+            moment.comes_or(&world, Duration::from_secs(5000)).await;
+            world.sleep(Duration::from_secs(100)).await;
+            moment.let_go();
+        };
+        let (ended, cleaned, ()) = futures_util::future::join3(quiet.found(), cleaning, letting_go).await;
+        let promised = quiet.promised.lock().unwrap().len() as u64;
+        assert!(
+            matches!(ended, Ok(Ended::Done(_) | Ended::Removed)) && promised == ELEMENTS,
+            "{ended:?} {cleaned:?}"
+        );
+        moment.has_come()
+    });
+    assert!(moments > 10, "it stood still at {moments} moments only");
+}
+
+#[test]
 fn of_two_cleans_one_may_stand_still() {
     let moments = at_every_moment(|world, moment| async move {
         abandoned(&world, "job").await;
         world.sleep(Duration::from_secs(100)).await;
-        let first = Stopping::new(&moment, clean_all_of(&world, world.store_at(&moment)));
+        let first = Stopping::new(&moment, clean_all_of(world.store_at(&moment)));
         let second = async {
             moment.comes_or(&world, Duration::from_secs(3600)).await;
-            let cleaned = clean_all(&world, &world.store(Network::GOOD)).await;
+            let cleaned = clean_all(&world.store(Network::GOOD)).await;
             // Whatever the first has done until now, the second has done the rest; only a probe may be too young.
             let left = world.keys();
             assert!(left.iter().all(|key| key.starts_with("jobs/.probe-")), "{cleaned:?} {left:?}");
@@ -228,7 +261,7 @@ fn a_job_that_runs_is_not_touched() {
                     world.sleep(Duration::from_millis(1)).await;
                 }
                 while world.keys().iter().any(|key| key.ends_with("beat")) {
-                    let all = clean_all(&world, &store).await;
+                    let all = clean_all(&store).await;
                     kept += all.kept.len();
                     assert!(
                         all.removed.is_empty() || !world.keys().iter().any(|key| key.ends_with("beat")),
@@ -246,7 +279,7 @@ fn a_job_that_runs_is_not_touched() {
 /// Jobs that begin, end, die and are taken over, and cleans, all at once. Those who never stand still are never told
 /// that their job is gone while they drive it.
 fn all_at_once(seed: u64) {
-    let dates = seed % 4 != 0;
+    let dates = !seed.is_multiple_of(4);
     World::run(seed, dates, |world| async move {
         for number in 0..world.draw(|rng| rng.usize(2..7)) {
             let id = format!("job-{}", number % 2);
@@ -286,7 +319,7 @@ fn all_at_once(seed: u64) {
                 inner.sleep(begins).await;
                 let store = inner.store(network);
                 let work = async {
-                    let owner = inner.owner("cleaner");
+                    let owner = owner("cleaner");
                     let listed = list(&store).await;
                     (listed.map(drop), clean(&store, &Selection::All, false, &owner).await)
                 };

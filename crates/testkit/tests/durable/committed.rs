@@ -58,7 +58,7 @@ fn flat(outcomes: &[Outcome]) -> Model {
                 let tag = error.attempts[0].message.parse().unwrap();
                 assert!(model.insert(error.index, (true, tag)).is_none());
             }
-            results => {
+            results @ Outcome::Results { .. } => {
                 for (index, found) in split(results) {
                     let tag = (0..20).find(|&tag| record(&body(index, tag)) == found);
                     assert!(model.insert(index, (false, tag.expect("a record of this element"))).is_none());

@@ -22,7 +22,7 @@ use rustwren_core::scheduler::input::{Block, InputSource, Ready};
 use rustwren_core::scheduler::stats::JobStats;
 
 use crate::journal::record;
-use crate::world::World;
+use crate::world::{World, owner};
 
 pub const ELEMENTS: u64 = 24;
 /// Elements in one block of inputs.
@@ -61,7 +61,7 @@ fn is_removed(error: &Error) -> bool {
 impl Driver {
     /// Stores a job and drives it to its end.
     pub async fn found(&self) -> Result<Ended> {
-        let owner = self.world.owner(&self.name);
+        let owner = owner(&self.name);
         let heart = Heart::start(&self.store, &self.id, owner, DEFAULT_LEASE, Some(ImageId([1; 32]))).await?;
         let beating = Arc::clone(&heart);
         let founding = async {
@@ -121,7 +121,7 @@ impl Driver {
                 }
                 let life = watch.look().await?;
                 if let Life::Dead(_) | Life::Absent = life {
-                    let owner = self.world.owner(&self.name);
+                    let owner = owner(&self.name);
                     let heart =
                         Heart::start(&self.store, &self.id, owner, DEFAULT_LEASE, Some(ImageId([1; 32])));
                     let heart = heart.await?;

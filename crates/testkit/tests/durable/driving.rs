@@ -10,7 +10,7 @@ use rustwren_core::error::ErrorKind;
 use crate::driver::{Driver, ELEMENTS, Ended, Promised, split};
 use crate::journal::id;
 use crate::moment::{Moment, Stopping};
-use crate::world::{Freezing, Network, World, killed_after};
+use crate::world::{Freezing, Network, World, killed_after, owner};
 
 fn driver(world: &World, store: Store, name: String, promised: &Promised) -> Driver {
     let pause = Duration::from_secs(20);
@@ -79,7 +79,7 @@ fn a_driver_killed_at_any_moment_loses_nothing() {
                 other => panic!("{other:?}"),
             }
             let store = world.store(Network::GOOD);
-            let cleaned = clean(&store, &Selection::All, false, &world.owner("clean")).await.unwrap();
+            let cleaned = clean(&store, &Selection::All, false, &owner("clean")).await.unwrap();
             assert!(cleaned.kept.is_empty(), "{cleaned:?}");
             assert!(world.keys().is_empty(), "{:?}", world.keys());
             false
@@ -146,7 +146,7 @@ fn a_deposed_driver_finds_out_at_its_next_entry() {
         for name in ["a", "b"] {
             let mut journal = Journal::open(&store, id());
             journal.entries().await.unwrap();
-            let heart = Heart::start(&store, &id(), world.owner(name), lease, None).await.unwrap();
+            let heart = Heart::start(&store, &id(), owner(name), lease, None).await.unwrap();
             let Taken::Leading(leadership) = take_lead(journal, heart, |_| Ok(())).await.unwrap() else {
                 panic!("nobody else is there");
             };

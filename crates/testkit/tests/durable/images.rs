@@ -8,7 +8,7 @@ use rustwren_core::image::{ImageId, image_key};
 
 use crate::cleaning::{abandoned, at_every_moment, driver};
 use crate::moment::Stopping;
-use crate::world::{Network, World, killed_after};
+use crate::world::{Network, World, killed_after, owner};
 
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -26,15 +26,14 @@ fn images(world: &World) -> Vec<u8> {
 fn images_that_a_job_names_stay() {
     World::run(1, true, |world| async move {
         let store = world.store(Network::GOOD);
-        let by = world.owner("cleaner");
+        let by = owner("cleaner");
         for image in 0..4 {
             upload(&world, image).await;
         }
         // Drivers of these tests have program 1.
         abandoned(&world, "job").await;
         let id = JobId::new("connected").unwrap();
-        let heart =
-            Heart::start(&store, &id, world.owner("client"), LEASE, Some(ImageId([2; 32]))).await.unwrap();
+        let heart = Heart::start(&store, &id, owner("client"), LEASE, Some(ImageId([2; 32]))).await.unwrap();
         // Neither an older job nor a part of them.
         let none = Selection::OlderThan(Duration::from_secs(3600));
         assert_eq!(clean(&store, &none, false, &by).await.unwrap().images, []);
@@ -46,7 +45,7 @@ fn images_that_a_job_names_stay() {
         // Somebody who does not say what he needs may need all.
         upload(&world, 0).await;
         let other = JobId::new("other").unwrap();
-        let silent = Heart::start(&store, &other, world.owner("client"), LEASE, None).await.unwrap();
+        let silent = Heart::start(&store, &other, owner("client"), LEASE, None).await.unwrap();
         assert_eq!(clean(&store, &Selection::All, false, &by).await.unwrap().images, []);
         silent.stop().await.unwrap();
         heart.stop().await.unwrap();
@@ -62,7 +61,7 @@ fn images_that_a_job_names_stay() {
 async fn uses_an_image(world: &World) {
     let store = world.store(Network::GOOD);
     let (id, image) = (JobId::new("user").unwrap(), ImageId([5; 32]));
-    let heart = Heart::start(&store, &id, world.owner("user"), LEASE, Some(image)).await.unwrap();
+    let heart = Heart::start(&store, &id, owner("user"), LEASE, Some(image)).await.unwrap();
     if !hold_image(&store, image).await.unwrap() {
         upload(world, 5).await;
     }
@@ -75,7 +74,7 @@ async fn uses_an_image(world: &World) {
 fn an_image_that_a_job_has_found_stays_whenever_a_clean_comes() {
     let moments = at_every_moment(|world, moment| async move {
         upload(&world, 5).await;
-        let (store, by) = (world.store_at(&moment), world.owner("cleaner"));
+        let (store, by) = (world.store_at(&moment), owner("cleaner"));
         let cleaning = Stopping::new(&moment, clean(&store, &Selection::All, false, &by));
         let using = async {
             moment.comes_or(&world, Duration::from_secs(100)).await;
@@ -96,12 +95,12 @@ fn an_image_that_a_job_has_found_stays_whenever_a_clean_comes() {
 fn a_clean_that_was_killed_does_not_keep_jobs_from_an_image_for_long() {
     let moments = at_every_moment(|world, moment| async move {
         upload(&world, 5).await;
-        let (store, by) = (world.store_at(&moment), world.owner("cleaner"));
+        let (store, by) = (world.store_at(&moment), owner("cleaner"));
         let cleaning = Stopping::new(&moment, clean(&store, &Selection::All, false, &by));
         let killed = killed_after(&world, Duration::from_secs(100), cleaning).await.is_none();
         let begun = world.now();
         uses_an_image(&world).await;
-        assert!(world.now() - begun < Duration::from_secs(70) + LEASE * 3);
+        assert!(world.now() < begun + Duration::from_secs(70) + LEASE * 3);
         world.sleep(Duration::from_secs(100)).await;
         let store = world.store(Network::GOOD);
         clean(&store, &Selection::All, false, &by).await.unwrap();
@@ -120,7 +119,7 @@ fn cleans_at_once_share_the_work() {
         for name in ["a", "b", "c"] {
             driver(&world, world.store(Network::GOOD), "d", name).found().await.unwrap();
         }
-        let by = world.owner("cleaner");
+        let by = owner("cleaner");
         let stores: Vec<_> = (0..3).map(|_| world.store(Network::GOOD)).collect();
         let cleans = stores.iter().map(|store| clean(store, &Selection::All, false, &by));
         for cleaned in futures_util::future::join_all(cleans).await {

@@ -8,7 +8,7 @@ use rustwren_core::error::ErrorKind;
 use rustwren_core::failure::{FailureKind, TaskError, TaskFailure};
 
 use crate::cleaning::{abandoned, driver};
-use crate::world::{Network, World};
+use crate::world::{Network, World, owner};
 
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -18,7 +18,7 @@ fn id(name: &str) -> JobId {
 
 /// A plain connected job that has ended, with one failed element.
 async fn connected(world: &World, store: &Store, name: &str) {
-    let heart = Heart::start(store, &id(name), world.owner("client"), LEASE, None).await.unwrap();
+    let heart = Heart::start(store, &id(name), owner("client"), LEASE, None).await.unwrap();
     let spec = driver(world, store.clone(), "client", name).manifest().unwrap().spec();
     let failure = TaskFailure::new(FailureKind::Panic, "no");
     let error =
@@ -46,7 +46,7 @@ fn every_state_is_told() {
             connected(&world, &store, "failed").await;
             let running = driver(&world, store.clone(), "b", "running");
             world.spawner.spawn("running", async move { drop(running.found().await) });
-            let heart = Heart::start(&store, &id("waiting"), world.owner("c"), LEASE, None).await.unwrap();
+            let heart = Heart::start(&store, &id("waiting"), owner("c"), LEASE, None).await.unwrap();
             heart.hand_over(LEASE * 20).await.unwrap();
             abandoned(&world, "broken").await;
             world.change("jobs/broken/manifest", |_| "{\"version\": 3}".into());
@@ -86,7 +86,7 @@ fn every_state_is_told() {
 fn what_is_selected_goes_and_nothing_else() {
     World::run(1, true, |world| async move {
         let store = world.store(Network::GOOD);
-        let by = world.owner("cleaner");
+        let by = owner("cleaner");
         for name in ["old-a", "old-b"] {
             abandoned(&world, name).await;
         }
@@ -126,7 +126,7 @@ fn what_is_selected_goes_and_nothing_else() {
 fn a_job_that_cannot_be_read_can_be_removed_and_keeps_no_other_from_it() {
     World::run(1, true, |world| async move {
         let store = world.store(Network::GOOD);
-        let by = world.owner("cleaner");
+        let by = owner("cleaner");
         for name in ["a", "b", "c"] {
             abandoned(&world, name).await;
         }
@@ -160,7 +160,7 @@ fn what_is_no_jobs_stays() {
         }
         abandoned(&world, "job").await;
         world.sleep(LEASE * 10).await;
-        clean(&store, &Selection::All, false, &world.owner("cleaner")).await.unwrap();
+        clean(&store, &Selection::All, false, &owner("cleaner")).await.unwrap();
         assert_eq!(world.keys(), keys);
         assert_eq!(list(&store).await.unwrap(), []);
     });
@@ -172,7 +172,7 @@ fn on_one_machine_processes_are_looked_at() {
     World::run(1, true, |world| async move {
         use rustwren_core::durable::Owner;
         let store = world.store(Network::GOOD);
-        let by = world.owner("cleaner");
+        let by = owner("cleaner");
         let this = Owner::of_process("here");
         let ended = Owner { started: this.started.map(|started| started + 1), ..this.clone() };
         Heart::start(&store, &id("ended"), ended, LEASE, None).await.unwrap();

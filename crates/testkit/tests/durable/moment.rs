@@ -29,6 +29,11 @@ impl Moment {
         Self(Arc::new(Mutex::new(State { left: Some(number), ..State::default() })))
     }
 
+    /// Makes it the moment after so many more.
+    pub fn after(&self, more: u64) {
+        self.lock().left = Some(more);
+    }
+
     pub fn never() -> Self {
         Self::default()
     }

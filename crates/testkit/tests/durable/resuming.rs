@@ -17,7 +17,7 @@ use rustwren_core::scheduler::JobOptions;
 use rustwren_core::scheduler::stats::JobStats;
 
 use crate::journal::record;
-use crate::world::{Freezing, Network, World, killed_after};
+use crate::world::{Freezing, Network, World, killed_after, owner};
 
 const INPUTS: u8 = 20;
 
@@ -43,7 +43,7 @@ fn manifest(id: &JobId) -> Result<Manifest> {
 async fn program(world: &World, network: Network, ran: &Mutex<Vec<u8>>) -> Result<Vec<Bytes>> {
     let store = world.store(network);
     let Resumed { mut leadership, committed, .. } =
-        resume(&store, &family(), &world.owner("program"), DEFAULT_LEASE, manifest).await?;
+        resume(&store, &family(), &owner("program"), DEFAULT_LEASE, manifest).await?;
     let heart = Arc::clone(leadership.heart());
     let work = async {
         let mut naming = Identities::default();
@@ -100,7 +100,7 @@ fn a_program_killed_at_any_time_and_run_again_does_not_do_again_what_is_committe
             assert_eq!(ran.lock().unwrap().len(), usize::from(INPUTS));
             let store = world.store(Network::GOOD);
             world.sleep(Duration::from_secs(100)).await;
-            clean(&store, &Selection::All, false, &world.owner("cleaner")).await.unwrap();
+            clean(&store, &Selection::All, false, &owner("cleaner")).await.unwrap();
             assert!(world.keys().is_empty(), "seed {seed}: {:?}", world.keys());
         });
     }
@@ -128,7 +128,7 @@ fn runs_at_once_do_not_meet_and_one_that_is_cleaned_begins_anew() {
                     }
                 });
             }
-            let (store, by) = (world.store(Network::GOOD), world.owner("cleaner"));
+            let (store, by) = (world.store(Network::GOOD), owner("cleaner"));
             for _ in 0..3 {
                 world.sleep(world.up_to(Duration::from_secs(90))).await;
                 clean(&store, &Selection::All, false, &by).await.unwrap();

@@ -6,7 +6,7 @@ use rustwren_core::durable::{BeatWatch, Heart, JobId, Life, Owner, Sign, request
 use rustwren_core::error::ErrorKind;
 
 use crate::journal::id;
-use crate::world::{Network, World, killed_after};
+use crate::world::{Network, World, killed_after, owner};
 
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -16,11 +16,11 @@ fn a_driver_is_alive_until_it_has_been_silent_for_its_lease() {
         let store = world.store(Network::GOOD);
         let mut watch = BeatWatch::new(&store, &id());
         assert_eq!(watch.look().await.unwrap(), Life::Absent);
-        let heart = Heart::start(&store, &id(), world.owner("a"), LEASE, None).await.unwrap();
+        let heart = Heart::start(&store, &id(), owner("a"), LEASE, None).await.unwrap();
         // However old a sign may be that is seen for the first time.
         world.sleep(LEASE * 10).await;
         assert!(matches!(watch.look().await.unwrap(), Life::Alive(beat) if beat.owner.program == "a"));
-        world.sleep(LEASE - Duration::from_secs(1)).await;
+        world.sleep(LEASE.mul_f64(0.9)).await;
         assert!(matches!(watch.look().await.unwrap(), Life::Alive(_)));
         heart.beat().await.unwrap();
         world.sleep(Duration::from_secs(2)).await;
@@ -67,7 +67,7 @@ fn signs_are_given_in_time_and_a_wish_to_cancel_is_told_once() {
         let store = world.store(Network::GOOD);
         let error = request_cancel(&store, &id()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config);
-        let heart = Heart::start(&store, &id(), world.owner("a"), LEASE, None).await.unwrap();
+        let heart = Heart::start(&store, &id(), owner("a"), LEASE, None).await.unwrap();
         let inner = world.clone();
         world.spawner.spawn("heart", async move {
             let alive = killed_after(&inner, LEASE * 8, heart.next_sign()).await;
@@ -80,7 +80,7 @@ fn signs_are_given_in_time_and_a_wish_to_cancel_is_told_once() {
         assert!(after.counter - before.counter >= 5, "{before:?} {after:?}");
 
         let other = JobId::new("other").unwrap();
-        let heart = Heart::start(&store, &other, world.owner("b"), LEASE, None).await.unwrap();
+        let heart = Heart::start(&store, &other, owner("b"), LEASE, None).await.unwrap();
         assert_eq!(heart.beat().await.unwrap(), None);
         store.storage().put(&other.cancel_key().unwrap(), "".into()).await.unwrap();
         assert_eq!(heart.next_sign().await, Sign::Cancel);

@@ -104,11 +104,6 @@ impl World {
         Store::new(Arc::new(link), Arc::new(self.clock.clone()))
     }
 
-    /// A process of this name on a machine of its own.
-    pub fn owner(&self, name: &str) -> Owner {
-        Owner { boot: Some(name.to_owned()), ..Owner::of_process(name) }
-    }
-
     pub fn keys(&self) -> Vec<String> {
         lock(&self.objects).keys().map(Key::to_string).collect()
     }
@@ -286,12 +281,23 @@ impl Storage for Link {
     }
 }
 
+/// A process of this name on a machine of its own.
+pub fn owner(name: &str) -> Owner {
+    Owner { boot: Some(name.to_owned()), ..Owner::of_process(name) }
+}
+
 /// Runs a process until it ends or is killed, which drops everything it is doing; what it did is `None` then.
-pub async fn killed_after<T>(world: &World, life: Duration, process: impl Future<Output = T>) -> Option<T> {
-    let process = std::pin::pin!(process);
-    match select(process, world.clock.sleep(life)).await {
-        Either::Left((done, _)) => Some(done),
-        Either::Right(_) => None,
+pub fn killed_after<T>(
+    world: &World,
+    life: Duration,
+    process: impl Future<Output = T>,
+) -> impl Future<Output = Option<T>> {
+    let (process, death) = (Box::pin(process), world.clock.sleep(life));
+    async move {
+        match select(process, death).await {
+            Either::Left((done, _)) => Some(done),
+            Either::Right(_) => None,
+        }
     }
 }
 
@@ -316,7 +322,7 @@ impl<F: Future> Future for Freezing<F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = &mut *self;
-        if this.frozen.is_none() && this.world.draw(|rng| rng.f64()) < this.chance {
+        if this.frozen.is_none() && this.world.draw(fastrand::Rng::f64) < this.chance {
             this.frozen = Some(this.world.clock.sleep(this.world.up_to(this.most)));
         }
         if let Some(sleep) = &mut this.frozen {

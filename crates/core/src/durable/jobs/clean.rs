@@ -20,7 +20,7 @@ use crate::storage::ObjectMeta;
 /// Jobs removed at once.
 const JOBS_AT_ONCE: usize = 4;
 /// Probes of cleans that died are left for so long.
-const PROBE_AGE: Duration = Duration::from_secs(60);
+const PROBE_AGE: Duration = Duration::from_mins(1);
 
 /// Which jobs to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,11 +82,11 @@ pub enum Why {
 /// With `dry_run` it says what it would remove. That something of one job cannot be removed does not keep it from the
 /// others; see [`Why::Failed`].
 pub async fn clean(store: &Store, selection: &Selection, dry_run: bool, by: &Owner) -> Result<Cleaned> {
+    let now = storage_now(store).await?;
     let (jobs, others) = match selection {
         Selection::Ids(ids) => (named(store, ids).await?, Vec::new()),
         Selection::OlderThan(_) | Selection::All => listed(store, JOBS).await?,
     };
-    let now = storage_now(store).await?;
     if !dry_run {
         remove_probes(store, &others, now).await?;
     }

@@ -1,5 +1,6 @@
 //! How jobs stand.
 
+use std::cmp::Reverse;
 use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
@@ -102,23 +103,24 @@ pub struct JobDetails {
 
 /// All jobs that have anything in storage, oldest first.
 pub async fn list(store: &Store) -> Result<Vec<JobInfo>> {
+    // Before the signs of life, which it would make look older than they are.
+    let now = storage_now(store).await?;
     let (jobs, _) = listed(store, JOBS).await?;
-    let now = if jobs.is_empty() { None } else { storage_now(store).await? };
     let looks = jobs
         .into_iter()
         .map(|(id, stored)| async move { look(store, &id, &stored, now).await.map(|(info, ..)| info) });
     let mut infos: Vec<JobInfo> = iter(looks).buffered(LOOKS).try_collect().await?;
-    infos.sort_by(|a, b| b.age.cmp(&a.age));
+    infos.sort_by_key(|info| Reverse(info.age));
     Ok(infos)
 }
 
 /// One job. That there is none of this name is an error of kind [`Config`](ErrorKind::Config).
 pub async fn show(store: &Store, id: &JobId) -> Result<JobDetails> {
+    let now = storage_now(store).await?;
     let stored = Stored::of(store, id).await?;
     if stored.objects == 0 {
         return Err(no_job(store, id));
     }
-    let now = storage_now(store).await?;
     let (info, manifest, end) = look(store, id, &stored, now).await?;
     Ok(JobDetails { info, manifest, end, failed: Capsule::list(store, id).await? })
 }

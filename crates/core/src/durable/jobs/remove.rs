@@ -1,6 +1,6 @@
 //! Removing one job. The argument why that harms nobody is in [the module above](super).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{StreamExt, TryStreamExt, iter};
 
@@ -27,7 +27,7 @@ const ROUNDS: usize = 5;
 /// away by a late order of an earlier driver, and comes back then.
 const UNOWNED: Duration = DEFAULT_LEASE.saturating_mul(2);
 /// A sign of life that cannot be read, as one of a later version, is believed for so long.
-const UNREADABLE: Duration = Duration::from_secs(3600);
+const UNREADABLE: Duration = Duration::from_hours(1);
 
 pub(super) struct Remover<'a> {
     pub(super) store: &'a Store,
@@ -162,13 +162,12 @@ impl Remover<'_> {
         }
     }
 
-    /// When the job's sign of life was written, and what time it is now, for the storage.
-    async fn written(&self, id: &JobId) -> Result<Option<(std::time::SystemTime, std::time::SystemTime)>> {
+    /// When the job's sign of life was written, and a time that was not later than now, for the storage.
+    async fn written(&self, id: &JobId) -> Result<Option<(SystemTime, SystemTime)>> {
+        // In this order: a clean that stands still between the two must not take a fresh sign for an old one.
+        let now = storage_now(self.store).await?;
         let object = self.store.head_opt(&id.beat_key()?).await?;
-        let Some(written) = object.and_then(|object| object.modified) else {
-            return Ok(None);
-        };
-        Ok(storage_now(self.store).await?.map(|now| (written, now)))
+        Ok(object.and_then(|object| object.modified).zip(now))
     }
 
     /// What to make of a sign of life that cannot be read.
