@@ -18,6 +18,7 @@ mod pool;
 mod process;
 mod receive;
 mod rope;
+mod runs;
 mod settle;
 mod state;
 

@@ -247,7 +247,7 @@ pub(crate) fn blame(call: &mut Call, piece: &Piece, death: &Death, since: Instan
     guilty.extend(death.parked.iter().filter(|element| first(element)));
     // The page is the process's to scribble on. While it opens the job, the first element counts as begun, also if all
     // of them have been given back.
-    guilty.retain(|&element| element < piece.count.max(1) && !piece.has_result(element));
+    guilty.retain(|&element| element < piece.count.max(1) && !piece.seen.contains(element));
     guilty.sort_unstable();
     guilty.dedup();
     let failure = too_long(life, hint, &death.log_tail);

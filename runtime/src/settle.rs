@@ -110,6 +110,9 @@ impl State {
         if from > piece.count {
             return Err("it gives back elements that it was not given");
         }
+        if from < piece.seen.end() {
+            return Err("it gives back elements that it has sent results of");
+        }
         let rest = piece.count - from;
         piece.asked_back = false;
         piece.count = from;
@@ -238,12 +241,12 @@ impl State {
             // It died between elements: of something that the one before has left behind, if of any of them.
             [] => {
                 let last = death.started.min(piece.count).checked_sub(1);
-                if let Some(last) = last.filter(|&last| !piece.has_result(last)) {
+                if let Some(last) = last.filter(|&last| !piece.seen.contains(last)) {
                     call.suspects.push((piece.offset + last, failure(death.kind.clone())));
                 }
             }
             _ => {
-                guilty.retain(|&element| !piece.has_result(element));
+                guilty.retain(|&element| !piece.seen.contains(element));
                 let named =
                     guilty.iter().map(|element| (piece.offset + element, failure(death.kind.clone())));
                 call.suspects.extend(named);

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use crate::life::Lifetime;
 use crate::options::PoolOptions;
 use crate::process::Process;
+use crate::runs::Runs;
 
 /// How much work should wait at a process, so that it does not run dry before the next batch comes.
 const AHEAD_NANOS: u64 = 200_000;
@@ -115,21 +116,8 @@ pub(crate) struct Piece {
     pub(crate) worker: Option<usize>,
     /// Its process was asked to give back what it can.
     pub(crate) asked_back: bool,
-    /// Elements with a result, from the piece's first, as runs in order of arrival.
-    pub(crate) seen: Vec<(u32, u32)>,
-}
-
-impl Piece {
-    pub(crate) fn note_results(&mut self, offset: u32, count: u32) {
-        match self.seen.last_mut() {
-            Some((_, end)) if *end == offset => *end += count,
-            _ => self.seen.push((offset, offset + count)),
-        }
-    }
-
-    pub(crate) fn has_result(&self, element: u32) -> bool {
-        self.seen.iter().any(|&(start, end)| (start..end).contains(&element))
-    }
+    /// Elements with a result, from the piece's first.
+    pub(crate) seen: Runs,
 }
 
 /// Why a process is to be ended from our side.
@@ -301,7 +289,7 @@ impl State {
             inputs,
             worker: None,
             asked_back: false,
-            seen: Vec::new(),
+            seen: Runs::default(),
         });
         if let Some(call) = self.calls.get_mut(call) {
             call.pieces.add(key);

@@ -1,7 +1,7 @@
 //! Directory storage on disks that are full, and in processes that have used up what they may have. Each test is a
 //! program of its own, which is started with less.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 #![expect(
     clippy::disallowed_methods,
     reason = "a variable between a test and itself, not one of the project's"

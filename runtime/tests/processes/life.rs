@@ -122,7 +122,7 @@ async fn a_life_that_is_over_before_it_began() {
 async fn waiting_for_a_process_is_no_part_of_it() {
     let pool = pool(1);
     let (first, second) =
-        tokio::join!(run(&pool, job("fault"), &["loop"]), run(&pool, job("naps"), &["500", "1"]));
+        tokio::join!(run(&pool, job("fault"), &["loop"]), run(&pool, job("naps"), &["100", "1"]));
     assert_eq!(first.failed().len(), 1);
     assert_eq!(second.reply.stopped, None);
     assert!(second.reply.usage.queued >= LIFE / 2, "{:?}", second.reply.usage);
