@@ -190,9 +190,17 @@ fn enter_inner(
 ) -> BoxFuture<'static, Answer> {
     let shared = Arc::clone(shared);
     Box::pin(async move {
-        // An error would mean that the gate was closed, which nobody does.
-        let _permit = Arc::clone(&shared.gate).acquire_owned().await.ok();
-        shared.inner.invoke(invocation, &events).await
+        let gate = &shared.gate;
+        let mut permit = Arc::clone(gate).try_acquire_owned().ok();
+        if permit.is_none() {
+            // Its environment seems to be at work. An error would mean that the gate was closed, which nobody does.
+            events.started(invocation.id);
+            let waiting = Arc::clone(gate).acquire_owned();
+            permit = shared.meanwhile(waiting, &events, invocation.id).await.ok();
+        }
+        let answer = shared.inner.invoke(invocation, &events).await;
+        drop(permit);
+        answer
     })
 }
 
@@ -205,17 +213,18 @@ fn attend(
 ) -> BoxFuture<'static, Answer> {
     let shared = Arc::clone(shared);
     Box::pin(async move {
-        let began = shared.clock.now();
+        let (began, id) = (shared.clock.now(), invocation.id);
+        let events: Arc<dyn Events> = Arc::clone(&filter) as Arc<dyn Events>;
         let answer = if invocation.count == 0 {
             Ok(Reply::default())
         } else {
-            enter_inner(&shared, invocation, Arc::clone(&filter) as Arc<dyn Events>).await
+            enter_inner(&shared, invocation, Arc::clone(&events)).await
         };
         if let Some(factor) = straggler {
             let (least, most) = shared.plan.straggler_delay;
             let took = shared.clock.now().saturating_sub(began).as_secs_f64() * (factor - 1.0);
             let longer = Duration::try_from_secs_f64(took).unwrap_or(Duration::MAX);
-            shared.wait(longer.max(least).min(most)).await;
+            shared.meanwhile(shared.wait(longer.max(least).min(most)), &events, id).await;
         }
         filter.flush();
         answer

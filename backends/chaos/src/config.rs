@@ -321,7 +321,7 @@ mod tests {
     }
 
     /// A knob as the profiles have it, as a row of the table in `docs/chaos.md`.
-    fn row(key: &str, values: [String; 3]) -> String {
+    fn row(key: &str, values: &[String; 3]) -> String {
         format!("| `{key}` | {} |", values.join(" | "))
     }
 
@@ -349,32 +349,32 @@ mod tests {
         let stores = [StoragePlan::calm(), StoragePlan::flaky(), StoragePlan::lambda()];
         let of_storage = |show: &dyn Fn(&StoragePlan) -> String| stores.each_ref().map(show);
         for expected in [
-            row("keep_warm", of(&|plan| format_duration(plan.keep_warm))),
-            row("cold_start", of(&|plan| times(plan.cold_start))),
-            row("latency", of(&|plan| times(plan.latency))),
-            row("throttled", of(&|plan| percent(plan.throttled))),
-            row("retry_after", of(&|plan| named(plan.retry_after))),
-            row("transient", of(&|plan| percent(plan.transient))),
-            row("lost", of(&|plan| percent(plan.lost))),
-            row("lost_after", of(&|plan| percent(plan.lost_after))),
-            row("crashed", of(&|plan| percent(plan.crashed))),
-            row("crashed_after", of(&|plan| percent(plan.crashed_after))),
-            row("handed_back", of(&|plan| percent(plan.handed_back))),
-            row("duplicated", of(&|plan| percent(plan.duplicated))),
-            row("duplicate_delay", of(&|plan| times(plan.duplicate_delay))),
-            row("stragglers", of(&|plan| percent(plan.stragglers))),
-            row("straggler_factor", of(&|plan| plan.straggler_factor.to_string())),
-            row("straggler_delay", of(&|plan| format_range(plan.straggler_delay.0, plan.straggler_delay.1))),
-            row("reordered", of(&|plan| percent(plan.reordered))),
-            row("repeated", of(&|plan| percent(plan.repeated))),
-            row("ghosts", of(&|plan| percent(plan.ghosts))),
-            row("linger", of(&|plan| format_duration(plan.linger))),
-            row("slow", of_storage(&|plan| percent(plan.slow))),
-            row("slow_by", of_storage(&|plan| times(plan.slow_by))),
-            row("transient", of_storage(&|plan| percent(plan.transient))),
-            row("throttled", of_storage(&|plan| percent(plan.throttled))),
-            row("retry_after", of_storage(&|plan| named(plan.retry_after))),
-            row("ambiguous", of_storage(&|plan| percent(plan.ambiguous))),
+            row("keep_warm", &of(&|plan| format_duration(plan.keep_warm))),
+            row("cold_start", &of(&|plan| times(plan.cold_start))),
+            row("latency", &of(&|plan| times(plan.latency))),
+            row("throttled", &of(&|plan| percent(plan.throttled))),
+            row("retry_after", &of(&|plan| named(plan.retry_after))),
+            row("transient", &of(&|plan| percent(plan.transient))),
+            row("lost", &of(&|plan| percent(plan.lost))),
+            row("lost_after", &of(&|plan| percent(plan.lost_after))),
+            row("crashed", &of(&|plan| percent(plan.crashed))),
+            row("crashed_after", &of(&|plan| percent(plan.crashed_after))),
+            row("handed_back", &of(&|plan| percent(plan.handed_back))),
+            row("duplicated", &of(&|plan| percent(plan.duplicated))),
+            row("duplicate_delay", &of(&|plan| times(plan.duplicate_delay))),
+            row("stragglers", &of(&|plan| percent(plan.stragglers))),
+            row("straggler_factor", &of(&|plan| plan.straggler_factor.to_string())),
+            row("straggler_delay", &of(&|plan| format_range(plan.straggler_delay.0, plan.straggler_delay.1))),
+            row("reordered", &of(&|plan| percent(plan.reordered))),
+            row("repeated", &of(&|plan| percent(plan.repeated))),
+            row("ghosts", &of(&|plan| percent(plan.ghosts))),
+            row("linger", &of(&|plan| format_duration(plan.linger))),
+            row("slow", &of_storage(&|plan| percent(plan.slow))),
+            row("slow_by", &of_storage(&|plan| times(plan.slow_by))),
+            row("transient", &of_storage(&|plan| percent(plan.transient))),
+            row("throttled", &of_storage(&|plan| percent(plan.throttled))),
+            row("retry_after", &of_storage(&|plan| named(plan.retry_after))),
+            row("ambiguous", &of_storage(&|plan| percent(plan.ambiguous))),
         ] {
             assert!(page.contains(&expected), "docs/chaos.md has no row\n{expected}");
         }

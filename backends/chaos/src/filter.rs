@@ -28,6 +28,7 @@ pub(crate) struct Filter {
 struct State {
     rng: Rng,
     passage: Passage,
+    started: bool,
     /// Whether everything is held until [`Filter::flush`].
     holds: bool,
     held: Vec<ResultBatch>,
@@ -42,7 +43,7 @@ impl Filter {
         passage: Passage,
         holds: bool,
     ) -> Arc<Self> {
-        let state = Mutex::new(State { rng, passage, holds, held: Vec::new() });
+        let state = Mutex::new(State { rng, passage, started: false, holds, held: Vec::new() });
         Arc::new(Self { shared: Arc::clone(shared), to: Arc::clone(to), id, state })
     }
 
@@ -101,7 +102,18 @@ impl Events for Filter {
     }
 
     fn started(&self, _: u64) {
-        self.to.started(self.id);
+        // It is told early where the invocation has to wait inside.
+        let told = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut state.started, true)
+        };
+        if !told {
+            self.to.started(self.id);
+        }
+    }
+
+    fn alive(&self, _: u64) {
+        self.to.alive(self.id);
     }
 
     fn log(&self, _: u64, line: LogLine) {
@@ -109,7 +121,8 @@ impl Events for Filter {
     }
 }
 
-/// Only the results of a second run: everything else has been told by the first.
+/// Only the results of a second run: everything else has been told by the first, and that the second is alive says
+/// nothing about it.
 pub(crate) struct Echo {
     pub(crate) to: Arc<dyn Events>,
     pub(crate) id: u64,

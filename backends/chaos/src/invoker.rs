@@ -1,10 +1,12 @@
 //! [`ChaosInvoker`].
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future::{Either, select};
 use rustwren_core::clock::Clock;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Reply};
@@ -59,6 +61,24 @@ impl Shared {
         }
     }
 
+    /// Waits for something while the invocation is in good hands, and says so as often as the limits promise.
+    pub(crate) async fn meanwhile<T>(
+        &self,
+        future: impl Future<Output = T>,
+        events: &Arc<dyn Events>,
+        id: u64,
+    ) -> T {
+        let mut future = pin!(future);
+        loop {
+            let Some(beat) = self.inner.limits().heartbeat else { return future.await };
+            match select(future, self.clock.sleep(beat)).await {
+                Either::Left((output, _)) => return output,
+                Either::Right(((), rest)) => future = rest,
+            }
+            events.alive(id);
+        }
+    }
+
     pub(crate) fn with_fleet<T>(&self, with: impl FnOnce(&mut Fleet) -> T) -> T {
         with(&mut self.fleet.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -80,13 +100,20 @@ impl ChaosInvoker {
         spawn: Spawn,
     ) -> Self {
         let mut limits = inner.limits().clone();
-        let room = limits.concurrency.saturating_mul(limits.pipelining.saturating_add(1));
-        if let Some(concurrency) = plan.concurrency {
-            limits.concurrency = concurrency.max(1);
-        }
-        if plan.has_environments() {
+        let claimed = plan.concurrency.unwrap_or(limits.concurrency).max(1);
+        let room = if claimed > limits.concurrency {
+            // Who waits here is told to have begun, so those that have begun inside must not wait any more.
+            limits.concurrency
+        } else {
+            limits.concurrency.saturating_mul(limits.pipelining.saturating_add(1))
+        };
+        limits.concurrency = claimed;
+        if plan.has_environments() || plan.concurrency.is_some() {
             limits.pipelining = 0;
         }
+        limits.stragglers |= plan.stragglers > 0.0;
+        // Nobody pays for what cannot be known, but a budget must not be exceeded by what can.
+        limits.stops_when_dropped &= plan.ghosts <= 0.0 && plan.lost <= 0.0;
         let ramp = plan.ramp.unwrap_or(Ramp::flat(usize::MAX));
         let shared = Shared {
             inner,

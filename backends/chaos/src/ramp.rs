@@ -14,7 +14,8 @@ use std::time::Duration;
 pub struct Ramp {
     /// Environments that can be started at once in the beginning; at least 1.
     pub start: usize,
-    /// New environments that can be started from each later step on.
+    /// New environments that can be started from each later step on. With 0 there are never more than `start`; those
+    /// that are lost can be replaced.
     pub step: usize,
     /// The time between steps. Zero: as if all steps had been made.
     pub every: Duration,
@@ -166,6 +167,9 @@ impl Fleet {
     /// A busy environment is gone.
     pub fn lose(&mut self) {
         self.size = self.size.saturating_sub(1);
+        if self.ramp.step == 0 {
+            self.permits += 1;
+        }
     }
 
     /// Environments that are there, busy and idle.
@@ -197,7 +201,7 @@ impl Fleet {
             return;
         }
         let steps = self.ramp.steps(now.saturating_sub(first));
-        if steps > self.steps {
+        if steps > self.steps && self.ramp.step > 0 {
             self.steps = steps;
             // What was left of the last step is not added.
             self.permits = self.ramp.step;
@@ -269,6 +273,8 @@ mod tests {
         let mut fleet = Fleet::new(ramp, s(600));
         assert_eq!(taken(&mut fleet, s(0), 5), 3);
         assert_eq!(fleet.admit(s(99)), Admission::Refused { until: None });
+        fleet.lose();
+        assert_eq!(taken(&mut fleet, s(100), 5), 1);
         assert_eq!((ramp.at(s(99)), ramp.reaches(3), ramp.reaches(4)), (3, Some(s(0)), None));
         assert_eq!(ramp.shortest(s(30)), s(10));
     }
@@ -347,7 +353,8 @@ mod tests {
                 }
                 prop_assert_eq!(fleet.busy(), busy);
                 prop_assert!(fleet.size() <= ramp.most);
-                if !ramp.every.is_zero() {
+                prop_assert!(ramp.step > 0 || fleet.size() <= ramp.start);
+                if !ramp.every.is_zero() && ramp.step > 0 {
                     // Environments that were ever started: those that are lost do not give their place in the step back.
                     let unlimited = Ramp { most: usize::MAX, ..ramp };
                     prop_assert!(started <= unlimited.at(now.saturating_sub(first.unwrap_or(now))));

@@ -124,6 +124,10 @@ impl Events for Client {
         self.0.note(format_args!("client: {invocation} started"));
     }
 
+    fn alive(&self, invocation: u64) {
+        self.0.note(format_args!("client: {invocation} alive"));
+    }
+
     fn log(&self, invocation: u64, _: LogLine) {
         self.0.note(format_args!("client: {invocation} log"));
     }
@@ -147,12 +151,16 @@ pub(crate) enum Results {
 
 impl Bench {
     pub(crate) fn new(plan: ChaosPlan, results: Results, seed: u64) -> Self {
+        Self::with_limits(plan, results, seed, Limits::unlimited(4))
+    }
+
+    pub(crate) fn with_limits(plan: ChaosPlan, results: Results, seed: u64, limits: Limits) -> Self {
         let clock = SimClock::new();
         let executor = SimExecutor::new(clock.clone(), seed);
         let book = Book { clock: clock.clone(), lines: Arc::default() };
         let worker = Worker {
             book: book.clone(),
-            limits: Limits::unlimited(4),
+            limits,
             streams: results == Results::Streamed,
             stores: results == Results::Stored,
         };

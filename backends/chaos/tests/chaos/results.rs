@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join_all, select};
 use rustwren_chaos::{ChaosPlan, Delay};
 use rustwren_core::clock::Clock;
+use rustwren_core::invoker::{Invoker, Limits};
 
 use crate::bench::{Bench, Results};
 
@@ -109,6 +110,38 @@ fn a_straggler_that_is_given_up_may_answer_late() {
     let lines = give_up(&mut Bench::new(plan, Results::Streamed, 1), 10);
     assert!(lines.contains(&"10.0 given up".to_owned()));
     assert_eq!(lines.last().unwrap(), "34.0 client: 1 results 3+1");
+}
+
+#[test]
+fn a_straggler_shows_signs_of_life_where_they_are_promised() {
+    let straggler_delay = (s(30), s(30));
+    let plan = ChaosPlan { stragglers: 1.0, straggler_delay, ..ChaosPlan::calm() };
+    let mut limits = Limits::unlimited(4);
+    limits.heartbeat = Some(s(12));
+    let mut bench = Bench::with_limits(plan, Results::Replied, 1, limits);
+    let lines = bench.one(2);
+    assert_eq!(
+        lines[3..],
+        ["14.0 client: 1 alive", "26.0 client: 1 alive", "32.0 client: 1 replied, 2 results"],
+        "{lines:?}"
+    );
+    assert!(bench.chaos.limits().stragglers);
+}
+
+#[test]
+fn who_waits_for_the_wrapped_invoker_seems_to_have_begun() {
+    let plan = ChaosPlan { concurrency: Some(3), ..ChaosPlan::calm() };
+    let mut limits = Limits::unlimited(1);
+    (limits.pipelining, limits.heartbeat) = (9, Some(s(2)));
+    let mut bench = Bench::with_limits(plan, Results::Replied, 1, limits);
+    let sent = [bench.sent(1, 0, 3), bench.sent(2, 3, 3)];
+    bench.executor.block_on(join_all(sent)).unwrap();
+    let lines = bench.book.lines();
+    let waited = if lines[0].contains("worker: 0+3") { 2 } else { 1 };
+    assert!(lines.contains(&format!("0.0 client: {waited} started")), "{lines:?}");
+    assert!(lines.contains(&format!("2.0 client: {waited} alive")), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.ends_with("started")).count(), 2, "{lines:?}");
+    assert!(lines.contains(&format!("6.0 client: {waited} replied, 3 results")), "{lines:?}");
 }
 
 #[test]
