@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use rustwren::__cli::config::{Config, LoadOptions};
 use rustwren::__cli::durable::jobs::{self, JobInfo};
-use rustwren::__cli::durable::{JobId, Owner, Store};
+use rustwren::__cli::durable::{DEFAULT_LEASE, JobId, Owner, Store};
 use rustwren::__cli::error::{Error, ErrorKind, Result};
 use rustwren::__cli::{TokioClock, registry};
 
@@ -20,8 +21,6 @@ const JOBS: &str = "jobs/";
 
 /// The storage that the configuration names.
 pub(crate) struct Place {
-    /// Where the configuration comes from.
-    pub(crate) options: LoadOptions,
     pub(crate) config: Config,
     pub(crate) store: Store,
     runtime: tokio::runtime::Runtime,
@@ -45,7 +44,7 @@ impl Place {
             })?;
         let storage = runtime.block_on(registry.build_storage(config.storage()))?;
         let store = Store::new(storage, Arc::new(TokioClock::new()));
-        Ok(Self { options, config, store, runtime })
+        Ok(Self { config, store, runtime })
     }
 
     /// Runs a future to its end.
@@ -56,6 +55,11 @@ impl Place {
     /// Where it is, for people.
     pub(crate) fn location(&self) -> String {
         self.store.storage().location()
+    }
+
+    /// How long a sign of life of this process holds.
+    pub(crate) fn lease(&self) -> Duration {
+        self.config.job().lease.unwrap_or(DEFAULT_LEASE)
     }
 
     /// All jobs, newest first.

@@ -7,15 +7,16 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::Signal;
 use rustwren::__cli::durable::{How, Kind, Owner};
 use rustwren::__cli::env::Environment;
 use rustwren::__cli::image::ImageId;
 use rustwren::FailureKind;
 
-use crate::PROGRAM;
 use crate::harness::Place;
 use crate::made::{begun, ended, progress, spec};
 use crate::repro::{failure, keep_of, text};
+use crate::{PROGRAM, live};
 
 crate::tests![every_class_has_its_section, examples_are_what_programs_say];
 
@@ -83,6 +84,7 @@ impl Scrubber {
                 (path(place.path("work/../storage")), "/data/rustwren"),
                 (path(place.path("storage")), "/data/rustwren"),
                 (path(place.path("")), "/data/"),
+                (rustix::system::uname().nodename().to_str().unwrap().to_owned() + " (", "laptop ("),
                 ("crates/cli/tests/jobs/tasks.rs".to_owned(), "src/main.rs"),
                 ("crates/cli/tests/jobs/program.rs".to_owned(), "src/main.rs"),
                 ("jobs::tasks::".to_owned(), "render::"),
@@ -104,8 +106,8 @@ impl Scrubber {
 fn scrub_words(line: &str) -> String {
     let mut out = String::new();
     let mut before = "";
-    for word in line.split_inclusive([' ', '(', ')', ',']) {
-        let bare = word.trim_end_matches([' ', '(', ')', ',', ':', '.']);
+    for word in line.split_inclusive([' ', '(', ')', ',', '`']) {
+        let bare = word.trim_end_matches([' ', '(', ')', ',', ':', '.', '`']);
         let rest = &word[bare.len()..];
         let is_id = |word: &str| {
             let parts: Vec<&str> = word.split('-').collect();
@@ -179,8 +181,7 @@ fn ctrl_c() -> String {
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
     assert!(line.ends_with("] for ever\n"), "{line}");
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT)
-        .unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::INT).unwrap();
     let said: Vec<u8> = stderr
         .lines()
         .map(Result::unwrap)
@@ -190,6 +191,23 @@ fn ctrl_c() -> String {
     let output = Output { stderr: said, ..child.wait_with_output().unwrap() };
     let mut transcript = Transcript::default();
     transcript.add(&Scrubber::new(&place), "render\n^C", &output);
+    transcript.0
+}
+
+/// A durable job that is interrupted or killed half-way, and gone on with.
+fn half_way(signal: Signal, shown: &str) -> String {
+    let place = Place::new();
+    let scrubber = Scrubber::new(&place);
+    let client = live::start(&place, &["durable held"]);
+    let id = live::until_half(&place)["id"].as_str().unwrap().to_owned();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&client), signal).unwrap();
+    let mut transcript = Transcript::default();
+    transcript.add(&scrubber, shown, &client.wait_with_output().unwrap());
+    live::until(&place, |job| job["state"] == "abandoned");
+    live::go(&place);
+    let output = place.run(&["jobs", "attach", &id]);
+    transcript.add(&scrubber, "rustwren jobs attach 6a22", &output);
+    live::first_half_ran_once(&place);
     transcript.0
 }
 
@@ -242,6 +260,12 @@ fn scenario(name: &str) -> String {
         "worker lost" => chaos("stats", "CRASHED", "20%"),
         "throttled" => chaos("stats", "THROTTLED", "30%"),
         "ctrl-c" => ctrl_c(),
+        "ctrl-c durable" => half_way(Signal::INT, "render\n^C"),
+        "killed" => half_way(Signal::KILL, "render\nKilled"),
+        "deadline" => {
+            let variables = [("RUSTWREN__COMPUTE__MAX_DURATION", "1s")];
+            program("one endless", "RUSTWREN__COMPUTE__MAX_DURATION=1s render", &variables)
+        }
         "config" => config(),
         "incompatible" => incompatible(),
         "journal" => journal(),

@@ -50,6 +50,8 @@ impl Place {
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", self.path("home"))
             .env("RUSTWREN__COMPUTE__WORKERS", "2")
+            // So that drivers look soon whether they are to stop.
+            .env("RUSTWREN__JOB__LEASE", "6s")
             .stdin(Stdio::null());
         command
     }

@@ -149,6 +149,9 @@ async fn run(what: String) -> Result<()> {
         "lone" => {
             executor.map(tile, [20]).label("render").await?;
         }
+        "one endless" => {
+            executor.map(ends, ["endless".to_owned()]).label("render").await?;
+        }
         "ctrl-c" => {
             executor.map(ends, vec!["endless".to_owned(); 20]).label("render").await?;
         }

@@ -9,7 +9,7 @@ use super::spawn::{Keeps, follow_to_end};
 use super::takeover;
 use crate::durable::{JobId, Kind, Manifest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::scheduler::follow::{Begin, Follow, Takeover as _};
+use crate::scheduler::follow::{Begin, Follow};
 
 impl Executor {
     /// The [durable](super::MapBuilder::durable) or [detached](super::MapBuilder::detach) job with this id, which may
@@ -29,7 +29,11 @@ impl Executor {
         let store = inner.store();
         let manifest = inner.driver.run(async move { Manifest::read(&store, &id).await }).await??;
         manifest.check_output(type_name::<O>())?;
-        check_inputs(&manifest)?;
+        if manifest.kind == Kind::Resume || manifest.inputs.is_none() {
+            let message = format!("job {} has no stored inputs: its program brings them along", manifest.id);
+            return Err(Error::new(ErrorKind::Config, message)
+                .with_hint("run that program again: it goes on where it stopped"));
+        }
         let opened = {
             let buffer = manifest.job_options(0).result_buffer;
             open(self, &manifest.id, &manifest.label, buffer, Keeps::Everything)
@@ -49,32 +53,4 @@ impl Executor {
         inner.driver.spawn_kept(follow_to_end(follow, Begin::Viewing));
         Ok(opened.job(self.clone()))
     }
-
-    /// Has the provider start a process of the program that made this [durable](super::MapBuilder::durable) or
-    /// [detached](super::MapBuilder::detach) job, from the image in storage, which drives it; if somebody drives it
-    /// already, that process does nothing. Returns once the provider has taken it. For those who have not the job's
-    /// program at hand.
-    pub async fn start_driver(&self, id: impl AsRef<str>) -> Result<()> {
-        let id = JobId::new(id.as_ref())?;
-        let inner = &self.inner;
-        let (store, resources) = (inner.store(), inner.resources.clone());
-        let (owner, lease, carried) = (inner.owner(), inner.lease(), inner.carried.clone());
-        inner
-            .driver
-            .run(async move {
-                let manifest = Manifest::read(&store, &id).await?;
-                check_inputs(&manifest)?;
-                takeover::Other { manifest, resources, owner, lease, carried }.take_over().await.map(|_| ())
-            })
-            .await?
-    }
-}
-
-fn check_inputs(manifest: &Manifest) -> Result<()> {
-    if manifest.kind != Kind::Resume && manifest.inputs.is_some() {
-        return Ok(());
-    }
-    let message = format!("job {} has no stored inputs: its program brings them along", manifest.id);
-    Err(Error::new(ErrorKind::Config, message)
-        .with_hint("run that program again: it goes on where it stopped"))
 }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
-use rustwren::__cli::durable::jobs::{self, Follow, JobDetails, JobKind, Standing, State};
-use rustwren::__cli::durable::{Capsule, End, How, JobId, Life};
+use rustwren::__cli::durable::jobs::{self, Follow, JobDetails, JobInfo, Standing, State};
+use rustwren::__cli::durable::{Capsule, End, How, JobId, Life, Manifest};
 use rustwren::__cli::error::{Error, ErrorKind, Result};
 
 use super::bar::Bar;
@@ -33,7 +33,7 @@ pub(super) fn run(place: &Place, wanted: &str) -> std::result::Result<Exit, Fail
         let message = format!("{} cannot be read: {why}", describe::name(&details.info));
         return Err(Error::new(ErrorKind::Incompatible, message).into());
     }
-    if details.info.kind == JobKind::Connected || details.manifest.is_none() {
+    let Some(manifest) = &details.manifest else {
         let message = format!(
             "{} is known to the program that runs it, and to nobody else",
             describe::name(&details.info)
@@ -41,10 +41,10 @@ pub(super) fn run(place: &Place, wanted: &str) -> std::result::Result<Exit, Fail
         return Err(Error::new(ErrorKind::Config, message)
             .with_hint("`.durable()` or `.detach()` in the program makes jobs that can be attached to")
             .into());
-    }
+    };
     let watched = place.block_on(async {
         tokio::select! {
-            standing = watch(place, &details) => standing.map(Some),
+            standing = watch(place, &details.info, manifest) => standing.map(Some),
             heard = tokio::signal::ctrl_c() => match heard {
                 Ok(()) => Ok(None),
                 Err(error) => {
@@ -66,8 +66,7 @@ pub(super) fn run(place: &Place, wanted: &str) -> std::result::Result<Exit, Fail
 }
 
 /// Looks on until the end, and sees to it that somebody drives the job.
-async fn watch(place: &Place, details: &JobDetails) -> Result<(Standing, End)> {
-    let info = &details.info;
+async fn watch(place: &Place, info: &JobInfo, manifest: &Manifest) -> Result<(Standing, End)> {
     let label = info.label.as_deref().map_or_else(|| info.id.to_string(), printable);
     let mut bar = Bar::new(place.config.client().progress, &label, info.total);
     let mut follow = Follow::open(&place.store, &info.id).await?;
@@ -98,7 +97,7 @@ async fn watch(place: &Place, details: &JobDetails) -> Result<(Standing, End)> {
                     _ => "nobody drives it".to_owned(),
                 };
                 bar.note(&format!("{DIM}{who}: starting another{DIM:#}"));
-                driver::start(place, &info.id).await?;
+                driver::start(place, manifest).await?;
                 starts += 1;
                 started = Some((Instant::now(), epoch));
                 "starting"

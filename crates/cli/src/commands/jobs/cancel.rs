@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustwren::__cli::durable::jobs::{self, JobInfo, JobKind, State};
-use rustwren::__cli::durable::{
-    Commit, DEFAULT_LEASE, End, Heart, How, JobId, Journal, Taken, request_cancel, take_lead,
-};
+use rustwren::__cli::durable::{Commit, End, Heart, How, JobId, Journal, Taken, request_cancel, take_lead};
 use rustwren::__cli::error::{Error, ErrorKind, Result};
 
 use super::describe;
@@ -86,7 +84,7 @@ async fn wait(place: &Place, id: &JobId) -> Result<JobInfo> {
 
 /// Ends a job that nobody drives, by driving it no further.
 async fn end(place: &Place, id: &JobId) -> Result<()> {
-    let heart = Heart::start(&place.store, id, Place::owner(), DEFAULT_LEASE, None).await?;
+    let heart = Heart::start(&place.store, id, Place::owner(), place.lease(), None).await?;
     let beating = async {
         loop {
             // What there is to tell, the journal tells as well.
