@@ -66,6 +66,10 @@ const COMPUTE_GAPS: &[(&str, &str)] = &[
         "rustwren_tests::suite::failures::threads_that_die_together",
         "its suspects run alone, with one attempt each, and a lost worker costs it",
     ),
+    (
+        "rustwren_tests::suite::pipelines::one_item_that_kills_its_process_fails_alone",
+        "a lost worker costs a lone element an attempt, and the test allows no second one",
+    ),
     ("rustwren_tests::suite::jobs::no_more_workers_than_asked_for", "what runs twice runs beside itself"),
     (
         "rustwren_tests::suite::mapping::threads_in_one_process",
