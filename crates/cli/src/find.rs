@@ -27,7 +27,7 @@ fn ambiguous(wanted: &str, candidates: &[&str]) -> Error {
         text = text + "\n  " + id;
     }
     if candidates.len() > NAMED {
-        text += &format!("\n  … and {} more", candidates.len() - NAMED);
+        text = format!("{text}\n  … and {} more", candidates.len() - NAMED);
     }
     Error::new(ErrorKind::Config, text).with_hint("type more of it; `rustwren jobs list` tells them apart")
 }

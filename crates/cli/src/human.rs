@@ -135,8 +135,8 @@ mod tests {
             .map(|micros| duration(Duration::from_micros(micros)))
             .into();
         assert_eq!(shown, ["12 µs", "4.2 ms", "350 ms", "1.0 s", "1.5 s", "42 s", "3 min 20 s", "2 h 5 min"]);
-        assert_eq!(duration(Duration::from_secs(273_600)), "3 d 4 h");
-        assert_eq!(duration(Duration::from_secs(3_600)), "1 h");
+        assert_eq!(duration(Duration::from_hours(76)), "3 d 4 h");
+        assert_eq!(duration(Duration::from_hours(1)), "1 h");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! A user's program whose jobs outlive it, for the tests in `tests/tests/kept`: its first argument says what it does.
 
+#![expect(clippy::panic, reason = "what goes wrong in a task is to fail it")]
+
 use std::fs::File;
 use std::io::Write;
 use std::sync::OnceLock;

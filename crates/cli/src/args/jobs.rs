@@ -107,6 +107,7 @@ pub(crate) enum JobsCommand {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(crate) struct CleanArgs {
     /// The jobs' ids, or the beginnings of them; all that have ended where none is given
     #[arg(value_name = "JOB")]

@@ -54,7 +54,7 @@ pub(crate) fn run(cli: &Cli, args: &ReproArgs) -> std::result::Result<Exit, Fail
     let scratch = Scratch::new(&place.config, args.print)?;
     let program = program::choose(&place, &task, args.program.as_deref(), scratch.folder())?;
     let watched = args.print || args.debugger.is_some();
-    let rerun = rerun(&place.config, args, &task, watched)?;
+    let rerun = rerun(&place.config, args, &task, watched);
     let file = scratch.file(&format!("{id}.{}", args.index));
     rerun.write(&file).map_err(|error| {
         Error::new(ErrorKind::Config, format!("the task cannot be written to {}", file.display()))
@@ -94,12 +94,7 @@ fn write_output(path: &PathBuf, bytes: &[u8]) -> std::result::Result<(), Failure
 }
 
 /// What the process is to run, limited as on a worker unless told otherwise.
-fn rerun(
-    config: &Config,
-    args: &ReproArgs,
-    task: &Task,
-    watched: bool,
-) -> std::result::Result<Rerun, Failure> {
+fn rerun(config: &Config, args: &ReproArgs, task: &Task, watched: bool) -> Rerun {
     let timeout = match args.timeout {
         Some(Limit::After(time)) => Some(time),
         Some(Limit::None) => None,
@@ -108,7 +103,7 @@ fn rerun(
         None => task.capsule.spec.task_timeout,
     };
     let size = |key: &str| config.compute().get_size(key).ok().flatten();
-    Ok(Rerun {
+    Rerun {
         job: JobSpec { shared: None, task_timeout: timeout, ..task.capsule.spec.clone() },
         shared: task.shared.clone(),
         input: task.capsule.input.clone(),
@@ -117,7 +112,7 @@ fn rerun(
         memory_limit: args.memory_limit.or_else(|| size("memory_limit")),
         stack_size: size("stack_size").unwrap_or(0),
         announce: watched,
-    })
+    }
 }
 
 /// Where the task and, if it was fetched, its program lie while it runs. Removed at the end, unless what is there is

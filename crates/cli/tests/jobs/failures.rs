@@ -117,12 +117,13 @@ fn scrub_words(line: &str) -> String {
         let place =
             bare.split_once(".rs:").filter(|(_, place)| place.split(':').all(|n| n.parse::<u32>().is_ok()));
         let number = bare.parse::<u64>().is_ok();
-        out += &match (is_id(bare), place) {
+        let scrubbed = match (is_id(bare), place) {
             (true, _) => format!("6a223f1c-09c2f1-0{rest}"),
             (_, Some((file, _))) => format!("{file}.rs:9:5{rest}"),
             _ if number && matches!(before, "process" | "'task'") => format!("4711{rest}"),
             _ => word.to_owned(),
         };
+        out += &scrubbed;
         if !bare.is_empty() {
             before = bare;
         }
@@ -135,7 +136,7 @@ struct Transcript(String);
 
 impl Transcript {
     fn add(&mut self, scrubber: &Scrubber, command: &str, output: &Output) {
-        self.0 += &format!("$ {command}\n");
+        self.0 = format!("{}$ {command}\n", self.0);
         for bytes in [&output.stdout, &output.stderr] {
             self.0 += &scrubber.scrub(std::str::from_utf8(bytes).unwrap());
         }
@@ -287,7 +288,7 @@ fn examples_are_what_programs_say() {
         let (_, rest) = rest.split_once("```\n").unwrap();
         assert!(!names.contains(&name), "{name} is there twice");
         names.push(name);
-        made += &format!("{MARK}{name} -->\n```text\n{}```\n{rest}", scenario(name));
+        made = format!("{made}{MARK}{name} -->\n```text\n{}```\n{rest}", scenario(name));
     }
     assert!(names.len() > 10, "{names:?}");
     if Environment::of_process().get("BLESS").is_some_and(|value| value == "1") {

@@ -58,6 +58,7 @@ impl<'de> Deserialize<'de> for Odd {
 }
 
 #[remote]
+#[expect(clippy::needless_pass_by_value, reason = "mapped functions take values")]
 fn takes_odd(x: Odd) -> u64 {
     x.0
 }

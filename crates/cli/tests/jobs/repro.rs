@@ -194,13 +194,13 @@ fn functions_of_every_kind() {
         bytes.extend(text("one"));
         bytes
     };
-    let shares = JobSpec {
+    let with_shared = JobSpec {
         shared: Some(Payload::Inline(vec![shared.into()])),
         ..job(remote("shares", Call::MapWith))
     };
     let closure = rustwren::__private::map(|how: String| how + "!").entry(own_image());
     for (index, spec, input, out) in [
-        (0, shares, vec![1], "one"),
+        (0, with_shared, vec![1], "one"),
         (1, job(remote("waits", Call::MapAsync)), text("w"), "w"),
         (2, job(remote("returns", Call::TryMap)), text("well"), "well"),
         (3, job(closure.target), text("c"), "c!"),

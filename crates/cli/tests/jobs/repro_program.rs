@@ -1,5 +1,6 @@
 //! `repro`: which program is run, by whom, and where there is none.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
 use rustwren::__cli::entry::Call;
@@ -162,7 +163,6 @@ fn the_command_can_be_printed_and_run() {
     assert_eq!(line.lines().count(), 1);
     let task = place.path(&format!("home/.cache/rustwren/repro/{JOB}.13"));
     assert!(task.exists(), "it stays for the command");
-    use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(task.metadata().unwrap().permissions().mode() & 0o077, 0, "inputs may be secret");
     // As often as one likes.
     for _ in 0..2 {

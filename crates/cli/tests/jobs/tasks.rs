@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use rustwren::__cli::env::Environment;
 use rustwren::{remote, task};
 
 /// Ends in the way that its input names.
 #[remote]
+#[expect(clippy::needless_pass_by_value, reason = "mapped functions take values")]
 pub(crate) fn ends(how: String) -> String {
     match how.as_str() {
         "panic" => panic!("unlucky"),
@@ -26,7 +28,7 @@ pub(crate) fn ends(how: String) -> String {
         }
         "deep" => return deeper(1).to_string(),
         "attempt" => return format!("{} of task {}", task().attempt(), task().index()),
-        "environment" => return format!("{:?}", std::env::var_os("A_TOKEN")),
+        "environment" => return format!("{:?}", Environment::of_process().get("A_TOKEN")),
         "stdin" => return std::io::read_to_string(std::io::stdin()).unwrap(),
         _ => {}
     }
@@ -52,6 +54,7 @@ pub(crate) async fn waits(how: String) -> String {
 }
 
 #[remote]
+#[expect(clippy::ptr_arg, reason = "the shared value's own type")]
 pub(crate) fn shares(shared: &Vec<String>, index: u64) -> String {
     shared[index as usize].clone()
 }

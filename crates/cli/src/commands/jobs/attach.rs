@@ -53,16 +53,12 @@ pub(super) fn run(place: &Place, wanted: &str) -> std::result::Result<Exit, Fail
             },
         }
     })?;
-    match watched {
-        Some((standing, end)) => tell(place, &details, &standing, end),
-        None => {
-            output::note(&format!(
-                "{} goes on without this terminal: rustwren jobs attach {id}",
-                describe::name(&details.info)
-            ));
-            Ok(Exit::Interrupted)
-        }
+    if let Some((standing, end)) = watched {
+        return tell(place, &details, &standing, end);
     }
+    let name = describe::name(&details.info);
+    output::note(&format!("{name} goes on without this terminal: rustwren jobs attach {id}"));
+    Ok(Exit::Interrupted)
 }
 
 /// Looks on until the end, and sees to it that somebody drives the job.

@@ -18,7 +18,7 @@ const LINES: Duration = Duration::from_secs(10);
 
 /// What is shown of a job that is looked at.
 pub(super) struct Bar {
-    bar: Option<ProgressBar>,
+    drawn: Option<ProgressBar>,
     total: Option<u64>,
     lines: bool,
     last_line: Option<(Instant, Tally)>,
@@ -33,7 +33,7 @@ impl Bar {
             Progress::Never => false,
             Progress::Auto => terminal,
         };
-        let bar = bars.then(|| {
+        let drawn = bars.then(|| {
             let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
             let template = if total.is_some() { GAUGE } else { SPINNER };
             // Constants, which a test parses.
@@ -43,14 +43,14 @@ impl Bar {
             bar.set_prefix(label.to_owned());
             bar
         });
-        Self { bar, total, lines: show != Progress::Never, last_line: None, begun: None }
+        Self { drawn, total, lines: show != Progress::Never, last_line: None, begun: None }
     }
 
     /// Shows how far the job has come, and what is the matter with it otherwise.
     pub(super) fn update(&mut self, tally: Tally, state: &str) {
         let finished = tally.done + tally.failed;
         let (since, before) = *self.begun.get_or_insert((Instant::now(), finished));
-        let Some(bar) = &self.bar else {
+        let Some(bar) = &self.drawn else {
             return self.line(tally);
         };
         let mut words = vec![state.to_owned()];
@@ -87,7 +87,7 @@ impl Bar {
 
     /// Says something above the bar.
     pub(super) fn note(&self, text: &str) {
-        match &self.bar {
+        match &self.drawn {
             Some(bar) => bar.suspend(|| output::note(text)),
             None => output::note(text),
         }
@@ -96,7 +96,7 @@ impl Bar {
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.drawn {
             bar.finish_and_clear();
         }
     }

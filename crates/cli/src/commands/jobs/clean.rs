@@ -90,11 +90,15 @@ pub(super) fn run(place: &Place, args: &CleanArgs) -> Result<Exit, Failure> {
 /// Of jobs that were not named.
 fn is_selected(job: &JobInfo, args: &CleanArgs) -> bool {
     match job.state {
-        State::Done | State::Failed(_) | State::Cancelled | State::Remains => true,
-        // Nothing is lost of these that was not lost before, but somebody may still want to have it.
+        // Running ones are told about, and kept.
+        State::Done
+        | State::Failed(_)
+        | State::Cancelled
+        | State::Remains
+        | State::Running
+        | State::Starting => true,
+        // Somebody may still want to go on with them, or read them with a later version.
         State::Abandoned | State::Unreadable(_) => args.all,
-        // Told about, and kept.
-        State::Running | State::Starting => true,
     }
 }
 
@@ -205,7 +209,7 @@ fn tell(args: &CleanArgs, cleaned: &Cleaned) {
         cleaned.removed.iter().fold((0, 0), |(o, b), removed| (o + removed.objects, b + removed.bytes));
     let mut what = sum(cleaned.removed.len() as u64, objects, bytes);
     if !cleaned.images.is_empty() {
-        what += &format!(", {}", human::counted(cleaned.images.len() as u64, "program"));
+        what = format!("{what}, {}", human::counted(cleaned.images.len() as u64, "program"));
     }
     output::note(&format!("{} {what}", if args.dry_run { "would delete" } else { "deleted" }));
 }
@@ -230,7 +234,7 @@ fn report<'a>(args: &CleanArgs, cleaned: &'a Cleaned, live: &[&'a JobInfo]) -> R
 fn exit(named: &[JobId], live: &[&JobInfo], cleaned: &Cleaned) -> Exit {
     if cleaned.kept.iter().any(|kept| matches!(kept.why, Why::Failed(_))) {
         Exit::Unavailable
-    } else if !named.is_empty() && !(live.is_empty() && cleaned.kept.is_empty()) {
+    } else if !named.is_empty() && (!live.is_empty() || !cleaned.kept.is_empty()) {
         Exit::Task
     } else {
         Exit::Ok

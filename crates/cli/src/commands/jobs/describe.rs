@@ -64,7 +64,7 @@ pub(super) fn progress(tally: Tally, total: Option<u64>) -> String {
     }
     text += " done";
     if tally.failed > 0 {
-        text += &format!(", {} failed", human::count(tally.failed));
+        text = format!("{text}, {} failed", human::count(tally.failed));
     }
     text
 }

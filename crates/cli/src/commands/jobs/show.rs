@@ -123,7 +123,7 @@ fn page(place: &Place, details: &JobDetails, capsules: &[Capsule]) -> String {
     let (state, style) = describe::state(&info.state);
     let mut standing = format!("{style}{state}{style:#}");
     if let Some(reason) = describe::reason(&info.state) {
-        standing += &format!(": {}", printable(reason));
+        standing = format!("{standing}: {}", printable(reason));
     }
     fact("state", standing);
     if let Some(owner) = &info.owner {
@@ -255,10 +255,10 @@ fn options(manifest: &Manifest) -> String {
 fn spent_in_words(spent: &Spent) -> String {
     let mut text = human::counted(spent.invocations, "invocation");
     if !spent.worker_time.is_zero() {
-        text += &format!(", {} of workers' time", human::duration(spent.worker_time));
+        text = format!("{text}, {} of workers' time", human::duration(spent.worker_time));
     }
     if spent.micro_usd > 0 {
-        text += &format!(", {}", human::dollars(spent.micro_usd as f64 / 1e6));
+        text = format!("{text}, {}", human::dollars(spent.micro_usd as f64 / 1e6));
     }
     text
 }

@@ -37,9 +37,8 @@ impl Outcome {
             Some(Verdict::Refused(why)) => Self::Refused(why),
             Some(Verdict::Begun) if ended.interrupted && !ended.debugged => Self::Interrupted,
             // How a debugger ends says nothing of what it debugged.
-            Some(Verdict::Begun) if ended.debugged => Self::Open,
+            None | Some(Verdict::Begun) if ended.debugged => Self::Open,
             Some(Verdict::Begun) => Self::Failed(TaskFailure::new(death(ended.status), "")),
-            None if ended.debugged => Self::Open,
             None => Self::NeverBegan,
         })
     }

@@ -30,7 +30,7 @@ pub(super) fn before(task: &Task, program: &Program, rerun: &Rerun, debugger: Op
     fact("program", &described(program));
     let mut input = human::bytes(task.capsule.input.len() as u64);
     if !task.shared.is_empty() {
-        input += &format!(", and {} that all tasks share", human::bytes(task.shared.len() as u64));
+        input = format!("{input}, and {} that all tasks share", human::bytes(task.shared.len() as u64));
     }
     fact("input", &input);
     let mut limits = Vec::new();
@@ -101,7 +101,7 @@ fn failed(task: &Task, program: &Program, now: &TaskFailure, took: &str) {
             note(&format!("RUST_BACKTRACE=1 {command} shows the way there; --debugger stops there"));
         }
         FailureKind::Signal(_) | FailureKind::StackOverflow => {
-            note(&format!("{command} --debugger stops there"))
+            note(&format!("{command} --debugger stops there"));
         }
         FailureKind::TimedOut(_) => {
             note(&format!("{command} --timeout none lets it run; under --debugger Ctrl-C shows where it is"));

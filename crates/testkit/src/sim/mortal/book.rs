@@ -76,6 +76,7 @@ impl Book {
     }
 
     /// A client is told what became of an element.
+    #[expect(clippy::needless_pass_by_value, reason = "it is what is kept of the first")]
     pub(super) fn seen(&self, client: usize, index: u64, value: Value) {
         let mut state = lock(&self.state);
         let first = state.seen.entry(index).or_insert_with(|| value.clone());
@@ -181,7 +182,9 @@ impl Book {
         self.judge_ends(&state, &journals, &mut wrong);
         let report = MortalReport { killed: state.killed, leads, entries, invocations: state.invocations };
         drop(state);
-        wrong.into_iter().for_each(|what| self.violation(what));
+        for what in wrong {
+            self.violation(what);
+        }
         report
     }
 

@@ -99,7 +99,8 @@ impl Watch {
                 Ok(Some(logged)) => {
                     known.read.extend(self.book.outcomes(&logged).iter().map(|(index, _)| *index));
                     if matches!(&logged.entry, Entry::Lead(lead) if lead.owner.token == self.token) {
-                        known.had = known.read.clone();
+                        let Known { had, read, .. } = &mut *known;
+                        had.clone_from(read);
                         leads = true;
                     }
                 }
@@ -281,6 +282,7 @@ impl Client {
         }
     }
 
+    #[expect(clippy::unused_self, reason = "reads like its siblings")]
     fn spec(&self, id: &JobId) -> JobSpec {
         let target = Target::Named { name: "simulated".to_owned(), call: Call::Map };
         JobSpec {
