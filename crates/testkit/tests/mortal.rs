@@ -1,6 +1,6 @@
 //! Durable jobs whose clients die, under a simulated provider and a simulated storage.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::expect_used, reason = "helpers of tests fail as tests do")]
 
 use std::ops::Range;
 
