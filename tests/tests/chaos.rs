@@ -70,6 +70,14 @@ const COMPUTE_GAPS: &[(&str, &str)] = &[
         "rustwren_tests::suite::pipelines::one_item_that_kills_its_process_fails_alone",
         "a lost worker costs a lone element an attempt, and the test allows no second one",
     ),
+    (
+        "rustwren_tests::suite::handles::dropping_a_job_cancels_it",
+        "an element that waits and is run twice takes both workers, so that the other cannot begin",
+    ),
+    (
+        "rustwren_tests::suite::handles::waiting_for_some",
+        "an element that waits and is run twice takes both workers, so that the others cannot finish",
+    ),
     ("rustwren_tests::suite::jobs::no_more_workers_than_asked_for", "what runs twice runs beside itself"),
     (
         "rustwren_tests::suite::mapping::threads_in_one_process",

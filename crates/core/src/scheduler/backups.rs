@@ -54,7 +54,8 @@ impl Speeds {
 
     /// Learns that an invocation of so many elements has lasted so long.
     pub(super) fn observe(&mut self, lasted: Duration, elements: u32) {
-        let nanos = (lasted.as_nanos() as u64 / u64::from(elements.max(1))).max(8);
+        let nanos =
+            (u64::try_from(lasted.as_nanos()).unwrap_or(u64::MAX) / u64::from(elements.max(1))).max(8);
         let octave = nanos.ilog2();
         let eighth = (nanos >> (octave - 3)) as usize & 7;
         let count = &mut self.counts[octave as usize * 8 + eighth];
@@ -72,8 +73,8 @@ impl Speeds {
             left = left.saturating_sub(u64::from(*count));
             if left == 0 {
                 let (octave, eighth) = (step / 8, step as u64 % 8);
-                let nanos = (9 + eighth).checked_shl(octave as u32).map_or(u64::MAX, |nanos| nanos >> 3);
-                return Some(Duration::from_nanos(nanos));
+                let nanos = (u128::from(9 + eighth) << octave) >> 3;
+                return Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)));
             }
         }
         None

@@ -15,6 +15,8 @@ pub struct Element {
     pub holders: Vec<u64>,
     /// Whether its result, or its final failure, has been reported.
     pub concluded: bool,
+    /// When its result was reported, if it has one.
+    pub concluded_at: Option<Duration>,
     /// The failed attempts that were reported, first to last.
     pub charged: Vec<FailureKind>,
     /// Invocations in a row that brought nothing.
@@ -191,7 +193,8 @@ impl Ledger {
                 let holders = &element.holders;
                 broken.push(format!("element {index} is under way already: {holders:?}"));
             }
-            if element.concluded {
+            // An invocation that was made in the very moment of the report had left by then.
+            if element.concluded && element.concluded_at != Some(now) {
                 broken.push(format!("element {index} is sent again after its end was reported"));
             }
             if element.charged.len() + 1 != attempt as usize {
@@ -277,6 +280,7 @@ impl Ledger {
         let element = account.elements.entry(index).or_default();
         if !element.concluded {
             element.concluded = true;
+            element.concluded_at = Some(now);
             account.tick(now);
             account.now += bytes;
         }

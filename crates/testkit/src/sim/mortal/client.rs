@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures_util::future::{Either, select};
 use rustwren_core::clock::Clock;
 use rustwren_core::durable::{
@@ -20,23 +19,19 @@ use rustwren_core::error::{BackendError, Error, ErrorKind, Result};
 use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::image::ImageId;
 use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Reply};
-use rustwren_core::protocol::records::{append_input, split_result};
 use rustwren_core::scheduler::follow::{Begin, Follow, Takeover, run_resumed};
-use rustwren_core::scheduler::input::{Block, InputSource, Ready};
 use rustwren_core::scheduler::outbox::{Delivery, Outbox};
 use rustwren_core::scheduler::slots::Slots;
 use rustwren_core::scheduler::{Commands, JobRun, Resources};
 
-use super::book::{Book, Value, input};
-use super::plan::{Keeping, Life, MortalPlan};
+use super::book::Book;
+use super::plan::{Keeping, Life};
+use super::values::{source, values};
 use crate::sim::clock::{SimClock, lock};
 use crate::sim::executor::Spawner;
 use crate::sim::invoker::SimInvoker;
 use crate::sim::storage::SimStorage;
 use crate::sim::work::{Outcome, Work, output_of};
-
-/// Elements per block of inputs.
-const BLOCK: u64 = 100;
 
 /// Gives each attempt an output of its own, so that it shows whose result was taken.
 struct Unlike {
@@ -436,39 +431,4 @@ impl Client {
     fn next(&self, cx: &Context<'_>) -> Poll<Option<Result<Delivery>>> {
         self.outbox.poll_next(cx)
     }
-}
-
-fn values(delivery: &Delivery) -> Vec<(u64, Value)> {
-    match delivery {
-        Delivery::Failed(error) => vec![(error.index, Value::Failed(error.clone()))],
-        Delivery::Results { first, records, .. } => {
-            let (mut at, mut index, mut out) = (0, *first, Vec::new());
-            while let Ok((_, body, len)) = split_result(&records[at..]) {
-                out.push((index, Value::Output(body.to_vec())));
-                (at, index) = (at + len, index + 1);
-            }
-            out
-        }
-    }
-}
-
-/// All inputs of a plan.
-fn source(plan: &MortalPlan) -> impl InputSource + use<> {
-    let blocks = (0..plan.size).step_by(BLOCK as usize).map(|first| {
-        let mut bytes = Vec::new();
-        let last = plan.size.min(first + BLOCK);
-        for index in first..last {
-            let body = input(plan, index);
-            let done = append_input(&mut bytes, |out| {
-                out.extend_from_slice(&body);
-                Ok::<(), std::convert::Infallible>(())
-            });
-            match done {
-                Ok(()) => {}
-                Err(never) => match never {},
-            }
-        }
-        Block { count: (last - first) as u32, bytes: Bytes::from(bytes) }
-    });
-    Ready::new(blocks)
 }

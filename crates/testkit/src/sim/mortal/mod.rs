@@ -4,6 +4,7 @@
 mod book;
 mod client;
 mod plan;
+mod values;
 
 use std::fmt;
 use std::sync::Arc;
