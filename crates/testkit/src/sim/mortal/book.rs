@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use rustwren_core::clock::Clock;
 use rustwren_core::durable::{
-    Elements, End, Entry, How, Identities, Identity, Journal, JobId, Logged, Store,
+    Elements, End, Entry, How, Identities, Identity, JobId, Journal, Logged, Store,
 };
 use rustwren_core::error::{Error, ErrorKind};
 use rustwren_core::failure::TaskError;
 use rustwren_core::protocol::records::split_result;
 use rustwren_core::storage::{MemoryStorage, StorageExt};
 
-use super::plan::{Keeping, MortalPlan};
 use super::MortalReport;
+use super::plan::{Keeping, MortalPlan};
 use crate::sim::clock::{SimClock, lock};
 use crate::sim::work::input_of;
 
@@ -112,9 +112,10 @@ impl Book {
         for group in &results.groups {
             let indexes: Vec<u64> = match &group.elements {
                 Elements::Run { first, count } => (*first..first + u64::from(*count)).collect(),
-                Elements::Identities(identities) => {
-                    identities.iter().map(|identity| self.names.get(identity).copied().unwrap_or(u64::MAX)).collect()
-                }
+                Elements::Identities(identities) => identities
+                    .iter()
+                    .map(|identity| self.names.get(identity).copied().unwrap_or(u64::MAX))
+                    .collect(),
             };
             let mut at = 0;
             for index in indexes {
@@ -132,8 +133,7 @@ impl Book {
         let mut journals = Vec::new();
         let objects = self.objects.list_all("jobs/").await.unwrap_or_default();
         let manifests = objects.iter().filter_map(|object| JobId::of_key(&object.key));
-        let ids: Vec<JobId> =
-            manifests.filter(|(_, name)| *name == "manifest").map(|(id, _)| id).collect();
+        let ids: Vec<JobId> = manifests.filter(|(_, name)| *name == "manifest").map(|(id, _)| id).collect();
         for id in ids {
             match Journal::open(&self.store(), id).entries().await {
                 Ok(entries) => journals.push(entries),
@@ -147,9 +147,8 @@ impl Book {
     pub(super) async fn committed(&self) -> BTreeSet<u64> {
         let journals = self.journals().await;
         let outcomes = journals.iter().flatten().flat_map(|logged| self.outcomes(logged));
-        let done = outcomes.filter(|(_, value)| {
-            self.plan.keeping == Keeping::Durable || matches!(value, Value::Output(_))
-        });
+        let done = outcomes
+            .filter(|(_, value)| self.plan.keeping == Keeping::Durable || matches!(value, Value::Output(_)));
         done.map(|(index, _)| index).collect()
     }
 
@@ -180,8 +179,7 @@ impl Book {
             }
         }
         self.judge_ends(&state, &journals, &mut wrong);
-        let report =
-            MortalReport { killed: state.killed, leads, entries, invocations: state.invocations };
+        let report = MortalReport { killed: state.killed, leads, entries, invocations: state.invocations };
         drop(state);
         wrong.into_iter().for_each(|what| self.violation(what));
         report
@@ -205,7 +203,9 @@ impl Book {
                 Err(error) if error.kind() == ErrorKind::Cancelled && state.cancelled => How::Cancelled,
                 Err(error) if error.kind() == ErrorKind::Task => {
                     if !ends.iter().any(|end| matches!(end.how, How::Failed(_))) {
-                        wrong.push(format!("client {client} was told of a failure that is not written: {error}"));
+                        wrong.push(format!(
+                            "client {client} was told of a failure that is not written: {error}"
+                        ));
                     }
                     continue;
                 }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -217,10 +217,7 @@ impl Client {
         let plan = &book.plan;
         let seed = plan.seed.wrapping_add(1 + number as u64);
         let storage = Arc::new(SimStorage::new(book.objects.clone(), clock.clone(), life.faults, seed));
-        let work = Unlike {
-            next: Arc::new(AtomicU64::new((number as u64) << 32)),
-            fails: plan.fails,
-        };
+        let work = Unlike { next: Arc::new(AtomicU64::new((number as u64) << 32)), fails: plan.fails };
         let trace = lock(&book.state).trace.is_some();
         let provider = plan.provider.clone();
         // What workers read and write goes right.

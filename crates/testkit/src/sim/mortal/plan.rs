@@ -125,7 +125,11 @@ impl Draw {
             read_only_from: (self.0.u8(..10) == 0).then(|| self.moment(2.0 * span)),
         };
         Life {
-            begins: if self.0.bool() { self.moment(span) } else { Duration::from_secs_f64(self.0.f64() * span) },
+            begins: if self.0.bool() {
+                self.moment(span)
+            } else {
+                Duration::from_secs_f64(self.0.f64() * span)
+            },
             lives: (self.0.u8(..4) > 0).then(|| self.moment(span)),
             leaves: self.0.u8(..4) == 0,
             cancels: (self.0.u8(..20) == 0).then(|| self.moment(span)),
