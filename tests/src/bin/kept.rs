@@ -48,6 +48,24 @@ fn work((index, time): Input) -> u64 {
     output(index)
 }
 
+/// Gives another value each time it is run.
+fn unlike(input: Input) -> u64 {
+    work(input) ^ rand()
+}
+
+/// Those whose time is odd go on only when the test says so.
+fn gated(input: Input) -> u64 {
+    let gate = variable("KEPT_GATE").unwrap_or_default();
+    while input.1.subsec_nanos() % 2 == 1 && !std::path::Path::new(&gate).exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    work(input)
+}
+
+fn rand() -> u64 {
+    fastrand::u64(..)
+}
+
 fn output(index: u64) -> u64 {
     index.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ index
 }
@@ -97,6 +115,13 @@ async fn main() -> Result<()> {
         "durable" => check(map(&executor).durable().spawn().await?, count).await,
         "resume" => check(map(&executor).resume().spawn().await?, count).await,
         "attach" => check(executor.attach(args.next().unwrap_or_default()).await?, count).await,
+        "detach unlike" => say(&format!("job {}", executor.map(unlike, inputs).detach().await?)),
+        "digest" => {
+            let job: Job<u64> = executor.attach(args.next().unwrap_or_default()).await?;
+            let values = job.results().await?;
+            let digest = values.iter().fold(7_u64, |digest, value| digest.rotate_left(9) ^ value);
+            say(&format!("digest of {}: {digest:x}", values.len()))
+        }
         "detach" => say(&format!("job {}", map(&executor).detach().await?)),
         "cancel" => {
             let mut job: Job<u64> = executor.attach(args.next().unwrap_or_default()).await?;
@@ -107,7 +132,9 @@ async fn main() -> Result<()> {
         }
         "wrong type" => executor.attach::<String>(args.next().unwrap_or_default()).await.map(drop),
         "leave" => {
-            let mut job = map(&executor).durable().spawn().await?;
+            let odd = time + Duration::from_nanos(1);
+            let inputs = (0..count).map(move |index| (index, if index < count / 2 { time } else { odd }));
+            let mut job = executor.map(gated, inputs).chunk_size(1).label("kept").durable().spawn().await?;
             say(&format!("job {}", job.id()))?;
             job.wait(Wait::Count(count / 2)).await;
             drop(job);

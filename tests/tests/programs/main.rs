@@ -4,6 +4,8 @@
 
 mod ending;
 mod harness;
+mod journal;
+mod kept;
 mod output;
 mod screen;
 mod settings;

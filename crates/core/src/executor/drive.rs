@@ -22,7 +22,7 @@ use crate::task::try_map_async;
 pub(crate) static ENTRY: RemoteEntry = RemoteEntry::new(DRIVE, file!(), line!(), || try_map_async(drive));
 
 /// The part of a process's time, and the bounds of it, that is left to record what is finished and to start the next
-/// driver.
+/// driver. Never more than half of it.
 const SHARE: u32 = 10;
 const LEAST: Duration = Duration::from_secs(2);
 const MOST: Duration = Duration::from_mins(1);
@@ -67,7 +67,7 @@ impl Executor {
         let (invoker, carried) = (std::sync::Arc::clone(&inner.resources.invoker), inner.carried.clone());
         let leaving = deadline.map(|deadline| {
             let left = deadline.saturating_duration_since(Instant::now());
-            left.saturating_sub((left / SHARE).clamp(LEAST, MOST))
+            left.saturating_sub((left / SHARE).clamp(LEAST, MOST).min(left / 2))
         });
         let stop = outbox.clone();
         inner.driver.spawn_kept(async move {
