@@ -57,6 +57,10 @@ fn unlike(input: Input) -> u64 {
 fn gated(input: Input) -> u64 {
     let gate = variable("KEPT_GATE").unwrap_or_default();
     while input.1.subsec_nanos() % 2 == 1 && !std::path::Path::new(&gate).exists() {
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a task that works a while without keeping a core busy"
+        )]
         std::thread::sleep(Duration::from_millis(1));
     }
     work(input)

@@ -44,13 +44,15 @@ pub(super) fn run(place: &Place, wanted: &str) -> std::result::Result<Exit, Fail
     };
     let watched = place.block_on(async {
         tokio::select! {
-            standing = watch(place, &details.info, manifest) => standing.map(Some),
+            // Listened to before anything is shown: from then on somebody may press it.
+            biased;
             heard = tokio::signal::ctrl_c() => match heard {
                 Ok(()) => Ok(None),
                 Err(error) => {
                     Err(Error::new(ErrorKind::Internal, "Ctrl-C cannot be listened to").with_source(error))
                 }
             },
+            standing = watch(place, &details.info, manifest) => standing.map(Some),
         }
     })?;
     if let Some((standing, end)) = watched {
