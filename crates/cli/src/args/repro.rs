@@ -43,7 +43,7 @@ pub(crate) struct ReproArgs {
     /// End it after this time; `none` lets it run [default: the job's own limit; none with `--debugger` and `--print`]
     #[arg(long, value_name = "TIME", value_parser = limit)]
     pub(crate) timeout: Option<Limit>,
-    /// Memory it may take [default: `memory_limit` in the configuration's [compute]]
+    /// Memory it may take [default: `memory_limit` of the configuration]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub(crate) memory_limit: Option<u64>,
     /// Write its output to this file, in RustWren's encoding

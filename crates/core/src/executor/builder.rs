@@ -21,7 +21,7 @@ use crate::task::Described;
 /// Futures of an async function that one worker runs at once, unless told otherwise.
 const ASYNC_CONCURRENCY: u32 = 100;
 
-/// A job that has not begun. Await it for all outputs in input order, or [`spawn`](Self::spawn) it for a [`Job`].
+/// A job that has not begun. Await it for all outputs in input order, or [`spawn`](Self::spawn) it for a `Job`.
 #[must_use = "nothing runs until the builder is awaited or spawned"]
 pub struct MapBuilder<O> {
     pub(super) executor: Executor,

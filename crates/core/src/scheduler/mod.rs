@@ -7,8 +7,8 @@
 //! - [`chunker`]: how many elements the next chunk takes.
 //! - [`slots`] and [`pace`]: how many invocations may be under way, shared by the jobs of one executor.
 //! - [`retry`]: what a failure costs and whether it is tried again.
-//! - [`backups`]: what slow workers have is run a second time.
-//! - [`lease`]: how long nothing may be heard of an invocation.
+//! - `backups`: what slow workers have is run a second time.
+//! - `lease`: how long nothing may be heard of an invocation.
 //! - [`outbox`]: results on their way to whoever holds the job.
 //! - [`run`]: the future that drives all of it.
 
