@@ -24,6 +24,16 @@ impl Usd {
         Self(nanos)
     }
 
+    /// So many millionths of a dollar.
+    pub(crate) const fn from_micros(micros: u64) -> Self {
+        Self(micros.saturating_mul(1000))
+    }
+
+    /// In millionths of a dollar, rounded up.
+    pub(crate) const fn micros(self) -> u64 {
+        self.0.div_ceil(1000)
+    }
+
     /// So many dollars, to the nearest nano-dollar. `None` for what is not a number from 0 to 18 billion.
     pub fn from_dollars(dollars: f64) -> Option<Self> {
         let nanos = (dollars * NANOS).round();

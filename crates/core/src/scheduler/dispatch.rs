@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{AbortHandle, Abortable};
 
+use super::budget::Charge;
 use super::flight::{Chunk, Flight};
 use super::received::Received;
 use super::run::{JobRun, internal};
@@ -57,6 +58,11 @@ impl JobRun {
                     break;
                 }
             }
+            // Something that is under way may make room, or the job is at its end.
+            if !self.affords_one() && self.has_work() {
+                self.share.rest();
+                break;
+            }
             // A job with fewer workers than there are must not find others for what waits behind them.
             let depth = if workers < concurrency { 0 } else { self.chunker.depth(pipelining) };
             match self.share.take(cx, now, workers, depth) {
@@ -82,6 +88,7 @@ impl JobRun {
             match chunk.map(|chunk| self.without_finished(chunk)).transpose()?.flatten() {
                 Some(chunk) => {
                     self.backups.look_again();
+                    let chunk = self.within_budget(chunk, workers)?;
                     self.launch(chunk, inline, Vec::new());
                 }
                 None => self.share.give(false),
@@ -152,13 +159,16 @@ impl JobRun {
             count: chunk.count,
             attempt: chunk.attempt,
             concurrency,
-            // Another worker would be one more than the job may have.
-            whole: self
-                .options
-                .workers
-                .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
+            // Another worker would be one more than the job may have, or cost more than was reserved.
+            whole: self.purse.limits_time()
+                || self
+                    .options
+                    .workers
+                    .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
+        let reserved = self.worst(chunk.count, concurrency);
+        self.purse.reserve(reserved);
         let (abort, registration) = AbortHandle::new_pair();
         let spilled = (bytes > inline).then(|| self.spill_key(id));
         let travel = travel::travel(
@@ -184,6 +194,9 @@ impl JobRun {
             backed_up: 0,
             expired: None,
             concurrency,
+            reserved,
+            useful: 0,
+            wasted: Charge::default(),
         };
         self.watch(&flight.signs());
         self.flights.insert(id, flight);
