@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::flight::{Chunk, Flight};
 use super::options::Budget;
-use super::run::{JobRun, internal};
+use super::run::JobRun;
 use super::stats::JobStats;
 use crate::durable::Spent;
 use crate::error::{Error, ErrorKind};
@@ -196,29 +196,28 @@ impl JobRun {
 
     /// Whether a backup of this chunk is within the budget.
     pub(super) fn affords(&self, chunk: &Chunk) -> bool {
-        let concurrency = if chunk.alone { 1 } else { self.spec.concurrency };
-        self.purse.affords(&self.stats, self.worst(chunk.count, concurrency))
+        let worst = self.worst(chunk.count, self.concurrency_of(chunk));
+        self.purse.affords(&self.stats, worst)
     }
 
-    /// The front of a chunk, as much of it as the budget has room for beside as many others as there are workers; one
-    /// element is always within it. The rest stays next in line.
-    pub(super) fn within_budget(&mut self, chunk: Chunk, workers: usize) -> Result<Chunk, Error> {
+    /// How many of so many elements the budget has room for in one invocation, beside as many others as there are
+    /// workers. One is always within it.
+    pub(super) fn within_budget(&self, count: u32, concurrency: u32, workers: usize) -> u32 {
         if !self.purse.limits_time() {
-            return Ok(chunk);
+            return count;
         }
-        let concurrency = if chunk.alone { 1 } else { self.spec.concurrency };
         let share = self.purse.share(&self.stats, workers);
         let fits = |count: u32| {
             let worst = self.worst(count, concurrency);
             worst.time <= share.time && worst.cost <= share.cost
         };
         // The most elements that fit: more of them never cost less.
-        let (mut most, mut too_many) = (1, chunk.count.saturating_add(1));
+        let (mut most, mut too_many) = (1, count.saturating_add(1));
         while most + 1 < too_many {
             let middle = most + (too_many - most) / 2;
             if fits(middle) { most = middle } else { too_many = middle }
         }
-        self.front(chunk, most)
+        most
     }
 
     /// Whether elements wait that the budget has no room for, and nothing is left that could make room.
@@ -305,17 +304,6 @@ impl JobRun {
         let message = format!("job {} stops at its budget with {done}{of} results: {what}", self.spec.label);
         Error::new(ErrorKind::Budget, message)
             .with_hint(format!("raise it with `.{raise}(..)`, or with `{raise}` in [job] of the configuration"))
-    }
-
-    /// The first `count` elements of a chunk, if it has more. The rest stays next in line.
-    pub(super) fn front(&mut self, chunk: Chunk, count: u32) -> Result<Chunk, Error> {
-        if chunk.count <= count {
-            return Ok(chunk);
-        }
-        let (front, rest) = super::input::split(&chunk.inputs, count).map_err(|e| internal(&e))?;
-        let first = chunk.first + u64::from(count);
-        self.waiting.push_front(Chunk { first, count: chunk.count - count, inputs: rest, ..chunk });
-        Ok(Chunk { count, inputs: front, ..chunk })
     }
 
     /// An error unless the budget can be kept to.

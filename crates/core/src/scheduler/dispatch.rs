@@ -74,8 +74,10 @@ impl JobRun {
                 }
             }
             let chunk = if let Some(chunk) = self.waiting.pop(now) {
-                Some(self.for_one_life(chunk)?)
+                let most = self.within_budget(chunk.count, self.concurrency_of(&chunk), workers);
+                Some(self.front(chunk, most.min(self.chunker.most()))?)
             } else {
+                let size = self.within_budget(size, self.spec.concurrency, workers);
                 self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
                     first: cut.first,
                     count: cut.count,
@@ -88,7 +90,6 @@ impl JobRun {
             match chunk.map(|chunk| self.without_finished(chunk)).transpose()?.flatten() {
                 Some(chunk) => {
                     self.backups.look_again();
-                    let chunk = self.within_budget(chunk, workers)?;
                     self.launch(chunk, inline, Vec::new());
                 }
                 None => self.share.give(false),
@@ -144,7 +145,7 @@ impl JobRun {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let bytes = chunk.bytes();
-        let concurrency = if chunk.alone { 1 } else { self.spec.concurrency };
+        let concurrency = self.concurrency_of(&chunk);
         self.stats.invocations += 1;
         self.stats.input_bytes += bytes as u64;
         self.stats.largest_chunk = self.stats.largest_chunk.max(chunk.count);

@@ -10,7 +10,7 @@ use super::capsules::Failed;
 use super::events::Event;
 use super::flight::{Chunk, Flight};
 use super::given_up::Past;
-use super::input::slice;
+use super::input::{slice, split};
 use super::options::OnError;
 use super::outbox::Delivery;
 use super::retry::backoff;
@@ -343,11 +343,20 @@ impl JobRun {
         })
     }
 
-    /// The front of a chunk that came back, as much of it as one invocation can be expected to get done. The rest
-    /// stays next in line.
-    pub(super) fn for_one_life(&mut self, chunk: Chunk) -> Result<Chunk, Error> {
-        let most = self.chunker.most();
-        self.front(chunk, most)
+    /// The first elements of a chunk that came back, if it has more than so many. The rest stays next in line.
+    pub(super) fn front(&mut self, chunk: Chunk, most: u32) -> Result<Chunk, Error> {
+        if chunk.count <= most {
+            return Ok(chunk);
+        }
+        let (front, rest) = split(&chunk.inputs, most).map_err(|e| internal(&e))?;
+        let first = chunk.first + u64::from(most);
+        self.waiting.push_front(Chunk { first, count: chunk.count - most, inputs: rest, ..chunk });
+        Ok(Chunk { count: most, inputs: front, ..chunk })
+    }
+
+    /// How many of its elements a worker works on at once.
+    pub(super) fn concurrency_of(&self, chunk: &Chunk) -> u32 {
+        if chunk.alone { 1 } else { self.spec.concurrency }
     }
 
     /// A chunk without its finished elements; what lies behind a finished one goes back to the queue.
