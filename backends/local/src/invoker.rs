@@ -10,6 +10,7 @@ use rustwren_core::env;
 use rustwren_core::error::{BackendError, ErrorClass, Result};
 use rustwren_core::image::{ImageId, ProgramImage, image_key};
 use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Payload, Reply};
+use rustwren_core::price::Price;
 use rustwren_core::storage::Storage;
 use rustwren_runtime::image_cache::{CachedImage, ImageCache};
 use rustwren_runtime::{Life, Pool, PoolOptions, Program, fetch};
@@ -86,6 +87,8 @@ impl LocalInvoker {
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
         limits.max_duration = options.config.max_duration;
+        limits.price = options.config.price_per_second.map(Price::of_time);
+        limits.startup = options.config.start_timeout;
         limits.reports_start = true;
         limits.heartbeat = Some(HEARTBEAT * 2);
         limits.ships_image = options.config.image == ImageMode::Packed;

@@ -40,6 +40,12 @@ impl Usd {
         (0.0..u64::MAX as f64).contains(&nanos).then_some(Self(nanos as u64))
     }
 
+    /// So many dollars, or the nearest amount that there is.
+    pub fn saturating(dollars: f64) -> Self {
+        // A conversion to whole numbers saturates, and what is not a number becomes 0.
+        Self((dollars * NANOS).round() as u64)
+    }
+
     /// In billionths of a dollar.
     pub const fn nanos(self) -> u64 {
         self.0
@@ -114,6 +120,19 @@ pub struct Price {
 }
 
 impl Price {
+    /// So much for each second of a worker, and nothing else.
+    pub fn of_time(per_second: Usd) -> Self {
+        Self {
+            per_gb_second: 0.0,
+            per_vcpu_second: per_second.dollars(),
+            per_request: 0.0,
+            granularity: Duration::from_nanos(1),
+            minimum: Duration::ZERO,
+            memory_gb: 0.0,
+            vcpus: 1.0,
+        }
+    }
+
     /// What a second of one worker costs, in US dollars.
     pub fn per_second(&self) -> f64 {
         self.per_gb_second * self.memory_gb + self.per_vcpu_second * self.vcpus

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::units::{format_duration, format_range, format_share, format_size};
+use super::units::{format_duration, format_range, format_share, format_size, format_usd};
 use super::{Config, LoadOptions, Origin, Settings, Value};
 
 /// What was set of a configuration, whoever set it, but for secrets: whoever is given this finds those in an environment
@@ -51,6 +51,7 @@ impl From<&Value> for Item {
             Value::Duration(duration) => Self::Text(format_duration(*duration)),
             Value::Range(least, most) => Self::Text(format_range(*least, *most)),
             Value::Share(parts) => Self::Text(format_share(*parts)),
+            Value::Usd(amount) => Self::Text(format_usd(*amount)),
             Value::List(items) => Self::List(items.clone()),
         }
     }

@@ -10,6 +10,7 @@ use serde::{Serialize, Serializer};
 
 use super::{BackendKeys, KeyDefault, KeyDoc, Kind, Origin, RawValue, Value};
 use crate::error::{Error, ErrorKind, Result};
+use crate::price::Usd;
 
 /// What all sections of one configuration share.
 #[derive(Debug, Default)]
@@ -179,6 +180,11 @@ impl Settings {
         let parts =
             self.typed(key, |value| if let Value::Share(parts) = value { Some(parts) } else { None })?;
         Ok(parts.map(|parts| f64::from(parts) / 1_000_000.0))
+    }
+
+    /// The value of a key of [`Kind::Usd`].
+    pub fn get_usd(&self, key: &str) -> Result<Option<Usd>> {
+        self.typed(key, |value| if let Value::Usd(amount) = value { Some(amount) } else { None })
     }
 
     /// The value of a key of [`Kind::List`]; empty where it is not set.

@@ -23,7 +23,7 @@ use crate::config::Carried;
 use crate::durable::{DEFAULT_LEASE, JobId, Owner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::{Invoker, Limits};
-use crate::scheduler::Resources;
+use crate::scheduler::{Budget, Resources};
 use crate::scheduler::slots::Slots;
 use crate::storage::Storage;
 use crate::task;
@@ -41,6 +41,8 @@ pub struct Defaults {
     pub workers: Option<usize>,
     /// See [`MapBuilder::concurrency`].
     pub concurrency: Option<u32>,
+    /// See [`MapBuilder::budget_usd`], [`MapBuilder::max_invocations`] and [`MapBuilder::max_worker_time`].
+    pub budget: Budget,
     /// For how long whoever drives a durable job may give no sign of life before another one goes on with it; 15 s when
     /// not given.
     pub lease: Option<Duration>,

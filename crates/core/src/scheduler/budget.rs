@@ -50,6 +50,15 @@ impl Budget {
         self.worker_time.is_some() || self.cost.is_some()
     }
 
+    /// These limits, and where there is none that of another.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self {
+            invocations: self.invocations.or(other.invocations),
+            worker_time: self.worker_time.or(other.worker_time),
+            cost: self.cost.or(other.cost),
+        }
+    }
+
     /// What is left of it after another job has used up so much.
     pub(crate) fn minus(self, stats: &JobStats) -> Self {
         Self {

@@ -13,7 +13,7 @@ use super::recorder::{Apart, Recorded, Recorder};
 use super::run::JobRun;
 use super::signs::Signs;
 use super::stats::JobStats;
-use crate::durable::{Commit, CommittedByIndex, End, Entry, How, Leadership, Results, Spent, Tally};
+use crate::durable::{Commit, CommittedByIndex, End, Entry, How, Leadership, Results, Spent, Tally, note_stopped};
 use crate::error::{Error, ErrorKind};
 use crate::invoker::{JobSpec, Payload};
 use crate::storage::{Key, Storage};
@@ -178,6 +178,9 @@ impl Last {
         let Some(how) = how else {
             if !self.broken {
                 self.tell_spent(&mut leadership).await;
+                if !by_content && let Err(error) = &end {
+                    self.tell_stopped(&leadership, error).await;
+                }
             }
             if self.leaving && !self.broken {
                 return Closed::Parted(Parting::Left(leadership));
@@ -222,6 +225,17 @@ impl Last {
                     return;
                 }
             }
+        }
+    }
+
+    /// Whoever finds the job without a driver is to know that it needs a larger budget.
+    async fn tell_stopped(&self, leadership: &Leadership, error: &Error) {
+        if error.kind() != ErrorKind::Budget {
+            return;
+        }
+        let journal = leadership.journal();
+        if let Err(error) = note_stopped(journal.store(), journal.id(), &error.message()).await {
+            tracing::warn!(%error, "that the job has stopped at its budget cannot be noted");
         }
     }
 
