@@ -1,10 +1,14 @@
 //! What invocations cost by a provider's published prices.
 
+mod table;
+
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use table::{PRICES, PriceRow, PriceTable};
 
 const NANOS: f64 = 1e9;
 

@@ -55,7 +55,10 @@ fn lost_workers_and_backups_cost_as_well() {
     plan.options.retry.retries = Some(100);
     let report = run(lossy, plan);
     let stats = report.stats;
-    assert!(stats.transient > 0 && stats.wasted > Duration::ZERO && stats.wasted_cost > Usd::ZERO, "{stats:?}");
+    assert!(
+        stats.transient > 0 && stats.wasted > Duration::ZERO && stats.wasted_cost > Usd::ZERO,
+        "{stats:?}"
+    );
     assert!(stats.worker_time >= 50 * S && stats.cost > Usd::saturating(50.0), "{stats:?}");
 
     let mut tailed = provider(10);

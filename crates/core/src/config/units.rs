@@ -256,6 +256,24 @@ mod tests {
     }
 
     #[test]
+    fn amounts_read() {
+        for (text, nanos) in
+            [("2.5", 2_500_000_000), ("1_000", 1_000_000_000_000), ("1.6e-5", 16_000), ("0", 0)]
+        {
+            assert_eq!(parse_usd(text), Ok(Usd::from_nanos(nanos)), "{text}");
+        }
+        for (text, why) in [
+            ("", "not a number"),
+            ("-1", "less than nothing"),
+            ("inf", "nine million"),
+            ("$1", "not a number"),
+        ] {
+            let error = parse_usd(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn sizes_read() {
         for (text, bytes) in [
             ("512MB", 512_000_000),
@@ -333,6 +351,12 @@ mod tests {
             let ends = (Duration::from_nanos(least), Duration::from_nanos(least.saturating_add(longer.into())));
             prop_assert_eq!(parse_range(&format_range(ends.0, ends.1)), Ok(ends));
             prop_assert_eq!(parse_share(&format_share(parts)), Ok(parts));
+        }
+
+        #[test]
+        fn amounts_round_trip(nanos in 0..=9_000_000_000_000_000_u64) {
+            let amount = Usd::from_nanos(nanos);
+            prop_assert_eq!(parse_usd(&format_usd(amount)), Ok(amount));
         }
 
         #[test]

@@ -15,7 +15,8 @@ use crate::scheduler::Budget;
 pub async fn set_budget(store: &Store, id: &JobId, budget: &Budget) -> Result<()> {
     Manifest::read(store, id).await?;
     let text = toml::to_string(budget).map_err(|error| {
-        Error::new(ErrorKind::Internal, format!("the budget of job {id} cannot be encoded")).with_source(error)
+        Error::new(ErrorKind::Internal, format!("the budget of job {id} cannot be encoded"))
+            .with_source(error)
     })?;
     store.put(&id.budget_key()?, text.into()).await?;
     goes_on(store, id).await
@@ -33,7 +34,9 @@ pub async fn budget_set(store: &Store, id: &JobId) -> Result<Option<Budget>> {
     toml::from_slice(&bytes).map(Some).map_err(|error| {
         Error::new(ErrorKind::Internal, format!("object {key} is no budget of a job"))
             .with_source(error)
-            .with_hint(format!("delete it, or set the budget anew: `rustwren jobs attach {id} --budget-usd ..`"))
+            .with_hint(format!(
+                "delete it, or set the budget anew: `rustwren jobs attach {id} --budget-usd ..`"
+            ))
     })
 }
 

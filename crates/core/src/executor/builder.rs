@@ -13,9 +13,9 @@ use super::handle::Executor;
 use super::spawn::Keeps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failure::TaskError;
+use crate::price::Usd;
 use crate::scheduler::input::InputSource;
 use crate::scheduler::retry::RetryPolicy;
-use crate::price::Usd;
 use crate::scheduler::{Backups, Budget, JobOptions, OnError};
 use crate::task::Described;
 

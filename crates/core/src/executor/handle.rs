@@ -23,8 +23,8 @@ use crate::config::Carried;
 use crate::durable::{DEFAULT_LEASE, JobId, Owner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::{Invoker, Limits};
-use crate::scheduler::{Budget, Resources};
 use crate::scheduler::slots::Slots;
+use crate::scheduler::{Budget, Resources};
 use crate::storage::Storage;
 use crate::task;
 

@@ -14,8 +14,8 @@ use super::decode::{Elements, task_failed};
 use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::records::append_input;
-use crate::scheduler::stats::JobStats;
 use crate::scheduler::input::{Block, Ready};
+use crate::scheduler::stats::JobStats;
 use crate::task::Described;
 
 /// The outputs of the map are not decoded here; any type will do to name them.

@@ -146,16 +146,10 @@ impl Purse {
             })
         };
         let used = |spent: u128, reserved: u128, held: u128| spent + reserved + held;
-        let time = used(
-            stats.worker_time.as_nanos(),
-            self.reserved.time.as_nanos(),
-            self.held.time.as_nanos(),
-        );
-        let cost = used(
-            stats.cost.nanos().into(),
-            self.reserved.cost.nanos().into(),
-            self.held.cost.nanos().into(),
-        );
+        let time =
+            used(stats.worker_time.as_nanos(), self.reserved.time.as_nanos(), self.held.time.as_nanos());
+        let cost =
+            used(stats.cost.nanos().into(), self.reserved.cost.nanos().into(), self.held.cost.nanos().into());
         Charge {
             time: Duration::from_nanos(left(self.limits.worker_time.map(|most| most.as_nanos()), time)),
             cost: Usd::from_nanos(left(self.limits.cost.map(|most| most.nanos().into()), cost)),
@@ -302,17 +296,17 @@ impl JobRun {
                 let (spent, most) = (self.stats.cost, cost.unwrap_or_default());
                 let held = also(held.cost > Usd::ZERO, || held.cost.to_string());
                 let worst = worst.cost;
-                let what = format!(
-                    "{spent} of {most} are spent{held}, and another invocation may cost {worst}"
-                );
+                let what =
+                    format!("{spent} of {most} are spent{held}, and another invocation may cost {worst}");
                 (what, "budget_usd")
             }
         };
         let done = self.progress.done;
         let of = self.progress.total.map_or_else(String::new, |total| format!(" of {total}"));
         let message = format!("job {} stops at its budget with {done}{of} results: {what}", self.spec.label);
-        Error::new(ErrorKind::Budget, message)
-            .with_hint(format!("raise it with `.{raise}(..)`, or with `{raise}` in [job] of the configuration"))
+        Error::new(ErrorKind::Budget, message).with_hint(format!(
+            "raise it with `.{raise}(..)`, or with `{raise}` in [job] of the configuration"
+        ))
     }
 
     /// An error unless the budget can be kept to.

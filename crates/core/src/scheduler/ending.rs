@@ -13,7 +13,9 @@ use super::recorder::{Apart, Recorded, Recorder};
 use super::run::JobRun;
 use super::signs::Signs;
 use super::stats::JobStats;
-use crate::durable::{Commit, CommittedByIndex, End, Entry, How, Leadership, Results, Spent, Tally, note_stopped};
+use crate::durable::{
+    Commit, CommittedByIndex, End, Entry, How, Leadership, Results, Spent, Tally, note_stopped,
+};
 use crate::error::{Error, ErrorKind};
 use crate::invoker::{JobSpec, Payload};
 use crate::storage::{Key, Storage};

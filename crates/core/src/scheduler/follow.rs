@@ -14,12 +14,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
-use super::{Budget, JobOptions};
 use super::commands::Command;
 use super::keep::Parting;
 use super::outbox::{Delivery, Outbox};
 use super::run::{JobRun, Resources};
 use super::stats::{JobStats, Progress};
+use super::{Budget, JobOptions};
 use crate::durable::{
     BeatWatch, CommittedByIndex, End, Entry, Heart, How, InputStore, Journal, Leadership, Life, Logged,
     Manifest, Owner, Spent, Store, Taken, budget_set, cancel_requested, goes_on, request_cancel, take_lead,
@@ -346,8 +346,8 @@ impl Follow {
             .read_some(inputs, |elements| committed.gaps(elements).next().is_some());
         let mut run =
             JobRun::new(spec, options, Box::new(source), self.outbox.clone(), self.resources.clone())
-            .recorded(leadership, committed, &seen.spent)
-            .with_capsules(&self.manifest.program);
+                .recorded(leadership, committed, &seen.spent)
+                .with_capsules(&self.manifest.program);
         (&mut run).await;
         match run.parting() {
             None => Ok(Stand::Told),

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rustwren_core::scheduler::retry::RetryPolicy;
 use rustwren_core::price::Price;
+use rustwren_core::scheduler::retry::RetryPolicy;
 use rustwren_core::scheduler::{Backups, Budget, JobOptions, OnError};
 
 use super::consumer::Consumer;
