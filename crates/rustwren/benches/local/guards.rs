@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rustwren::blocking::block_on;
 use rustwren::invoker::{Events, Invocation, Invoker, Limits, LogLine, Reply, ResultBatch};
 use rustwren::storage::Storage;
-use rustwren::{Backups, BackendError, Executor, MapBuilder};
+use rustwren::{BackendError, Backups, Executor, MapBuilder};
 use rustwren_core::config::Settings;
 use rustwren_local::config::{COMPUTE, ComputeConfig};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
