@@ -42,6 +42,8 @@ pub struct LocalOptions {
     /// RustWren's cache folder, for unpacked images and the logs of agents. Without one, only the running program
     /// can be run.
     pub cache_dir: Option<PathBuf>,
+    /// Variables by which tasks find the storage.
+    pub storage_variables: Vec<(String, String)>,
     /// Where images, large inputs and shared values lie.
     pub storage: Arc<dyn Storage>,
 }
@@ -57,7 +59,8 @@ impl LocalOptions {
             (ImageMode::Packed, dir) => Some(dir?),
             (ImageMode::Direct, dir) => dir.ok(),
         };
-        Ok(Self { cache_dir: cache_dir.map(ToOwned::to_owned), config, storage })
+        let storage_variables = settings.storage_variables().to_vec();
+        Ok(Self { cache_dir: cache_dir.map(ToOwned::to_owned), storage_variables, config, storage })
     }
 }
 
@@ -144,6 +147,7 @@ impl LocalInvoker {
         options.stack_size = config.stack_size as u64;
         options.start_timeout = config.start_timeout;
         options.pass_env.clone_from(&config.pass_env);
+        options.set = self.options.storage_variables.iter().map(|(k, v)| (k.into(), v.into())).collect();
         options.depth = env::worker_depth();
         options.life_hint = LIFE_HINT;
         options.heartbeat = Some(HEARTBEAT);

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::units::{format_duration, format_range, format_share, format_size, format_usd};
 use super::{Config, LoadOptions, Origin, Settings, Value};
+use crate::env;
 
 /// What was set of a configuration, whoever set it, but for secrets: whoever is given this finds those in an environment
 /// of its own.
@@ -57,19 +58,38 @@ impl From<&Value> for Item {
     }
 }
 
+/// A section as environment variables, but for secrets.
+pub(super) fn variables(settings: &Settings) -> Vec<(String, String)> {
+    let mut items = Vec::new();
+    carry_all(settings, &mut items);
+    let text = |item| match item {
+        Item::Text(text) => text,
+        Item::Integer(number) => number.to_string(),
+        Item::Bool(value) => value.to_string(),
+        Item::List(items) => items.join(","),
+    };
+    let name = |key: &str| format!("{}{}", env::OVERRIDE_PREFIX, key.to_uppercase().replace('.', "__"));
+    items.into_iter().map(|(key, item)| (name(&key), text(item))).collect()
+}
+
 impl Config {
     /// What was set of storage, compute and jobs, for a process that is to work with the same.
     pub fn carried(&self) -> Carried {
         let mut items = Vec::new();
         for settings in [self.storage(), self.compute()] {
-            if let Some(backend) = settings.backend() {
-                items.push((format!("{}.backend", settings.section), Item::Text(backend.to_owned())));
-            }
-            carry(settings, &mut items);
+            carry_all(settings, &mut items);
         }
         carry(&self.job_settings, &mut items);
         Carried(items)
     }
+}
+
+/// Which backend it is, and its settings.
+fn carry_all(settings: &Settings, items: &mut Vec<(String, Item)>) {
+    if let Some(backend) = settings.backend() {
+        items.push((format!("{}.backend", settings.section), Item::Text(backend.to_owned())));
+    }
+    carry(settings, items);
 }
 
 fn carry(settings: &Settings, items: &mut Vec<(String, Item)>) {

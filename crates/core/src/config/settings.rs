@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -16,6 +16,8 @@ use crate::price::Usd;
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     pub(crate) cache_dir: Option<PathBuf>,
+    /// See [`Settings::storage_variables`].
+    pub(crate) storage: OnceLock<Vec<(String, String)>>,
 }
 
 impl Context {
@@ -84,7 +86,7 @@ impl Settings {
             wraps: None,
             keys: Keys::of(keys.keys),
             values: BTreeMap::new(),
-            context: Arc::new(Context { cache_dir: Some(cache_dir.into()) }),
+            context: Arc::new(Context { cache_dir: Some(cache_dir.into()), ..Context::default() }),
         };
         for (name, raw) in pairs {
             let key = settings.key(name)?;
@@ -127,6 +129,12 @@ impl Settings {
     /// RustWren's cache folder. It need not exist yet.
     pub fn cache_dir(&self) -> Result<&Path> {
         self.context.cache_dir()
+    }
+
+    /// Environment variables by which another process finds the storage of this configuration, but for secrets. For
+    /// function processes, whose tasks use it as well. None for settings made in a program.
+    pub fn storage_variables(&self) -> &[(String, String)] {
+        self.context.storage.get().map_or(&[], Vec::as_slice)
     }
 
     /// The value of a key of [`Kind::Text`] or [`Kind::Choice`].
