@@ -191,7 +191,7 @@ impl JobRun {
                 if self.in_flight_bytes > self.options.input_buffer {
                     return Ok(());
                 }
-                self.share.take_spare();
+                self.share.take_spare(self.now);
                 self.stats.backups += u64::from(chunk.count);
                 let backup = self.launch(chunk, inline, vec![id]);
                 if let Some(slow) = self.flights.get_mut(&id) {
