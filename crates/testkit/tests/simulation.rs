@@ -189,7 +189,7 @@ fn makespans(provider: &Provider, job: &JobPlan) -> (Vec<f64>, Vec<Report>) {
 #[test]
 fn backups_cut_off_the_tail_of_heavy_tailed_times() {
     let mut provider = Provider::flawless(100);
-    provider.times = Times::Pareto { least: Duration::from_secs(1), alpha: 1.2 };
+    provider.times = Times::Pareto { least: Duration::from_secs(1), alpha: 1.2, most: Times::HOUR };
     let mut job = JobPlan::plain(1000);
     job.options.chunk_size = Some(1);
     job.options.backups = Backups::Off;

@@ -40,6 +40,8 @@ pub struct Pace {
     answer: Duration,
     /// When something was last held back entirely.
     held: Option<Duration>,
+    /// Whether anything was ever refused.
+    refuses: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,7 @@ impl Pace {
             pause: PAUSE,
             answer: Duration::ZERO,
             held: None,
+            refuses: false,
         }
     }
 
@@ -79,8 +82,13 @@ impl Pace {
         self.level
     }
 
-    /// Whether the provider has shown that it takes less than it says.
-    pub fn is_reduced(&self) -> bool {
+    /// Whether the provider has refused anything. One that does lets nothing wait.
+    pub fn is_refusing(&self) -> bool {
+        self.refuses
+    }
+
+    /// Whether the provider takes less than it says.
+    fn is_reduced(&self) -> bool {
         self.level < self.most
     }
 
@@ -128,6 +136,7 @@ impl Pace {
     /// The provider refused an invocation that was sent at `sent`, and there is room for `running` others: for those
     /// under way, and for what has just ended.
     pub fn refused(&mut self, now: Duration, sent: Duration, running: usize, retry_after: Option<Duration>) {
+        self.refuses = true;
         let took = now.saturating_sub(sent);
         // The longest of the last ones.
         self.answer = took.max(self.answer - self.answer.saturating_sub(took) / 8);

@@ -142,7 +142,7 @@ impl State {
 
     /// How many may wait behind each running one: none at a provider that has refused some.
     fn pipelining(&self) -> usize {
-        if self.pace.is_reduced() { 0 } else { self.pipelining }
+        if self.pace.is_refusing() { 0 } else { self.pipelining }
     }
 
     /// Most invocations that a job may have under way: its share, if it is not to have fewer anyway.
