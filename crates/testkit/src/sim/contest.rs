@@ -3,6 +3,7 @@
 
 mod ideal;
 mod others;
+mod world;
 
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct Contest {
     pub slow_workers: bool,
     /// How the provider lets a client grow.
     pub ramp: Ramp,
+    /// Whether invocations and workers get lost.
+    pub faults: bool,
 }
 
 /// What came of it.
@@ -57,7 +60,7 @@ impl Contest {
     pub fn lambda(seed: u64, tasks: u64) -> Self {
         let second = Duration::from_secs(1);
         let times = Times::Pareto { least: second, alpha: 1.5, most: second * 60 };
-        Self { seed, tasks, times, slow_workers: false, ramp: Ramp::lambda(10_000) }
+        Self { seed, tasks, times, slow_workers: false, ramp: Ramp::lambda(10_000), faults: true }
     }
 
     /// How long a task takes, wherever it runs.
@@ -68,7 +71,9 @@ impl Contest {
     /// What goes wrong.
     fn plan(&self) -> ChaosPlan {
         // The scheduler is told that there are twice as many workers as there will ever be.
-        ChaosPlan { ramp: Some(self.ramp), concurrency: Some(2 * self.ramp.most), ..ChaosPlan::lambda() }
+        let lambda = ChaosPlan::lambda();
+        let plan = ChaosPlan { ramp: Some(self.ramp), concurrency: Some(2 * self.ramp.most), ..lambda };
+        if self.faults { plan } else { ChaosPlan { lost: 0.0, crashed: 0.0, crashed_after: 0.0, ..plan } }
     }
 
     /// By `RustWren`'s scheduler, the whole of it, which is told nothing of the ramp.

@@ -9,6 +9,7 @@ use rustwren_testkit::sim::{Contest, Failure, Performance};
 type Policy = (&'static str, fn(&Contest) -> Performance);
 
 const OTHERS: &[Policy] = &[
+    ("ideal with the faults", Contest::ideal_with_faults),
     ("PyWren's policy", Contest::pywren),
     ("Lithops' policy, pool of 1 000", |contest| contest.lithops(1000, 1)),
     ("Lithops' policy, pool of 10 000", |contest| contest.lithops(10_000, 1)),
