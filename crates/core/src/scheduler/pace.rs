@@ -139,7 +139,7 @@ impl Pace {
         self.refuses = true;
         let took = now.saturating_sub(sent);
         // The longest of the last ones.
-        self.answer = took.max(self.answer - self.answer.saturating_sub(took) / 8);
+        self.answer = took.max(self.answer * 7 / 8);
         let named = retry_after.unwrap_or_default();
         match self.phase {
             Phase::Trying { since: Some(since), high, .. } if since <= sent => {
