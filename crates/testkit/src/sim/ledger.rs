@@ -9,6 +9,9 @@ use rustwren_core::invoker::{Invocation, Limits};
 use rustwren_core::price::{Price, Usd};
 use rustwren_core::scheduler::{Backups, Budget, JobOptions};
 
+/// Bytes of inputs that may be taken ahead of dispatch, beside the last block.
+const AHEAD: usize = 8 << 20;
+
 /// What the book knows of one element.
 #[derive(Debug, Default, Clone)]
 pub struct Element {
@@ -50,6 +53,8 @@ pub struct Account {
     /// Whether it was told to stop.
     pub cancelled: bool,
     under_way_bytes: usize,
+    /// Bytes of inputs that were taken from their source and never sent.
+    ahead: usize,
     /// Result bytes reported before the moment `at`, and in it.
     before: usize,
     now: usize,
@@ -257,6 +262,10 @@ impl Ledger {
             }
         }
         account.under_way_bytes += bytes;
+        // Elements are sent for the first time together, as the source gave them.
+        if fresh {
+            account.ahead = account.ahead.saturating_sub(bytes);
+        }
         if self.lenient {
             broken.clear();
         }
@@ -367,6 +376,16 @@ impl Ledger {
             let element = account.elements.entry(index).or_default();
             let nothing = fruitless || misplaced.contains(&((index - invocation.first) as u32));
             element.fruitless = if nothing { element.fruitless + 1 } else { 0 };
+        }
+    }
+
+    /// A block of inputs was taken from the source.
+    pub(super) fn read(&mut self, job: &str, bytes: usize) {
+        let account = self.account(job);
+        let ahead = account.ahead;
+        account.ahead += bytes;
+        if ahead > AHEAD {
+            self.violation(format!("{job}: inputs are taken while {ahead} bytes of them wait to be sent"));
         }
     }
 

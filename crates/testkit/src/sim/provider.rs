@@ -25,6 +25,8 @@ pub struct Provider {
     pub cold_start: Duration,
     /// How long elements take.
     pub times: Times,
+    /// Where the time belongs to the element and not to the attempt: the seed that it is drawn from.
+    pub fixed_times: Option<u64>,
     /// Rate of invocations that fail before they reach a worker.
     pub transient: f64,
     /// Rate of invocations whose worker is lost: an error, and only what was streamed is known.
@@ -77,6 +79,7 @@ impl Provider {
             latency: Duration::from_millis(1),
             cold_start: Duration::ZERO,
             times: Times::Constant(Duration::from_millis(10)),
+            fixed_times: None,
             transient: 0.0,
             lost: 0.0,
             vanish: 0.0,

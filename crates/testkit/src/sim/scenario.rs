@@ -133,7 +133,7 @@ impl Draw {
         let times = match self.0.u8(..3) {
             0 => Times::Constant(mean),
             1 => Times::Exponential(mean),
-            _ => Times::Pareto { least: mean / 3, alpha: 1.1 + self.0.f64() },
+            _ => Times::Pareto { least: mean / 3, alpha: 1.1 + self.0.f64(), most: Times::HOUR },
         };
         let (vanish, silent, reports_start) = (self.rate(0.1), self.rate(0.1), self.0.bool());
         let max_duration = self.pick(&[None, None, Some(900), Some(7200)]).map(Duration::from_secs);
@@ -154,6 +154,7 @@ impl Draw {
             latency: self.pick(&[Duration::ZERO, Duration::from_micros(20), Duration::from_millis(15)]),
             cold_start: self.pick(&[Duration::ZERO, Duration::from_millis(300)]),
             times,
+            fixed_times: None,
             transient: self.rate(0.3),
             lost: self.rate(0.1),
             vanish,

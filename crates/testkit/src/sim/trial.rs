@@ -243,6 +243,7 @@ fn start(
             next: 0,
             end: plan.size,
             sleep: None,
+            book: Some((Arc::clone(&ledger), job.clone())),
         };
         let outbox = Outbox::new(Commands::default(), plan.options.result_buffer);
         let spec = Arc::new(spec(number, plan.concurrency));

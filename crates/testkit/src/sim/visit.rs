@@ -124,14 +124,13 @@ impl Visit {
     pub(super) fn seat(&mut self, course: &Course) -> (Duration, Duration) {
         let now = self.world.clock.now();
         let workers = &mut lock(&self.world.state).workers;
-        let first = workers.iter().enumerate().min_by_key(|(index, worker)| (worker.free_at, *index));
-        let index = first.map_or(0, |(index, _)| index);
-        let worker = &mut workers[index];
+        let (index, worker) = workers.first();
         let begins = worker.free_at.max(now);
         let start = if worker.warm { Duration::ZERO } else { self.world.provider.cold_start };
         let busy = if matches!(course.end, End::Never) { Duration::MAX } else { start + course.compute };
-        *worker = Worker { free_at: begins.saturating_add(busy), warm: !course.died };
-        self.seat = Some(Seat { worker: index, begins, ends: worker.free_at });
+        let ends = begins.saturating_add(busy);
+        workers.set(index, Worker { free_at: ends, warm: !course.died });
+        self.seat = Some(Seat { worker: index, begins, ends });
         (begins.saturating_sub(now), start)
     }
 
@@ -163,10 +162,10 @@ impl Visit {
         state.accepted -= usize::from(self.accepted);
         if let Some(Seat { worker, begins, ends }) = self.seat {
             let now = self.world.clock.now();
-            let worker = &mut state.workers[worker];
+            state.worked += now.min(ends).saturating_sub(begins);
             // Given up early, and no one waits behind it.
-            if worker.free_at == ends && ends > now {
-                *worker = Worker { free_at: begins.max(now), warm: false };
+            if state.workers.get(worker).free_at == ends && ends > now {
+                state.workers.set(worker, Worker { free_at: begins.max(now), warm: false });
             }
         }
     }
