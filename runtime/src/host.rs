@@ -107,7 +107,8 @@ impl Host {
         let pool = warm.pool(|| self.image(image), &self.options.pool, self.storage()).await?;
         let fetched = begun.elapsed();
         invocation.job = warm.job(invocation.job);
-        let carrier = Carrier::new(invocation.id, job, room, events);
+        let store_above = invocation.passing.store_above;
+        let carrier = Carrier::new(invocation.id, job, room, store_above, events);
         let sink: Arc<dyn Events> = Arc::clone(&carrier) as _;
         let mut reply = carrier.carry(&self.store, pool.invoke_for(life, invocation, &sink)).await?;
         reply.usage.fetch += fetched;

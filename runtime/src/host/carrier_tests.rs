@@ -35,9 +35,13 @@ struct Fixture {
 
 impl Fixture {
     fn new(room: Room) -> Self {
+        Self::storing(room, None)
+    }
+
+    fn storing(room: Room, store_above: Option<u64>) -> Self {
         let record = Arc::new(Record::default());
         let events: Arc<dyn Events> = Arc::clone(&record) as _;
-        let carrier = Carrier::new(1, JobId::new("job").unwrap(), room, &events);
+        let carrier = Carrier::new(1, JobId::new("job").unwrap(), room, store_above, &events);
         Self { storage: Arc::new(MemoryStorage::new()), record, carrier }
     }
 

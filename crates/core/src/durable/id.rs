@@ -114,6 +114,11 @@ impl JobId {
         self.key(&format!("out/{run:016x}-{part}"))
     }
 
+    /// What the keys of all such results begin with.
+    pub fn output_prefix(&self) -> String {
+        format!("{}out/", self.prefix())
+    }
+
     /// What is needed to run an element again that has failed.
     pub fn capsule_key(&self, index: u64) -> StorageResult<Key> {
         self.key(&format!("failed/{index}"))

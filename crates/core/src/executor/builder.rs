@@ -13,6 +13,7 @@ use super::handle::Executor;
 use super::spawn::Keeps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failure::TaskError;
+use crate::invoker::Passing;
 use crate::scheduler::input::InputSource;
 use crate::scheduler::retry::RetryPolicy;
 use crate::scheduler::{JobOptions, OnError};
@@ -38,6 +39,7 @@ pub struct MapBuilder<O> {
     on_error: OnError,
     resume: bool,
     durable: bool,
+    passing: Passing,
     output: PhantomData<fn() -> O>,
 }
 
@@ -84,12 +86,19 @@ impl<O> MapBuilder<O> {
             on_error: OnError::default(),
             resume: false,
             durable: false,
+            passing: Passing::default(),
             output: PhantomData,
         }
     }
 
     pub(super) fn shared(mut self, shared: Result<Vec<u8>>) -> Self {
         self.shared = shared.map(Some);
+        self
+    }
+
+    /// How inputs come from the job before, and outputs go to the job behind.
+    pub(super) fn passing(mut self, passing: Passing) -> Self {
+        self.passing = passing;
         self
     }
 
@@ -156,6 +165,7 @@ impl<O> MapBuilder<O> {
             on_error: self.on_error,
             resume: self.resume,
             durable: self.durable,
+            passing: self.passing,
             output: PhantomData,
         }
     }
@@ -230,6 +240,7 @@ impl<O> MapBuilder<O> {
             workers: self.workers,
             retry: RetryPolicy { retries: self.retries },
             on_error: self.on_error,
+            passing: self.passing,
             seed: fastrand::u64(..),
             ..JobOptions::default()
         };

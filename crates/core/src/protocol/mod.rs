@@ -8,3 +8,4 @@ pub mod invocation;
 pub mod listener;
 pub mod message;
 pub mod records;
+pub mod references;

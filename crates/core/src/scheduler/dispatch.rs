@@ -27,7 +27,12 @@ impl JobRun {
         let (concurrency, pipelining, inline) =
             (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
-        let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
+        let bytes = match self.options.chunk_size {
+            // What is referred to does not come together here, but at the worker.
+            Some(_) if self.options.passing.refers => BACKLOG_BYTES,
+            Some(_) => usize::MAX,
+            None => inline.min(CHUNK_BYTES),
+        };
         let now = self.now;
         loop {
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
@@ -157,8 +162,12 @@ impl JobRun {
                 .options
                 .workers
                 .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
+            passing: self.options.passing,
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
+        if invocation.passing.store_above.is_some() {
+            self.expect_stored();
+        }
         let (abort, registration) = AbortHandle::new_pair();
         let spilled = (bytes > inline).then(|| self.spill_key(id));
         let travel = travel::travel(

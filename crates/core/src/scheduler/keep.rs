@@ -1,6 +1,7 @@
 //! What of a job is kept in storage while it runs: signs of life, its results if it is a durable one, and its elements
 //! that failed for good.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, Stream};
+use tokio::sync::oneshot;
 
 use super::capsules::{Failed, Keeping, Writer};
 use super::ending::Ending;
@@ -42,6 +44,10 @@ enum Beside {
 pub(super) struct Keep {
     pub(super) signs: Option<Signs>,
     listening: bool,
+    /// Whether workers store results.
+    pub(super) stored: bool,
+    /// Who needs the results that workers have stored, beyond the job's end. They stay until it is gone.
+    pub(super) hold: Option<oneshot::Receiver<Infallible>>,
     pub(super) recorder: Option<Recorder>,
     known: Option<Known>,
     pub(super) capsules: Keeping,
@@ -74,11 +80,19 @@ impl JobRun {
         self
     }
 
+    /// Leaves results that workers have stored, and gives signs of life for them, until the other end of this is dropped,
+    /// which may be after the job's end was told.
+    pub fn held(mut self, hold: oneshot::Receiver<Infallible>) -> Self {
+        self.keep.hold = Some(hold);
+        self
+    }
+
     /// Keeps elements that fail for good, for `rustwren repro`; `program` is the file of the job's program. To be
     /// called last.
     pub fn with_capsules(mut self, program: &str) -> Self {
         if let Some(signs) = &self.keep.signs {
-            self.keep.capsules = Keeping::new(signs, &self.spec, program, &self.resources.clock);
+            let refers = self.options.passing.refers;
+            self.keep.capsules = Keeping::new(signs, &self.spec, program, &self.resources.clock, refers);
         }
         self
     }
@@ -151,6 +165,14 @@ impl JobRun {
             }));
         }
         Some(signs)
+    }
+
+    /// Workers store results of this job: signs of life are given for them, and at the end they are removed.
+    pub(super) fn expect_stored(&mut self) {
+        if !self.keep.stored {
+            self.keep.stored = true;
+            self.give_signs();
+        }
     }
 
     /// Sees to what goes on beside the invocations. Says whether anything has.

@@ -16,7 +16,7 @@ use crate::invoker::{Events, Invocation, Invoker, Payload, Reply};
 use crate::storage::{Key, Storage};
 
 /// How long the end of a job waits for objects that are being deleted.
-const CLEARING: Duration = Duration::from_secs(5);
+pub(super) const CLEARING: Duration = Duration::from_secs(5);
 
 /// Where inputs are stored.
 pub(super) struct Spill {
