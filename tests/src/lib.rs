@@ -18,6 +18,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rustwren::blocking::block_on;
 use rustwren::{Executor, Result};
 
+pub mod hosted;
 pub mod suite;
 
 /// A future that a suite runs on a plain thread.
