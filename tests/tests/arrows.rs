@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-chaos", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
-    ("rustwren-tests", &["rustwren", "rustwren-core", "rustwren-runtime"]),
+    ("rustwren-tests", &["rustwren", "rustwren-core", "rustwren-directory", "rustwren-runtime"]),
 ];
 
 /// For tests only: every crate may have it as a dev-dependency, none but `TESTS` as anything else.

@@ -10,7 +10,7 @@ use super::flight::{Chunk, Flight};
 use super::received::Received;
 use super::run::{JobRun, internal};
 use super::slots::Taken;
-use super::travel::{self, Spill};
+use super::travel;
 use crate::error::Error;
 use crate::invoker::{Invocation, Payload};
 
@@ -165,17 +165,18 @@ impl JobRun {
             passing: self.options.passing,
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
-        if invocation.passing.store_above.is_some() {
-            self.expect_stored();
-        }
         let (abort, registration) = AbortHandle::new_pair();
         let spilled = (bytes > inline).then(|| self.spill_key(id));
+        let stores = invocation.passing.store_above.is_some();
+        self.keep.stored |= stores;
+        let signs = if stores || spilled.is_some() { self.give_signs() } else { None };
         let travel = travel::travel(
             Arc::clone(&self.resources.invoker),
             Arc::clone(&self.resources.storage),
             Arc::clone(&self.events_dyn),
             invocation,
-            spilled.clone().map(|name| Spill { name, signs: self.give_signs() }),
+            signs,
+            spilled.clone(),
         );
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));

@@ -44,7 +44,7 @@ enum Beside {
 pub(super) struct Keep {
     pub(super) signs: Option<Signs>,
     listening: bool,
-    /// Whether workers store results.
+    /// Whether workers store results, which are removed at the end.
     pub(super) stored: bool,
     /// Who needs the results that workers have stored, beyond the job's end. They stay until it is gone.
     pub(super) hold: Option<oneshot::Receiver<Infallible>>,
@@ -165,14 +165,6 @@ impl JobRun {
             }));
         }
         Some(signs)
-    }
-
-    /// Workers store results of this job: signs of life are given for them, and at the end they are removed.
-    pub(super) fn expect_stored(&mut self) {
-        if !self.keep.stored {
-            self.keep.stored = true;
-            self.give_signs();
-        }
     }
 
     /// Sees to what goes on beside the invocations. Says whether anything has.
