@@ -61,7 +61,7 @@ async fn place(storage: &Path, cache: &Path) -> rustwren::Result<(Place, Executo
 async fn halt(storage: &Path, cache: &Path) -> rustwren::Result<()> {
     let (_place, executor) = place(storage, cache).await?;
     let mut stream = Pipeline::new(0..)
-        .map(|x: u64| format!("{x:0width$}", width = 100_000))
+        .map(|x: u64| x.to_string().repeat(100_000))
         .chunk_size(2)
         .map(|text: String| text.len())
         .stream(&executor)
@@ -72,7 +72,7 @@ async fn halt(storage: &Path, cache: &Path) -> rustwren::Result<()> {
 }
 
 fn made((number, len): (u64, usize)) -> String {
-    format!("{number:0len$}")
+    number.to_string().repeat(len)[..len].to_owned()
 }
 
 /// Two jobs with items of several lengths between them, which pass through this process or stay in storage: what passes
