@@ -271,13 +271,14 @@ async fn items(fixture: &Fixture) -> Vec<Vec<u8>> {
     for (_, output) in fixture.outputs().await {
         let (course, at) = Course::read(&output).unwrap();
         for body in input_bodies(&output[at..]) {
-            items.push(match Referred::read(body.unwrap()) {
+            let body = body.unwrap();
+            items.push(match Referred::read(body) {
                 Ok(Referred::Stored(Place { key, offset, len })) if course.refers => {
                     let key = Key::new(key).unwrap();
                     fixture.storage.get_range(&key, offset..offset + len).await.unwrap().to_vec()
                 }
                 Ok(Referred::Here(item)) if course.refers => item.to_vec(),
-                _ => body.unwrap().to_vec(),
+                _ => body.to_vec(),
             });
         }
     }
