@@ -83,7 +83,7 @@ impl Plan {
     /// `hold` ends; the other end of a pair is dropped when nothing is left of the job.
     async fn begun(
         self,
-        held: Option<(oneshot::Receiver<Infallible>, oneshot::Sender<Infallible>)>,
+        feeds: Option<(oneshot::Receiver<Infallible>, oneshot::Sender<Infallible>)>,
     ) -> Result<Opened> {
         let executor = self.executor.clone();
         let inner = &executor.inner;
@@ -106,7 +106,7 @@ impl Plan {
         if inner.resources.storage.is_durable() {
             run = run.with_capsules(&inner.program.path());
         }
-        match held {
+        match feeds {
             None => inner.driver.spawn(run),
             Some((hold, running)) => {
                 let run = run.held(hold);

@@ -168,7 +168,7 @@ impl JobRun {
         let (abort, registration) = AbortHandle::new_pair();
         let spilled = (bytes > inline).then(|| self.spill_key(id));
         let stores = invocation.passing.store_above.is_some();
-        self.keep.stored |= stores;
+        self.keep.outputs.stored |= stores;
         let signs = if stores || spilled.is_some() { self.give_signs() } else { None };
         let travel = travel::travel(
             Arc::clone(&self.resources.invoker),

@@ -128,9 +128,9 @@ impl JobRun {
             }
             None => {
                 let signs = self.keep.signs.clone();
-                let stored = self.keep.stored.then(|| Stored {
+                let stored = self.keep.outputs.stored.then(|| Stored {
                     clock: Arc::clone(&self.resources.clock),
-                    hold: self.keep.hold.take(),
+                    hold: self.keep.outputs.hold.take(),
                     outbox: self.outbox.clone(),
                 });
                 let storage = Arc::clone(&self.resources.storage);

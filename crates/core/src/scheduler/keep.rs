@@ -39,15 +39,21 @@ enum Beside {
     Capsule { writer: Writer, failed: Failed, kept: Result<bool, Error> },
 }
 
+/// Results that workers have stored, which are removed at the end.
+#[derive(Default)]
+pub(super) struct Outputs {
+    /// Whether there may be any.
+    pub(super) stored: bool,
+    /// Who needs them beyond the job's end: they stay until it is gone.
+    pub(super) hold: Option<oneshot::Receiver<Infallible>>,
+}
+
 /// What a [`JobRun`] keeps in storage. Plain jobs keep nothing before there is a reason to.
 #[derive(Default)]
 pub(super) struct Keep {
     pub(super) signs: Option<Signs>,
     listening: bool,
-    /// Whether workers store results, which are removed at the end.
-    pub(super) stored: bool,
-    /// Who needs the results that workers have stored, beyond the job's end. They stay until it is gone.
-    pub(super) hold: Option<oneshot::Receiver<Infallible>>,
+    pub(super) outputs: Outputs,
     pub(super) recorder: Option<Recorder>,
     known: Option<Known>,
     pub(super) capsules: Keeping,
@@ -83,7 +89,7 @@ impl JobRun {
     /// Leaves results that workers have stored, and gives signs of life for them, until the other end of this is dropped,
     /// which may be after the job's end was told.
     pub fn held(mut self, hold: oneshot::Receiver<Infallible>) -> Self {
-        self.keep.hold = Some(hold);
+        self.keep.outputs.hold = Some(hold);
         self
     }
 

@@ -254,10 +254,8 @@ impl JobRun {
         let attempts = self.failures.remove(&index).unwrap_or_default();
         let input = Bytes::from(self.cut(chunk, k, k + 1, 0)?.inputs.concat());
         let (body, _) = split_input(&input).map_err(|e| internal(&e))?;
-        let input_bytes = match self.options.passing.refers {
-            true => Referred::len_of(body),
-            false => input.len() as u64,
-        };
+        let input_bytes =
+            if self.options.passing.refers { Referred::len_of(body) } else { input.len() as u64 };
         let job = self.spec.label.clone();
         let error = TaskError { index, job, input_bytes, attempts, repro: None };
         self.progress.failed += 1;
