@@ -23,7 +23,7 @@ const LARGE: usize = 100_000;
 
 /// Large for every other number, and not like any other number's.
 fn blob(x: u64) -> Vec<u8> {
-    let len = if x % 2 == 0 { LARGE + x as usize } else { x as usize };
+    let len = if x.is_multiple_of(2) { LARGE + x as usize } else { x as usize };
     (0..len).map(|k| (k as u64).wrapping_mul(x + 1) as u8).collect()
 }
 
@@ -79,7 +79,7 @@ async fn large_items_in_lists_and_async_steps(executor: Executor) {
         .concurrency(8)
         .parallel(|blobs: Vec<Vec<u8>>| blobs.into_iter().rev().collect::<Vec<_>>())
         .chunk_size(4)
-        .parallel(|blobs: Vec<Vec<u8>>| blobs.iter().map(|blob| blob.len()).collect())
+        .parallel(|blobs: Vec<Vec<u8>>| blobs.iter().map(Vec::len).collect())
         .chunk_size(3)
         .run(&executor)
         .await
