@@ -18,6 +18,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rustwren::blocking::block_on;
 use rustwren::{Executor, Result};
 
+pub mod hosted;
 pub mod suite;
 
 /// A future that a suite runs on a plain thread.
@@ -39,8 +40,16 @@ pub struct Backend {
 /// One test of a suite.
 pub type Test = (&'static str, fn(Executor) -> BoxFuture<()>);
 
+/// A test that is no suite's.
+pub type Single = (&'static str, fn());
+
 /// Runs all suites over these backends, as `cargo test` and `cargo nextest` expect it.
 pub fn main(backends: &[Backend]) -> ExitCode {
+    main_with(backends, &[])
+}
+
+/// The same, and some more tests.
+pub fn main_with(backends: &[Backend], singles: &[Single]) -> ExitCode {
     rustwren::init();
     let arguments = Arguments::from_args();
     let mut trials = Vec::new();
@@ -58,6 +67,12 @@ pub fn main(backends: &[Backend]) -> ExitCode {
             trials.push(trial.with_ignored_flag(gap.is_some()));
         }
     }
+    trials.extend(singles.iter().map(|&(name, run)| {
+        Trial::test(name, move || {
+            run();
+            Ok(())
+        })
+    }));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -62,7 +62,7 @@ fn lost_workers_and_backups_cost_as_well() {
     assert!(stats.worker_time >= 50 * S && stats.cost > Usd::saturating(50.0), "{stats:?}");
 
     let mut tailed = provider(10);
-    tailed.times = Times::Pareto { least: 100 * MS, alpha: 1.1 };
+    tailed.times = Times::Pareto { least: 100 * MS, alpha: 1.1, most: Times::HOUR };
     let mut plan = job(100);
     plan.options.backups = Backups::ON;
     let stats = run(tailed, plan).stats;

@@ -8,6 +8,7 @@ mod harness;
 mod journal;
 mod kept;
 mod output;
+mod pipes;
 mod screen;
 mod settings;
 mod starting;

@@ -17,7 +17,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::ErrorClass;
 use rustwren_core::image::{ImageId, ProgramImage, image_key};
-use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Payload};
+use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Passing, Payload};
 use rustwren_core::storage::Key;
 use rustwren_core::worker::{Chunk, Function};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
@@ -86,6 +86,7 @@ async fn invocation(folder: &Path, image: ImageId) -> Invocation {
         attempt: 1,
         concurrency: 1,
         whole: false,
+        passing: Passing::default(),
         inputs: Payload::Stored { key: "input".to_owned(), offset: 0, len },
     }
 }

@@ -13,6 +13,7 @@ use super::handle::Executor;
 use super::spawn::Keeps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failure::TaskError;
+use crate::invoker::Passing;
 use crate::price::Usd;
 use crate::scheduler::input::InputSource;
 use crate::scheduler::retry::RetryPolicy;
@@ -41,6 +42,7 @@ pub struct MapBuilder<O> {
     pub(super) budget: Budget,
     resume: bool,
     durable: bool,
+    passing: Passing,
     output: PhantomData<fn() -> O>,
 }
 
@@ -89,12 +91,19 @@ impl<O> MapBuilder<O> {
             budget: defaults.budget,
             resume: false,
             durable: false,
+            passing: Passing::default(),
             output: PhantomData,
         }
     }
 
     pub(super) fn shared(mut self, shared: Result<Vec<u8>>) -> Self {
         self.shared = shared.map(Some);
+        self
+    }
+
+    /// How inputs come from the job before, and outputs go to the job behind.
+    pub(super) fn passing(mut self, passing: Passing) -> Self {
+        self.passing = passing;
         self
     }
 
@@ -197,6 +206,7 @@ impl<O> MapBuilder<O> {
             budget: self.budget,
             resume: self.resume,
             durable: self.durable,
+            passing: self.passing,
             output: PhantomData,
         }
     }
@@ -273,6 +283,7 @@ impl<O> MapBuilder<O> {
             on_error: self.on_error,
             backups: self.backups,
             budget: self.budget,
+            passing: self.passing,
             seed: fastrand::u64(..),
             ..JobOptions::default()
         };

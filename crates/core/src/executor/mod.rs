@@ -8,6 +8,7 @@ mod decode;
 pub(crate) mod drive;
 mod driver;
 mod feeder;
+mod feeding;
 mod futures;
 mod handle;
 mod in_order;

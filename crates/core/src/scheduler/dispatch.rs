@@ -11,7 +11,7 @@ use super::flight::{Chunk, Flight};
 use super::received::Received;
 use super::run::{JobRun, internal};
 use super::slots::Taken;
-use super::travel::{self, Spill};
+use super::travel;
 use crate::error::Error;
 use crate::invoker::{Invocation, Payload};
 
@@ -28,7 +28,12 @@ impl JobRun {
         let (concurrency, pipelining, inline) =
             (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
-        let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
+        let bytes = match self.options.chunk_size {
+            // What is referred to does not come together here, but at the worker.
+            Some(_) if self.options.passing.refers => BACKLOG_BYTES,
+            Some(_) => usize::MAX,
+            None => inline.min(CHUNK_BYTES),
+        };
         let now = self.now;
         loop {
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
@@ -166,18 +171,23 @@ impl JobRun {
                     .options
                     .workers
                     .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
+            passing: self.options.passing,
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
         let reserved = self.worst(chunk.count, concurrency);
         self.purse.reserve(reserved);
         let (abort, registration) = AbortHandle::new_pair();
         let spilled = (bytes > inline).then(|| self.spill_key(id));
+        let stores = invocation.passing.store_above.is_some();
+        self.keep.outputs.stored |= stores;
+        let signs = if stores || spilled.is_some() { self.give_signs() } else { None };
         let travel = travel::travel(
             Arc::clone(&self.resources.invoker),
             Arc::clone(&self.resources.storage),
             Arc::clone(&self.events_dyn),
             invocation,
-            spilled.clone().map(|name| Spill { name, signs: self.give_signs() }),
+            signs,
+            spilled.clone(),
         );
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));

@@ -1,24 +1,31 @@
 //! The end of a job: what has come in is recorded, and how it ended, and then its holder is told.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::{Either, select};
+use tokio::sync::oneshot;
+
 use super::capsules::{Failed, Writer};
+use super::input::Ready;
 use super::keep::Parting;
 use super::options::Budget;
-use super::outbox::Delivery;
+use super::outbox::{Delivery, Outbox};
 use super::recorder::{Apart, Recorded, Recorder};
 use super::run::JobRun;
 use super::signs::Signs;
 use super::stats::JobStats;
+use super::travel::CLEARING;
+use crate::clock::Clock;
 use crate::durable::{
     Commit, CommittedByIndex, End, Entry, How, Leadership, Results, Spent, Tally, note_stopped,
 };
 use crate::error::{Error, ErrorKind};
 use crate::invoker::{JobSpec, Payload};
-use crate::storage::{Key, Storage};
+use crate::storage::{Key, Storage, StorageExt};
 
 type Closing = Pin<Box<dyn Future<Output = Closed> + Send>>;
 
@@ -44,6 +51,8 @@ impl JobRun {
     /// Nothing more is run.
     pub(super) fn begin_ending(&mut self, end: Result<(), Error>) {
         self.land();
+        // Another job may have been waiting for its results to be read.
+        self.source = Box::new(Ready::new([]));
         let unkept = self.keep.capsules.abandon();
         self.out.extend(unkept.into_iter().map(|failed| Delivery::Failed(failed.error)));
         self.publish();
@@ -123,9 +132,40 @@ impl JobRun {
             }
             None => {
                 let signs = self.keep.signs.clone();
+                let stored = self.keep.outputs.stored.then(|| Stored {
+                    clock: Arc::clone(&self.resources.clock),
+                    hold: self.keep.outputs.hold.take(),
+                    outbox: self.outbox.clone(),
+                });
                 let storage = Arc::clone(&self.resources.storage);
-                Box::pin(async move { Closed::Finished(last.of_plain(end, signs, &*storage).await) })
+                Box::pin(async move { Closed::Finished(last.of_plain(end, signs, stored, &*storage).await) })
             }
+        }
+    }
+}
+
+/// Results that workers have stored, at the end of a job that is not kept.
+struct Stored {
+    clock: Arc<dyn Clock>,
+    hold: Option<oneshot::Receiver<Infallible>>,
+    outbox: Outbox,
+}
+
+impl Stored {
+    /// Removes them when nobody needs them any more. Who does is told of the job's end before.
+    async fn clear(self, end: &Result<(), Error>, signs: Option<&Signs>, storage: &dyn Storage) {
+        if let Some(hold) = self.hold {
+            self.outbox.finish(end.clone());
+            // Nothing is ever sent: it ends when the other end is dropped.
+            let Err(_) = hold.await;
+        }
+        let Some(signs) = signs else { return };
+        let prefix = signs.id().output_prefix();
+        let deleting = std::pin::pin!(storage.delete_prefix(&prefix));
+        match select(deleting, self.clock.sleep(CLEARING)).await {
+            Either::Left((Ok(_), _)) => {}
+            Either::Left((Err(error), _)) => tracing::debug!(%prefix, %error, "stored results stay"),
+            Either::Right(_) => tracing::debug!(%prefix, "stored results are not removed in time"),
         }
     }
 }
@@ -245,9 +285,13 @@ impl Last {
         mut self,
         end: Result<(), Error>,
         signs: Option<Signs>,
+        stored: Option<Stored>,
         storage: &dyn Storage,
     ) -> Result<(), Error> {
         let end = self.with_capsule(end).await;
+        if let Some(stored) = stored {
+            stored.clear(&end, signs.as_ref(), storage).await;
+        }
         let Some((signs, heart)) = signs.as_ref().and_then(|signs| Some((signs, signs.started()?))) else {
             return end;
         };

@@ -63,6 +63,9 @@ impl Fetches {
 impl JobRun {
     /// Has a result fetched of which a worker has said where it is.
     pub(super) fn fetch(&mut self, index: u64, chunk: Option<Chunk>, place: &[u8]) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.keep.outputs.stored, true) {
+            self.give_signs();
+        }
         let stored: Payload = codec::decode(place).map_err(|error| internal(&error))?;
         self.fetches.bytes += stored.len() as usize;
         self.fetches.waiting.push_back(Fetch { index, chunk, stored });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::retry::RetryPolicy;
+use crate::invoker::Passing;
 use crate::price::Usd;
 
 /// What to do when an element has failed for good.
@@ -75,6 +76,8 @@ pub struct JobOptions {
     pub budget: Budget,
     /// For how long a provider may do nothing but throttle before the job ends as unavailable.
     pub throttle_patience: Duration,
+    /// How inputs come from the job before, and outputs go to the job behind.
+    pub passing: Passing,
     /// Seed of the jitter in waiting times.
     pub seed: u64,
 }
@@ -92,6 +95,7 @@ impl Default for JobOptions {
             backups: Backups::default(),
             budget: Budget::default(),
             throttle_patience: Duration::from_mins(15),
+            passing: Passing::default(),
             seed: 0,
         }
     }

@@ -131,6 +131,7 @@ impl JobRun {
         let now = resources.clock.now();
         let mut rng = fastrand::Rng::with_seed(options.seed);
         let progress = Progress { total: source.remaining(), ..Progress::default() };
+        let backlog = Backlog::new(options.passing.refers);
         Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead)
                 .at_once(spec.concurrency)
@@ -155,7 +156,7 @@ impl JobRun {
             source_ended: false,
             outbox,
             event_batch: Vec::new(),
-            backlog: Backlog::default(),
+            backlog,
             waiting: Waiting::default(),
             flights: BTreeMap::new(),
             given_up: GivenUp::default(),

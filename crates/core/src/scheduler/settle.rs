@@ -19,6 +19,7 @@ use crate::error::{BackendError, Error, ErrorClass, ErrorKind};
 use crate::failure::{FailureKind, TaskError, TaskFailure};
 use crate::invoker::{Reply, Stopped};
 use crate::protocol::records::split_input;
+use crate::protocol::references::Referred;
 
 impl JobRun {
     pub(super) fn on_event(&mut self, event: Event) -> Result<(), Error> {
@@ -257,11 +258,12 @@ impl JobRun {
         self.stop_idle(&flight.twins);
         let attempts = self.failures.remove(&index).unwrap_or_default();
         let input = Bytes::from(self.cut(chunk, k, k + 1, 0)?.inputs.concat());
-        let input_bytes = input.len() as u64;
+        let (body, _) = split_input(&input).map_err(|e| internal(&e))?;
+        let input_bytes =
+            if self.options.passing.refers { Referred::len_of(body) } else { input.len() as u64 };
         let job = self.spec.label.clone();
         let error = TaskError { index, job, input_bytes, attempts, repro: None };
         self.progress.failed += 1;
-        let (body, _) = split_input(&input).map_err(|e| internal(&e))?;
         let input = input.slice_ref(body);
         match self.options.on_error {
             OnError::FailFast if !self.outbox.collects_errors() => {
