@@ -8,22 +8,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use rustwren_core::config::{ProvisionerFactory, Settings, Setup};
+use rustwren_core::config::{ProvisionerFactory, Setup};
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::provision::{Applied, Change, Leg, Plan, Provisioner, SetupOption, Step, Watch};
 
 mod files;
 mod secret;
 mod templates;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use files::Found;
-use templates::{File, Filling};
+use templates::File;
 use verify::Probe;
 
+const NAME: &str = "http";
 /// The folder for the files, where none is named.
 const FOLDER: &str = "rustwren-http";
 const SECRET: &str = "secret";
+/// Where runtimes keep objects that they serve themselves.
+const SERVED_STORAGE: [(&str, &str); 3] = [
+    ("RUSTWREN__STORAGE__BACKEND", "local"),
+    ("RUSTWREN__STORAGE__ROOT", "/var/lib/rustwren/storage"),
+    ("RUSTWREN__COMPUTE__SERVE_STORAGE", "true"),
+];
 
 /// `rustwren setup` with HTTP workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -32,7 +41,7 @@ pub struct HttpProvisionerFactory;
 #[async_trait]
 impl ProvisionerFactory for HttpProvisionerFactory {
     fn backend(&self) -> &'static str {
-        "http"
+        NAME
     }
 
     fn takes(&self) -> &'static [SetupOption] {
@@ -52,6 +61,7 @@ pub struct HttpProvisioner {
     rotate: AtomicBool,
     folder: PathBuf,
     files: Vec<File>,
+    serves_storage: bool,
     probe: Probe,
 }
 
@@ -72,6 +82,29 @@ enum Thing<'a> {
 }
 
 impl HttpProvisioner {
+    /// For the sections that this backend serves.
+    pub fn new(setup: &Setup) -> Result<Self> {
+        let own = setup.compute_of(NAME).or(setup.storage_of(NAME)).ok_or_else(|| {
+            Error::new(ErrorKind::Internal, "neither storage nor compute is for HTTP workers")
+        })?;
+        // A secret in the configuration itself or in the environment goes its own ways.
+        let secret = if own.get_str("secret")?.is_some() { None } else { own.get_path("secret_file")? };
+        let url = own.get_str("url")?.unwrap_or_default().to_owned();
+        let variables = match setup.storage_of(NAME) {
+            None => setup.storage.variables(),
+            // What serves objects must have them somewhere.
+            Some(_) => SERVED_STORAGE.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        };
+        Ok(Self {
+            secret,
+            rotate: AtomicBool::new(setup.options.rotate),
+            folder: setup.options.folder.clone().unwrap_or_else(|| PathBuf::from(FOLDER)),
+            files: templates::files(&variables),
+            serves_storage: setup.storage_of(NAME).is_some(),
+            probe: Probe::new(own, url),
+        })
+    }
+
     fn things(&self) -> impl Iterator<Item = Thing<'_>> {
         let secret = self.secret.iter().map(|path| Thing::Secret(path));
         secret.chain(self.files.iter().map(|file| Thing::File(file, self.folder.join(file.name))))
@@ -115,9 +148,8 @@ impl HttpProvisioner {
                 step(Change::Update).differs("mode", Some(format!("{mode:04o}")), Some("0600"))
             }
             secret::Found::Secrets { count: 1, .. } => step(Change::None),
-            secret::Found::Secrets { count, .. } => {
-                step(Change::None).about(format!("{count} secrets: `rustwren setup --rotate` ends the rotation"))
-            }
+            secret::Found::Secrets { count, .. } => step(Change::None)
+                .about(format!("{count} secrets: `rustwren setup --rotate` ends the rotation")),
         })
     }
 
@@ -125,7 +157,9 @@ impl HttpProvisioner {
         match thing {
             Thing::Secret(path) => match secret::look(path)? {
                 secret::Found::Nothing => secret::create(path),
-                secret::Found::Secrets { .. } if self.rotate.swap(false, Ordering::Relaxed) => secret::rotate(path),
+                secret::Found::Secrets { .. } if self.rotate.swap(false, Ordering::Relaxed) => {
+                    secret::rotate(path)
+                }
                 secret::Found::Secrets { open_mode: Some(_), .. } => secret::close(path),
                 secret::Found::Secrets { .. } => Ok(()),
             },
@@ -138,9 +172,16 @@ impl HttpProvisioner {
         let mut next = Vec::new();
         let secret = self.secret.as_ref().map(|path| path.display());
         if let (true, Some(secret)) = (rotated, &secret) {
-            next.push(format!("Give {secret} to every runtime and to everyone who runs jobs, and restart the runtimes."));
-            if matches!(self.secret.as_deref().map(secret::look), Some(Ok(secret::Found::Secrets { count: 2.., .. }))) {
-                next.push("Then run `rustwren setup --rotate` once more: it drops the old secret.".to_owned());
+            next.push(format!(
+                "Give {secret} to every runtime and to everyone who runs jobs, and restart the runtimes."
+            ));
+            if matches!(
+                self.secret.as_deref().map(secret::look),
+                Some(Ok(secret::Found::Secrets { count: 2.., .. }))
+            ) {
+                next.push(
+                    "Then run `rustwren setup --rotate` once more: it drops the old secret.".to_owned(),
+                );
             }
             return next;
         }
@@ -167,11 +208,14 @@ impl Provisioner for HttpProvisioner {
 
     async fn plan(&self) -> Result<Plan> {
         let steps: Vec<Step> = self.things().map(|thing| self.look(&thing)).collect::<Result<_>>()?;
-        let plan = Plan::new(steps);
-        Ok(match self.secret {
-            Some(_) => plan,
-            None => plan.note("The secret is not in a file: it is yours to make and to keep."),
-        })
+        let mut plan = Plan::new(steps);
+        if self.secret.is_none() {
+            plan = plan.note("`secret_file` is not set: the secret is yours to make and to keep.");
+        }
+        if self.serves_storage {
+            plan = plan.note("Runtimes serve storage from /var/lib/rustwren/storage: where there are several, it must be one folder that they share.");
+        }
+        Ok(plan)
     }
 
     async fn apply(&self, plan: &Plan, watch: &dyn Watch) -> Result<Applied> {
@@ -188,7 +232,8 @@ impl Provisioner for HttpProvisioner {
             };
             // Looked at again: somebody may have put something of theirs there, or done it already.
             if self.look(&thing)?.change != Change::None {
-                rotated |= matches!(thing, Thing::Secret(_)) && step.change == Change::Update && self.rotates();
+                rotated |=
+                    matches!(thing, Thing::Secret(_)) && step.change == Change::Update && self.rotates();
                 self.make(&thing)?;
             }
             watch.done(index);

@@ -137,6 +137,8 @@ mod tests {
             assert!(error.to_string().contains("secrets"), "{error}");
         }
         fs::write(&path, "a".repeat(32)).unwrap();
-        let Found::Secrets { count: 1, ours: false, .. } = look(&path).unwrap() else { panic!("it is no longer ours") };
+        let Found::Secrets { count: 1, ours: false, .. } = look(&path).unwrap() else {
+            panic!("it is no longer ours")
+        };
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use rustwren_core::error::{Error, ErrorKind, Result};
-
 /// A file that a person takes further.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct File {
@@ -78,52 +76,23 @@ const ALL: &[Template] = &[
     },
 ];
 
-/// What is filled in.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Filling<'a> {
-    /// What the runtimes' environment has in addition to what each kind of fleet needs by itself: names and values.
-    pub(super) variables: &'a [(String, String)],
-    /// What each kind of fleet needs by itself: a word in braces, and what stands for it.
-    pub(super) words: &'a [(&'static str, &'static str)],
-    /// Where runtimes listen.
-    pub(super) port: u16,
-}
+/// Stands for the variables, on a line of its own.
+const ENVIRONMENT: &str = "{{environment}}\n";
 
-/// All files. An error means that a template asks for something that nobody knows: a bug.
-pub(super) fn files(filling: Filling<'_>) -> Result<Vec<File>> {
+/// All files, for runtimes whose environment has these variables in addition to what each kind of fleet needs by itself.
+pub(super) fn files(variables: &[(String, String)]) -> Vec<File> {
     ALL.iter()
         .map(|template| {
-            let content = fill(template, filling)?;
-            Ok(File { name: template.name, kind: template.kind, about: template.about, content })
+            let content = match template.variable {
+                Some(write) => {
+                    let lines: String = variables.iter().map(|(name, value)| write(name, value)).collect();
+                    template.text.replace(ENVIRONMENT, &lines)
+                }
+                None => template.text.to_owned(),
+            };
+            File { name: template.name, kind: template.kind, about: template.about, content }
         })
         .collect()
-}
-
-fn fill(template: &Template, filling: Filling<'_>) -> Result<String> {
-    let environment = template.variable.map(|write| {
-        let lines: String = filling.variables.iter().map(|(name, value)| write(name, value)).collect();
-        lines
-    });
-    let mut text = String::with_capacity(template.text.len());
-    for line in template.text.lines() {
-        match (line, &environment) {
-            ("{{environment}}", Some(environment)) => text += environment,
-            _ => {
-                let port = filling.port.to_string();
-                let words = filling.words.iter().map(|(word, value)| (*word, *value)).chain([("port", &*port)]);
-                let line = words.fold(line.to_owned(), |line, (word, value)| {
-                    line.replace(&["{{", word, "}}"].concat(), value)
-                });
-                if line.contains("{{") {
-                    let message = format!("the template of {} has a word that is not known: {line}", template.name);
-                    return Err(Error::new(ErrorKind::Internal, message));
-                }
-                // Writing to a string does not fail.
-                writeln!(text, "{line}").unwrap_or_default();
-            }
-        }
-    }
-    Ok(text)
 }
 
 fn container_variable(name: &str, value: &str, indent: usize) -> String {
@@ -171,9 +140,12 @@ mod tests {
     }
 
     #[test]
-    fn every_word_of_every_template_must_be_known() {
-        let filling = Filling { variables: &[], words: &[], port: 8080 };
-        let error = files(filling).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Internal);
+    fn variables_stand_in_every_file_that_has_some() {
+        let variables = [("RUSTWREN__STORAGE__ROOT".to_owned(), "/a b".to_owned())];
+        for file in files(&variables) {
+            assert!(!file.content.contains("{{"), "{}", file.name);
+            let has_some = file.content.contains("RUSTWREN__COMPUTE__LISTEN");
+            assert_eq!(file.content.contains("RUSTWREN__STORAGE__ROOT"), has_some, "{}", file.name);
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::units::{format_duration, format_range, format_share, format_size};
 use super::{Config, LoadOptions, Origin, Settings, Value};
+use crate::env;
 
 /// What was set of a configuration, whoever set it, but for secrets: whoever is given this finds those in an environment
 /// of its own.
@@ -68,6 +69,26 @@ impl Config {
         }
         carry(&self.job_settings, &mut items);
         Carried(items)
+    }
+}
+
+impl Settings {
+    /// What was set of it, as environment variables with their values, for a program elsewhere that is to work with the
+    /// same; but for secrets, which it must be given in another way.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut items = Vec::new();
+        if let Some(backend) = self.backend() {
+            items.push((format!("{}.backend", self.section), Item::Text(backend.to_owned())));
+        }
+        carry(self, &mut items);
+        let text = |item| match item {
+            Item::Text(text) => text,
+            Item::Integer(number) => number.to_string(),
+            Item::Bool(value) => value.to_string(),
+            Item::List(items) => items.join(","),
+        };
+        let variable = |key: String| env::OVERRIDE_PREFIX.to_owned() + &key.to_uppercase().replace('.', "__");
+        items.into_iter().map(|(key, item)| (variable(key), text(item))).collect()
     }
 }
 
