@@ -138,21 +138,24 @@ impl Kind {
 
 /// The snippet with these servers in place of the ones that it names as an example.
 fn with_servers(snippet: &str, servers: &[SocketAddr]) -> String {
-    let examples: Vec<&str> = snippet.lines().filter(|line| line.contains(" 10.0.0.")).collect();
-    let example = examples.first().unwrap();
-    let start = example.find("10.0.0.").unwrap();
-    let end = start + example[start..].find([' ', ';']).unwrap_or(example.len() - start);
-    let lines = servers.iter().enumerate().map(|(i, server)| {
-        let line = [&example[..start], &server.to_string(), &example[end..]].concat();
-        // HAProxy's servers have names.
-        line.replace("runtime-1", &format!("runtime-{}", i + 1)) + "\n"
-    });
-    let block = lines.collect::<String>();
-    let text: String = snippet.lines().map(|line| format!("{line}\n")).collect();
-    let others = |text: String, line: &&str| text.replace(&format!("{line}\n"), "");
-    let first = text.find(example).unwrap();
-    let text = examples.iter().fold(text, others);
-    [&text[..first], &block, &text[first..]].concat()
+    const EXAMPLE: &str = "10.0.0.";
+    let mut text = String::new();
+    let mut servers = Some(servers);
+    for line in snippet.lines() {
+        let Some(start) = line.find(EXAMPLE) else {
+            text += &format!("{line}\n");
+            continue;
+        };
+        let end = line[start..].find([' ', ';']).map_or(line.len(), |length| start + length);
+        // All stand where the first example stood.
+        for (i, server) in servers.take().unwrap_or_default().iter().enumerate() {
+            // HAProxy's servers have names.
+            let front = line[..start].replace("runtime-1", &format!("runtime-{}", i + 1));
+            text += &format!("{front}{server}{}\n", &line[end..]);
+        }
+    }
+    assert!(servers.is_none(), "setup names examples that begin with {EXAMPLE}:\n{snippet}");
+    text
 }
 
 fn replaced(text: &str, from: &str, to: &str) -> String {
