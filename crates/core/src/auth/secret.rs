@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use ring::{digest, hmac};
 
+use crate::config::Settings;
+use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The shortest secret that is accepted, in bytes. `rustwren setup` makes 64 hexadecimal digits: 256 random bits.
@@ -88,6 +90,26 @@ impl Secrets {
             named(Error::new(ErrorKind::Config, "the file cannot be read").with_source(error))
         })?;
         Self::parse(&text).map_err(named)
+    }
+
+    /// Those of a backend that declares the keys `secret` and `secret_file`: the one that is set, else those in the
+    /// environment variable [`HTTP_SECRET`](env::HTTP_SECRET). There must be one.
+    pub fn from_settings(settings: &Settings) -> Result<Self> {
+        if let Some(text) = settings.get_str("secret")? {
+            return Self::parse(text).map_err(|error| {
+                let wrong = settings.error("secret", format_args!("is no good: {}", error.message()));
+                wrong.with_hint(error.hint().unwrap_or_default())
+            });
+        }
+        if let Some(file) = settings.get_path("secret_file")? {
+            return Self::read(&file);
+        }
+        match env::HTTP_SECRET.get_str()? {
+            Some(text) => Self::parse(&text).map_err(|error| error.context(env::HTTP_SECRET.name)),
+            None => Err(settings.error("secret_file", "is not set, and calls must be signed").with_hint(
+                format!("set it, or the environment variable {}, on both sides", env::HTTP_SECRET.name),
+            )),
+        }
     }
 
     /// The one to sign with. There is always one.
