@@ -117,6 +117,11 @@ impl Fleet {
         self.at("rustwren.secret")
     }
 
+    /// The secret that calls are signed with.
+    pub fn secret(&self) -> String {
+        self.secrets().remove(0)
+    }
+
     /// The secrets, the one that calls are signed with first.
     pub fn secrets(&self) -> Vec<String> {
         let text = fs::read_to_string(self.secret_file()).unwrap();
@@ -168,7 +173,7 @@ impl Fleet {
     pub fn log(&self) -> String {
         let mut log = self.balancer.as_ref().map(Balancer::log).unwrap_or_default();
         for runtime in &self.runtimes {
-            log = format!("{log}--- runtime {}\n{}\n", runtime.address(), runtime.log().join("\n"));
+            log = format!("{log}--- runtime {}\n{}\n", runtime.address(), runtime.log());
         }
         log
     }

@@ -16,12 +16,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-directory", &["rustwren-core"]),
+    ("rustwren-http", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     ("rustwren-worker", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
-    ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-chaos", "rustwren-local"]),
+    ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-chaos", "rustwren-http", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
-    ("rustwren-tests", &["rustwren", "rustwren-core"]),
+    ("rustwren-tests", &["rustwren", "rustwren-core", "rustwren-worker"]),
 ];
 
 /// For tests only: every crate may have it as a dev-dependency, none but `TESTS` as anything else.

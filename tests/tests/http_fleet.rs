@@ -102,7 +102,7 @@ fn drained(kind: Kind) {
     });
     for runtime in ending {
         let log = runtime.log();
-        assert!(runtime.ended().success(), "{log:?}");
+        assert!(runtime.ended().success(), "{log}");
     }
 }
 
@@ -132,9 +132,12 @@ fn one_file_is_the_switch(kind: Kind) {
         out.into_owned()
     };
     for (name, args) in [("squares", &[][..]), ("pi", &["50000", "7"]), ("geolocate", &["0"])] {
-        let [local, http] = [&*here.path().join("rustwren.toml"), fleet.config()].map(|c| printed(c, name, args));
+        let [local, http] =
+            [&*here.path().join("rustwren.toml"), fleet.config()].map(|c| printed(c, name, args));
         // A report has times in it; what was found does not.
-        let found = |text: &str| text.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        let found = |text: &str| {
+            text.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+        };
         assert_eq!(found(&local), found(&http), "{name}");
     }
 }

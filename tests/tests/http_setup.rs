@@ -21,7 +21,8 @@ fn set_up() -> TempDir {
 #[track_caller]
 fn assert_runs(command: &mut Command) -> String {
     let output = command.output().unwrap();
-    let [out, err] = [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let [out, err] =
+        [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     assert!(output.status.success(), "{command:?}\n{out}\n{err}");
     assert!(!err.to_lowercase().contains("warn"), "{err}");
     out
@@ -37,8 +38,12 @@ fn systemd_takes_the_unit() {
     fs::write(&path, unit.replace("/usr/local/bin/rustwren-runtime", "/bin/true")).unwrap();
     assert_runs(Command::new(tool("systemd-analyze")).args(["verify", "--man=no"]).arg(&path));
     fs::write(&path, unit.replace("LoadCredential=", "LoadCredentials=")).unwrap();
-    let wrong = Command::new(tool("systemd-analyze")).args(["verify", "--man=no"]).arg(&path).output().unwrap();
-    assert!(String::from_utf8_lossy(&wrong.stderr).contains("LoadCredentials"), "it says what it does not know");
+    let wrong =
+        Command::new(tool("systemd-analyze")).args(["verify", "--man=no"]).arg(&path).output().unwrap();
+    assert!(
+        String::from_utf8_lossy(&wrong.stderr).contains("LoadCredentials"),
+        "it says what it does not know"
+    );
 }
 
 /// A whole configuration around a snippet, whose listener need not be there.

@@ -46,7 +46,12 @@ impl Balancer {
         match kind {
             Kind::Nginx => {
                 // How nginx hands its own listeners to its successor.
-                command.env("NGINX", format!("{LISTENER};")).arg("-p").arg(folder).arg("-c").arg(&configuration);
+                command
+                    .env("NGINX", format!("{LISTENER};"))
+                    .arg("-p")
+                    .arg(folder)
+                    .arg("-c")
+                    .arg(&configuration);
                 command.args(["-e", "error.log"]);
             }
             // With a master process, which reads the configuration anew when asked; in the foreground.
@@ -130,7 +135,10 @@ impl Kind {
                 replaced(&snippet, "listen 8080;", &format!("listen {address};"))
             ),
             Self::Haproxy => {
-                format!("global\n    maxconn 8192\n\n{}", replaced(&snippet, "bind :8080", &format!("bind fd@{LISTENER}")))
+                format!(
+                    "global\n    maxconn 8192\n\n{}",
+                    replaced(&snippet, "bind :8080", &format!("bind fd@{LISTENER}"))
+                )
             }
         }
     }

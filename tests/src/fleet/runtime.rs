@@ -1,13 +1,13 @@
 //! One runtime process.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+use tempfile::NamedTempFile;
 
 /// A process that serves invocations. It is killed with this value.
 ///
@@ -16,7 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub struct Runtime {
     process: Child,
     address: SocketAddr,
-    log: Arc<Mutex<Vec<String>>>,
+    log: NamedTempFile,
 }
 
 impl Runtime {
@@ -35,18 +35,14 @@ impl Runtime {
         for (key, value) in settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let log = NamedTempFile::new_in(home).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.reopen().unwrap());
         let mut process = command.spawn().unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap());
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let address = listening(&mut lines, &log);
-        // What it says from then on is kept, and read in any case: a full pipe would stop it.
-        let kept = Arc::clone(&log);
-        thread::spawn(move || {
-            for line in lines.lines().map_while(Result::ok) {
-                kept.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            }
-        });
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
+        let said = || fs::read_to_string(log.path()).unwrap_or_default();
+        let address = address.unwrap_or_else(|| panic!("the runtime says {line:?} and\n{}", said()));
         Self { process, address, log }
     }
 
@@ -77,8 +73,8 @@ impl Runtime {
     }
 
     /// What it has said so far.
-    pub fn log(&self) -> Vec<String> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 }
 
@@ -88,23 +84,5 @@ impl Drop for Runtime {
             eprintln!("a runtime is gone already: {error}");
         }
         drop(self.process.wait());
-    }
-}
-
-/// Reads until the line that says where it listens.
-fn listening(lines: &mut BufReader<ChildStderr>, log: &Mutex<Vec<String>>) -> SocketAddr {
-    let mut said = String::new();
-    loop {
-        let mut line = String::new();
-        if lines.read_line(&mut line).unwrap() == 0 {
-            panic!("the runtime has ended before it listened:\n{said}");
-        }
-        said += &line;
-        log.lock().unwrap_or_else(PoisonError::into_inner).push(line.trim_end().to_owned());
-        let words = line.split(|c: char| c.is_whitespace() || c == '=' || c == '/');
-        let addresses: Vec<SocketAddr> = words.filter_map(|word| word.parse().ok()).collect();
-        if let [address] = addresses[..] {
-            return address;
-        }
     }
 }

@@ -71,7 +71,13 @@ pub(crate) fn head(method: &str, target: &str, signature: Option<&str>, length: 
 }
 
 /// Makes a whole call.
-pub(crate) fn call(address: SocketAddr, method: &str, target: &str, signature: Option<&str>, body: &[u8]) -> Answer {
+pub(crate) fn call(
+    address: SocketAddr,
+    method: &str,
+    target: &str,
+    signature: Option<&str>,
+    body: &[u8],
+) -> Answer {
     let mut stream = connect(address);
     let head = head(method, target, signature, &format!("content-length: {}", body.len()));
     stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
@@ -85,7 +91,10 @@ pub(crate) fn answer(stream: &mut TcpStream) -> io::Result<Answer> {
     // Whoever is refused in the middle of a body hears the answer and then, if it went on, a reset.
     let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else {
         ended?;
-        return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("no answer in {} bytes", bytes.len())));
+        return Err(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            format!("no answer in {} bytes", bytes.len()),
+        ));
     };
     let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
     let mut lines: Vec<String> = head.lines().map(ToOwned::to_owned).collect();

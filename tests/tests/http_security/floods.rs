@@ -40,7 +40,9 @@ fn send_gigabyte(address: SocketAddr, head: &str, chunked: bool) -> (u64, Option
     while sent < GIGABYTE {
         match stream.write(part) {
             Ok(n) => sent += n as u64,
-            Err(error) if [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&error.kind()) => break,
+            Err(error) if [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset].contains(&error.kind()) => {
+                break;
+            }
             Err(error) => panic!("after {sent} bytes: {error}"),
         }
     }
@@ -51,7 +53,9 @@ fn send_gigabyte(address: SocketAddr, head: &str, chunked: bool) -> (u64, Option
 fn a_gigabyte_without_a_signature_is_not_read(fleet: &Fleet) {
     let runtime = &fleet.runtimes()[0];
     let before = peak(runtime);
-    for (length, chunked) in [(format!("content-length: {GIGABYTE}"), false), ("transfer-encoding: chunked".to_owned(), true)] {
+    for (length, chunked) in
+        [(format!("content-length: {GIGABYTE}"), false), ("transfer-encoding: chunked".to_owned(), true)]
+    {
         let head = head("POST", INVOKE, None, &length);
         let (sent, status) = send_gigabyte(runtime.address(), &head, chunked);
         // What the two sockets hold was sent; nothing of it was read beyond a bound.
@@ -67,7 +71,9 @@ fn a_gigabyte_with_a_signature_is_cut_at_the_limit(fleet: &Fleet) {
     let runtime = &fleet.runtimes()[0];
     let secret = fleet.secret();
     let before = peak(runtime);
-    for (length, chunked) in [(format!("content-length: {GIGABYTE}"), false), ("transfer-encoding: chunked".to_owned(), true)] {
+    for (length, chunked) in
+        [(format!("content-length: {GIGABYTE}"), false), ("transfer-encoding: chunked".to_owned(), true)]
+    {
         let signature = Signature::of(&secret, b"whatever").header();
         let head = head("POST", INVOKE, Some(&signature), &length);
         let (sent, status) = send_gigabyte(runtime.address(), &head, chunked);

@@ -30,7 +30,7 @@ fn calls_without_a_right_signature_learn_nothing(fleet: &Fleet) {
     let header = right().header();
     let mut wrong: Vec<(String, String)> = vec![
         ("none".to_owned(), String::new()),
-        ("noise".to_owned(), "v1 \u{7f}".to_owned()),
+        ("noise".to_owned(), "v1 nonsense".to_owned()),
         ("another secret".to_owned(), Signature { secret: &"x".repeat(64), ..right() }.header()),
         ("another method".to_owned(), Signature { method: "GET", ..right() }.header()),
         ("another target".to_owned(), Signature { target: "/v1/other", ..right() }.header()),
@@ -47,7 +47,8 @@ fn calls_without_a_right_signature_learn_nothing(fleet: &Fleet) {
         assert_eq!(invoke(address, Some(signature), body), unsigned, "{what} is answered differently");
     }
     // What there is besides invocations is as silent, and so is what is not there.
-    for target in ["/", "/v1/nothing", "/v1/objects?key=a", "/v1/objects?prefix=&after=", "/v1/objects/../x"] {
+    for target in ["/", "/v1/nothing", "/v1/objects?key=a", "/v1/objects?prefix=&after=", "/v1/objects/../x"]
+    {
         for method in ["GET", "PUT", "DELETE"] {
             assert_eq!(call(address, method, target, None, b""), unsigned, "{method} {target}");
         }
