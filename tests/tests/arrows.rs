@@ -16,6 +16,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-directory", &["rustwren-core"]),
+    // The runtime for its tests alone.
+    ("rustwren-http", &["rustwren-core", "rustwren-worker"]),
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     ("rustwren-worker", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-chaos", "rustwren-local"]),
