@@ -4,7 +4,6 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use rustwren::blocking::block_on;
 use rustwren::config::{Config, LoadOptions};
 use rustwren::provision::{SetupOptions, Unwatched};
 use rustwren::{Executor, Result};
@@ -195,7 +194,8 @@ pub fn set_up(config: &Path, folder: &Path, rotate: bool) {
     let mut options = SetupOptions::default();
     options.folder = Some(folder.to_owned());
     options.rotate = rotate;
-    block_on(async {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
         for named in registry.build_provisioners(&config, &options).await.unwrap() {
             let plan = named.provisioner.plan().await.unwrap();
             named.provisioner.apply(&plan, &Unwatched).await.unwrap();

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 fn set_up() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("rustwren.toml");
-    fleet::configure(&config, "https://fleet.example", 8);
+    fleet::configure(&config, "http://127.0.0.1:1", 8);
     fleet::set_up(&config, folder.path(), false);
     folder
 }

@@ -1,19 +1,18 @@
-//! HTTP workers.
+//! RustWren over HTTP workers: `rustwren-runtime serve` on any fleet behind one URL.
+//!
+//! [`HttpInvoker`] runs invocations there, and [`HttpStorage`] keeps objects at a runtime that serves its storage, for
+//! fleets without a bucket. Calls are signed with a shared secret (`rustwren_core::auth`).
 
+mod client;
+pub mod config;
+mod factory;
+mod invoker;
 pub mod provision;
+mod refusal;
+mod storage;
 
+pub use client::{Client, ClientOptions, Protocol};
+pub use factory::{HttpInvokerFactory, HttpStorageFactory};
+pub use invoker::{HttpInvoker, HttpOptions};
 pub use provision::HttpProvisionerFactory;
-
-use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section};
-pub const COMPUTE: BackendKeys = BackendKeys {
-    name: "http",
-    section: Section::Compute,
-    keys: &[
-        KeyDoc::required("url", Kind::Text, "http://x", "Where."),
-        KeyDoc::optional("workers", Kind::Integer { min: 1, max: 100_000 }, "x", "4", "S."),
-        KeyDoc::optional("secret", Kind::Text, "x", "", "S.").secret(),
-        KeyDoc::optional("secret_file", Kind::Path, "x", "s", "S."),
-    ],
-};
-
-pub const STORAGE: BackendKeys = BackendKeys { name: "http", section: Section::Storage, keys: COMPUTE.keys };
+pub use storage::HttpStorage;

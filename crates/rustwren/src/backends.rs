@@ -12,6 +12,9 @@ pub fn compiled_in() -> Registry {
         .storage(rustwren_local::DirectoryStorageFactory)
         .invoker(rustwren_local::LocalInvokerFactory);
     #[cfg(feature = "http")]
-    let registry = registry.declare(rustwren_http::COMPUTE).declare(rustwren_http::STORAGE).provisioner(rustwren_http::HttpProvisionerFactory);
+    let registry = registry
+        .storage(rustwren_http::HttpStorageFactory)
+        .invoker(rustwren_http::HttpInvokerFactory)
+        .provisioner(rustwren_http::HttpProvisionerFactory);
     registry
 }

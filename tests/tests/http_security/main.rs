@@ -31,14 +31,12 @@ const PLAN: Plan<'_> = Plan {
 
 /// A job runs through as if nothing had happened.
 fn good_calls_go_on(fleet: &Fleet) {
-    for n in 0..5 {
-    let target = format!("/v1/objects?key=good{n}");
-    let s = |method| call::Signature { secret: &fleet.secret(), time: call::now(), method, target: &target, body: if method == "PUT" { b"hello" } else { b"" } }.header();
-    let put = call::call(fleet.address(), "PUT", &target, Some(&s("PUT")), b"hello");
-    assert_eq!(put.status, 201, "{put:?} {}", fleet.log());
-    let get = call::call(fleet.address(), "GET", &target, Some(&s("GET")), b"");
-    assert_eq!((get.status, &get.body[..]), (200, &b"hello"[..]), "{get:?}");
-    }
+    let squares = block_on(async {
+        let executor = fleet.connect().await?;
+        executor.map(|x: u64| x * x, 0..50).await
+    });
+    let squares = squares.unwrap_or_else(|error| panic!("{error}\n{}", fleet.log()));
+    assert_eq!(squares, (0..50).map(|x| x * x).collect::<Vec<u64>>());
 }
 
 fn main() -> ExitCode {

@@ -22,7 +22,7 @@ const MEMORY: BackendKeys = BackendKeys {
 /// The provisioner of a configuration in this folder, with files in `fleet`.
 async fn provisioner(folder: &Path, file: &str, rotate: bool) -> Arc<dyn Provisioner> {
     let registry =
-        Registry::new().declare(MEMORY).declare(crate::COMPUTE).provisioner(HttpProvisionerFactory);
+        Registry::new().declare(MEMORY).declare(crate::config::COMPUTE).provisioner(HttpProvisionerFactory);
     fs::write(folder.join("rustwren.toml"), file).unwrap();
     let options =
         LoadOptions::empty().file(folder.join("rustwren.toml")).user_cache_dir(folder.join("cache"));
