@@ -18,7 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-directory", &["rustwren-core"]),
     ("rustwren-http", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
-    ("rustwren-worker", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
+    ("rustwren-worker", &["rustwren-core", "rustwren-directory", "rustwren-http", "rustwren-runtime"]),
     ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-chaos", "rustwren-http", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
@@ -26,7 +26,10 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// What tests of a crate may depend on besides: what its invoker talks to, for instance.
-const FOR_TESTS: &[(&str, &[&str])] = &[("rustwren-http", &["rustwren-directory", "rustwren-worker"])];
+const FOR_TESTS: &[(&str, &[&str])] = &[
+    ("rustwren-http", &["rustwren-directory", "rustwren-worker"]),
+    ("rustwren-tests", &["rustwren-worker"]),
+];
 
 /// For tests only: every crate may have it as a dev-dependency, none but `TESTS` as anything else.
 const TESTKIT: &str = "rustwren-testkit";

@@ -10,5 +10,6 @@ pub fn compiled_in() -> Registry {
     Registry::new()
         .storage(MemoryStorageFactory)
         .storage(rustwren_directory::DirectoryStorageFactory)
+        .storage(rustwren_http::HttpStorageFactory)
         .declare(KEYS)
 }

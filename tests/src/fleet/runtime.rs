@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -31,7 +31,7 @@ impl Runtime {
             .env_clear()
             .env("HOME", home)
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("RUSTWREN_CACHE_DIR", home.join("cache"));
+            .env("RUSTWREN_CACHE_DIR", unpacked());
         for (key, value) in settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }
@@ -85,4 +85,10 @@ impl Drop for Runtime {
         }
         drop(self.process.wait());
     }
+}
+
+/// Where runtimes keep unpacked programs: one place for all of them and for every run, since unpacking this program,
+/// with all that is in it for debuggers, takes longer than most tests.
+fn unpacked() -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name("fleet-cache")
 }
