@@ -104,6 +104,8 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum Provider {
     /// This machine
     Local,
+    /// Runtimes behind a URL
+    Http,
     /// Faults on purpose, around any other provider
     Chaos,
 }
