@@ -16,7 +16,12 @@ pub use balancer::{Balancer, Kind};
 pub use runtime::Runtime;
 
 /// The argument that makes a program of tests a runtime, which is the runtime's own.
-pub(crate) const SERVE: &str = "serve";
+const SERVE: &str = "serve";
+
+/// Whether this program was started as a runtime.
+pub fn serves() -> bool {
+    std::env::args().nth(1).is_some_and(|argument| argument == SERVE)
+}
 
 /// A program that `scripts/test` has put under `.cache/bin`, or that the machine has.
 ///

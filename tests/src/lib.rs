@@ -96,7 +96,7 @@ pub fn main(backends: &[Backend]) -> ExitCode {
 pub fn main_with(backends: &[Backend], mut trials: Vec<Trial>) -> ExitCode {
     rustwren::init();
     // The runtimes of a fleet are this program, too.
-    if std::env::args().nth(1).is_some_and(|argument| argument == fleet::SERVE) {
+    if fleet::serves() {
         return rustwren_worker::main();
     }
     let arguments = Arguments::from_args();

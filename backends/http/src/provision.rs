@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use rustwren_core::config::{ProvisionerFactory, Setup};
 use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::provision::{Applied, Change, Leg, Plan, Provisioner, SetupOption, Step, Watch};
+use rustwren_core::provision::{
+    Applied, Change, Leg, LogQuery, LogStream, Plan, Provisioner, SetupOption, Step, Watch,
+};
 
 mod files;
 mod secret;
@@ -289,5 +291,11 @@ impl Provisioner for HttpProvisioner {
             watch.done(index);
         }
         Ok(())
+    }
+    async fn logs(&self, _query: LogQuery) -> Result<LogStream> {
+        Err(Error::new(ErrorKind::Config, "runtimes keep their logs where they run").with_hint(
+            "`journalctl -u rustwren-runtime` on its machine, `kubectl logs -l app.kubernetes.io/name=rustwren-runtime`, \
+             `gcloud app logs read -s rustwren-runtime`",
+        ))
     }
 }

@@ -41,7 +41,7 @@ pub struct SetupOptions {
     pub runtime: Option<PathBuf>,
     /// The folder for files that a person takes further.
     pub folder: Option<PathBuf>,
-    /// Whether to make a new shared secret beside those that are there.
+    /// Whether to take the next step in replacing a shared secret.
     pub rotate: bool,
 }
 

@@ -20,7 +20,7 @@ pub(crate) const SETUP_EXAMPLES: &str = "\
 Examples:
   rustwren setup --dry-run              what would be done
   rustwren setup --yes --json | jq -r '.providers[].next[]'
-  rustwren setup --rotate               one more shared secret for HTTP workers";
+  rustwren setup --rotate               the next step in replacing the secret of HTTP workers";
 
 /// What `teardown` says above its arguments in `--help`.
 pub(crate) const TEARDOWN: &str = "\
@@ -52,7 +52,7 @@ pub(crate) struct SetupArgs {
     /// Where to write files that you take further [default: as the provider says]
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
-    /// Make one more shared secret, with which calls are signed from now on; those that are there stay valid
+    /// Take the next step in replacing the shared secret of HTTP workers: add a new one, or drop the old one
     #[arg(long)]
     pub(crate) rotate: bool,
 }
