@@ -30,6 +30,17 @@ fn connect(kind: Kind, limit: Option<&'static str>) -> BoxFuture<rustwren::Resul
     })
 }
 
+const GAPS: &[(&str, &str)] = &[
+    (
+        "rustwren_tests::suite::handles::progress_and_numbers",
+        "counts cold starts, and each of four runtimes has a function process of its own",
+    ),
+    (
+        "rustwren_tests::suite::jobs::workers_stay_warm",
+        "counts function processes, and each of four runtimes has one",
+    ),
+];
+
 fn fleet(kind: Kind, runtimes: usize) -> Fleet {
     Fleet::start(Plan { balancer: Some(kind), runtimes, ..FOUR })
 }
@@ -161,13 +172,13 @@ fn main() -> ExitCode {
             name: "nginx",
             connect: || connect(Kind::Nginx, None),
             short_lived: Some(|| connect(Kind::Nginx, Some("1s"))),
-            gaps: &[],
+            gaps: GAPS,
         },
         Backend {
             name: "haproxy",
             connect: || connect(Kind::Haproxy, None),
             short_lived: Some(|| connect(Kind::Haproxy, Some("1s"))),
-            gaps: &[],
+            gaps: GAPS,
         },
     ];
     rustwren_tests::main_with(&backends, trials)
