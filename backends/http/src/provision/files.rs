@@ -3,6 +3,7 @@
 //! The first line of each is a mark with the hash of what follows. A file with a right mark is ours; one with a mark and
 //! another content was edited since, and belongs to whoever did that; one without a mark never was ours.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -101,9 +102,15 @@ pub(super) fn failed(verb: &str, path: &Path, error: io::Error) -> Error {
 }
 
 fn mark(content: &str) -> String {
-    let hash = digest(&SHA256, content.as_bytes());
-    let hex: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{MARK}{hex}")
+    format!("{MARK}{}", hex(digest(&SHA256, content.as_bytes()).as_ref()))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a string does not fail.
+        write!(text, "{byte:02x}").unwrap_or_default();
+        text
+    })
 }
 
 #[cfg(test)]

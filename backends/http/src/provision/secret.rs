@@ -9,7 +9,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rustwren_core::auth::Secrets;
 use rustwren_core::error::{Error, ErrorKind, Result};
 
-use super::files::{failed, fill, in_folder_of};
+use super::files::{failed, fill, hex, in_folder_of};
 
 const HEAD: &str = "\
 # Shared secrets of RustWren's HTTP workers, written by rustwren setup. One on each line: calls are signed with the first,
@@ -85,7 +85,7 @@ fn fresh() -> Result<String> {
     SystemRandom::new()
         .fill(&mut bytes)
         .map_err(|_| Error::new(ErrorKind::Unavailable, "the system gives no random numbers for a secret"))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 #[cfg(test)]
