@@ -58,18 +58,21 @@ impl From<&Value> for Item {
     }
 }
 
-/// A section as environment variables, but for secrets.
-pub(super) fn variables(settings: &Settings) -> Vec<(String, String)> {
-    let mut items = Vec::new();
-    carry_all(settings, &mut items);
-    let text = |item| match item {
-        Item::Text(text) => text,
-        Item::Integer(number) => number.to_string(),
-        Item::Bool(value) => value.to_string(),
-        Item::List(items) => items.join(","),
-    };
-    let name = |key: &str| format!("{}{}", env::OVERRIDE_PREFIX, key.to_uppercase().replace('.', "__"));
-    items.into_iter().map(|(key, item)| (name(&key), text(item))).collect()
+impl Settings {
+    /// What was set of it, as environment variables with their values, for a program elsewhere that is to work with the
+    /// same; but for secrets, which it must be given in another way.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut items = Vec::new();
+        carry_all(self, &mut items);
+        let text = |item| match item {
+            Item::Text(text) => text,
+            Item::Integer(number) => number.to_string(),
+            Item::Bool(value) => value.to_string(),
+            Item::List(items) => items.join(","),
+        };
+        let name = |key: &str| format!("{}{}", env::OVERRIDE_PREFIX, key.to_uppercase().replace('.', "__"));
+        items.into_iter().map(|(key, item)| (name(&key), text(item))).collect()
+    }
 }
 
 impl Config {

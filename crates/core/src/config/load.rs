@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
 
-use super::carry::variables;
 use super::merge::Merge;
 use super::sections::{BACKEND, PROVIDER};
 use super::settings::{Context, Setting};
@@ -154,7 +153,7 @@ impl Config {
         };
         let context = Arc::new(Context { cache_dir, ..Context::default() });
         let merged = merge.finish(&context)?;
-        context.storage.get_or_init(|| variables(&merged.storage.1));
+        context.storage.get_or_init(|| merged.storage.1.variables());
         Ok(Self {
             file: found.file,
             searched: found.searched,

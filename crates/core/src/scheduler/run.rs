@@ -290,6 +290,7 @@ impl JobRun {
             self.clear(flight.spilled);
         }
         self.share.rest();
+        self.clear_fetched();
         self.fetches = Fetches::default();
         self.in_flight_bytes = 0;
         self.progress.running = 0;
