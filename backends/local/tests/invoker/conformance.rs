@@ -67,7 +67,12 @@ pub(crate) async fn suite() {
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let compute = super::compute("2", "direct");
     let image = ProgramImage::of_this_program(None).unwrap().id();
-    let options = LocalOptions { config: compute, cache_dir: None, storage_variables: Vec::new(), storage: Arc::clone(&storage) };
+    let options = LocalOptions {
+        config: compute,
+        cache_dir: None,
+        storage_variables: Vec::new(),
+        storage: Arc::clone(&storage),
+    };
     let functions = Functions {
         echo: job(image, "echo", Call::Map),
         fail: job(image, "fail", Call::TryMap),
