@@ -1,8 +1,7 @@
 //! A pool of function processes.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use crate::driver::{Place, drive};
 use crate::fetch::fetch;
 use crate::life::{self, Life, Lifetime};
 use crate::options::PoolOptions;
+use crate::references::resolve;
 use crate::state::{Call, EventSink, KnownJob, Pieces, State, Told};
 
 #[derive(Debug)]
@@ -100,6 +100,11 @@ impl Pool {
             Payload::Inline(rope) => rope,
             Payload::Stored { key, offset, len } => self.fetch(&key, offset, len).await?,
         };
+        let inputs = if invocation.passing.refers {
+            resolve(&**self.storage("inputs")?, inputs).await?
+        } else {
+            inputs
+        };
         let shared = match &invocation.job.shared {
             Some(Payload::Stored { key, offset, len }) if !self.knows(&invocation.job) => {
                 self.fetch(key, *offset, *len).await?
@@ -149,21 +154,23 @@ impl Pool {
             let piece = state.add_piece(call, 0, invocation.count, inputs);
             state.queue.push_back(piece);
             state.dispatch(queued_at);
+            state.wind_down_all(queued_at);
             Ok(call)
         });
         let key = submitted?;
         let mut waiting = Waiting { pool: self, call: Some(key) };
-        let outcome = if life == Life::Unlimited {
-            poll_fn(|cx| match self.inner.with(|state| state.take_outcome(key, cx)) {
-                Some(outcome) => Poll::Ready(outcome),
-                None => Poll::Pending,
-            })
-            .await
-        } else {
-            life::attend(&self.inner, key).await
-        };
+        let outcome = life::attend(&self.inner, key).await;
         waiting.call = None;
         outcome
+    }
+
+    /// Begins no more elements of any invocation, of those to come neither, and gives those that run until then. What
+    /// is finished is handed back, and nobody is blamed for the rest.
+    pub fn wind_down(&self, until: Instant) {
+        self.inner.with(|state| {
+            state.winding_down = Some(until);
+            state.wind_down_all(Instant::now());
+        });
     }
 
     /// Ends all processes and cancels what is under way. Returns when they are gone.
@@ -193,13 +200,14 @@ impl Pool {
     }
 
     async fn fetch(&self, key: &str, offset: u64, len: u64) -> Result<Vec<Bytes>, BackendError> {
-        let storage = self.storage.as_ref().ok_or_else(|| {
-            BackendError::new(
-                ErrorClass::Misconfigured,
-                format!("{key} lies in storage, and none is configured"),
-            )
-        })?;
-        Ok(vec![fetch(&**storage, key, offset, len).await?])
+        Ok(vec![fetch(&**self.storage(key)?, key, offset, len).await?])
+    }
+
+    fn storage(&self, wanted: &str) -> Result<&Arc<dyn Storage>, BackendError> {
+        self.storage.as_ref().ok_or_else(|| {
+            let message = format!("{wanted} may lie in storage, and none is configured");
+            BackendError::new(ErrorClass::Misconfigured, message)
+        })
     }
 }
 

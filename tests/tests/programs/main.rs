@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
 
+mod disks;
 mod ending;
 mod harness;
 mod journal;
 mod kept;
 mod output;
+mod pipes;
 mod screen;
 mod settings;
 mod starting;

@@ -87,6 +87,16 @@ impl JobId {
         self.key("cancel")
     }
 
+    /// What its budget was set to since it was begun.
+    pub fn budget_key(&self) -> StorageResult<Key> {
+        self.key("budget")
+    }
+
+    /// That it has stopped at its budget.
+    pub fn stopped_key(&self) -> StorageResult<Key> {
+        self.key("stopped")
+    }
+
     /// A block of its inputs.
     pub fn input_key(&self, block: u64) -> StorageResult<Key> {
         self.key(&format!("in/{block:08}"))
@@ -106,6 +116,17 @@ impl JobId {
     /// several one after the other, each of which counts its invocations from the start.
     pub fn spill_key(&self, run: u64, invocation: u64) -> StorageResult<Key> {
         self.key(&format!("spill/{run:016x}-{invocation}"))
+    }
+
+    /// Results of one invocation that were too large for its answer. `run` is a random name of the worker's, since the
+    /// same invocation may be run twice; `part` counts its objects.
+    pub fn output_key(&self, run: u64, part: u64) -> StorageResult<Key> {
+        self.key(&format!("out/{run:016x}-{part}"))
+    }
+
+    /// What the keys of all such results begin with.
+    pub fn output_prefix(&self) -> String {
+        format!("{}out/", self.prefix())
     }
 
     /// What is needed to run an element again that has failed.
@@ -223,7 +244,7 @@ mod tests {
     #[test]
     fn the_longest_name_has_keys() {
         let id = JobId::new("x".repeat(80)).unwrap();
-        for key in [id.log_key(u64::MAX), id.spill_key(u64::MAX, u64::MAX), id.capsule_key(u64::MAX)] {
+        for key in [id.log_key(u64::MAX), id.output_key(u64::MAX, u64::MAX), id.capsule_key(u64::MAX)] {
             assert_eq!(JobId::of_key(&key.unwrap()).unwrap().0, id);
         }
         assert!(JobId::new(JobId::numbered(u64::MAX, u32::MAX, u64::MAX).as_str()).is_ok());

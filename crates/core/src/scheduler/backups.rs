@@ -202,7 +202,7 @@ impl JobRun {
                 slow.backed_up += 1;
             }
             for chunk in backups.into_iter().take(free) {
-                if self.in_flight_bytes > self.options.input_buffer {
+                if self.in_flight_bytes > self.options.input_buffer || !self.affords(&chunk) {
                     return Ok(());
                 }
                 self.share.take_spare(self.now);

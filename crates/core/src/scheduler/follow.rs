@@ -14,15 +14,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
-use super::JobOptions;
 use super::commands::Command;
 use super::keep::Parting;
 use super::outbox::{Delivery, Outbox};
 use super::run::{JobRun, Resources};
 use super::stats::{JobStats, Progress};
+use super::{Budget, JobOptions};
 use crate::durable::{
     BeatWatch, CommittedByIndex, End, Entry, Heart, How, InputStore, Journal, Leadership, Life, Logged,
-    Manifest, Owner, Spent, Store, Taken, cancel_requested, request_cancel, take_lead,
+    Manifest, Owner, Spent, Store, Taken, budget_set, cancel_requested, goes_on, request_cancel, take_lead,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::JobSpec;
@@ -123,8 +123,34 @@ impl Follow {
     /// Follows the job until it ends or its holder leaves. Then its outbox has an end. Hands back the right to drive it
     /// if it has it still; signs of life are given no longer unless the caller sees to it.
     pub async fn run(mut self, begin: Begin) -> Option<Leadership> {
-        let goodbye = Goodbye { outbox: self.outbox.clone(), label: self.manifest.label.clone() };
-        let left = match self.follow(begin).await {
+        let goodbye = self.goodbye();
+        let stand = self.follow(begin).await;
+        let left = self.tell(stand);
+        drop(goodbye);
+        left
+    }
+
+    /// The same for a caller that has no use for the right to drive. It is given up before the outbox has its end: a
+    /// program that exits then leaves no sign of life behind, and somebody else may drive at once.
+    pub async fn run_to_end(mut self, begin: Begin) {
+        let goodbye = self.goodbye();
+        let stand = self.follow(begin).await;
+        if let Ok(Stand::Left(Some(leadership))) = &stand
+            && let Err(error) = leadership.heart().stop().await
+        {
+            tracing::debug!(%error, "the last sign of life stays");
+        }
+        self.tell(stand);
+        drop(goodbye);
+    }
+
+    fn goodbye(&self) -> Goodbye {
+        Goodbye { outbox: self.outbox.clone(), label: self.manifest.label.clone() }
+    }
+
+    /// Tells the holder how it ended. What is left of the right to drive.
+    fn tell(&self, stand: Result<Stand>) -> Option<Leadership> {
+        match stand {
             Ok(Stand::Ended(end)) => {
                 self.outbox.finish(end);
                 None
@@ -141,9 +167,7 @@ impl Follow {
                 self.outbox.finish(Err(error.and_hint(&hint)));
                 None
             }
-        };
-        drop(goodbye);
-        left
+        }
     }
 
     async fn follow(&mut self, begin: Begin) -> Result<Stand> {
@@ -327,6 +351,13 @@ impl Follow {
     async fn lead(&mut self, seen: &mut Seen, leadership: Leadership, spec: Arc<JobSpec>) -> Result<Stand> {
         let store = self.store();
         let id = self.manifest.id.clone();
+        let mut options = self.options.clone();
+        if let Some(budget) = budget_set(&store, &id).await? {
+            options.budget = budget;
+        }
+        if options.budget != Budget::default() {
+            goes_on(&store, &id).await?;
+        }
         if cancel_requested(&store, &id).await? {
             self.outbox.commands().cancel();
         }
@@ -337,10 +368,10 @@ impl Follow {
         };
         let source = InputStore::new(&store, &id)
             .read_some(inputs, |elements| committed.gaps(elements).next().is_some());
-        let (options, outbox) = (self.options.clone(), self.outbox.clone());
-        let mut run = JobRun::new(spec, options, Box::new(source), outbox, self.resources.clone())
-            .recorded(leadership, committed, &seen.spent)
-            .with_capsules(&self.manifest.program);
+        let mut run =
+            JobRun::new(spec, options, Box::new(source), self.outbox.clone(), self.resources.clone())
+                .recorded(leadership, committed, &seen.spent)
+                .with_capsules(&self.manifest.program);
         (&mut run).await;
         match run.parting() {
             None => Ok(Stand::Told),

@@ -112,6 +112,8 @@ impl SimInvoker {
         limits.max_inline_input = provider.max_inline_input;
         limits.max_inline_output = provider.max_inline_output;
         limits.max_duration = provider.max_duration;
+        limits.price = provider.price;
+        limits.startup = provider.cold_start;
         limits.reports_start = provider.reports_start;
         limits.heartbeat = provider.heartbeat;
         limits.stragglers = provider.stragglers;
@@ -294,8 +296,9 @@ impl Invoker for SimInvoker {
         let latency = world.provider.latency;
         world.clock.sleep(latency).await;
         if let Some(error) = world.refuses(&mut visit) {
-            if error.class() == ErrorClass::Transient {
-                visit.fruitless(true);
+            match error.class() {
+                ErrorClass::Transient => visit.fruitless(true),
+                _ => lock(&world.ledger).refused(&visit.invocation.job.id),
             }
             visit.note(|| error.to_string());
             visit.leave();

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustwren_core::price::Price;
+
 use super::work::Times;
 
 /// A provider. All rates are probabilities from 0 to 1.
@@ -41,6 +43,8 @@ pub struct Provider {
     pub stragglers: bool,
     /// How long an invocation may last. What is finished then comes back; an element that alone takes longer fails.
     pub max_duration: Option<Duration>,
+    /// What its workers cost.
+    pub price: Option<Price>,
     /// Rate of elements whose process is killed under them.
     pub crash: f64,
     /// Rate of deaths for which all unfinished elements of the process are suspected, instead of one blamed.
@@ -84,6 +88,7 @@ impl Provider {
             heartbeat: None,
             stragglers: false,
             max_duration: None,
+            price: None,
             crash: 0.0,
             suspects: 0.0,
             hand_back: 0.0,

@@ -33,6 +33,8 @@ pub(super) struct Visit {
     /// Whether the scheduler was told that it began.
     pub(super) told_start: bool,
     seat: Option<Seat>,
+    /// Whether its worker has begun to start.
+    began: bool,
     over: bool,
     pub(super) events: Arc<dyn Events>,
     /// Elements with a reported result.
@@ -58,6 +60,7 @@ impl Visit {
             accepted: false,
             told_start: false,
             seat: None,
+            began: false,
             over: false,
             events,
             reported,
@@ -133,7 +136,7 @@ impl Visit {
 
     pub(super) fn begin(&mut self) {
         if let Some(Seat { ends, .. }) = self.seat {
-            self.running = true;
+            (self.running, self.began) = (true, true);
             lock(&self.world.ledger).started(&self.invocation.job.id, self.world.clock.now(), ends);
         }
     }
@@ -149,7 +152,12 @@ impl Visit {
             return;
         }
         self.end();
-        lock(&self.world.ledger).ended(self.number, &self.invocation);
+        let mut ledger = lock(&self.world.ledger);
+        ledger.ended(self.number, &self.invocation);
+        if let Some(Seat { begins, ends, .. }) = self.seat.filter(|_| self.began) {
+            ledger.spent(&self.invocation.job.id, ends.min(self.world.clock.now()).saturating_sub(begins));
+        }
+        drop(ledger);
         let mut state = lock(&self.world.state);
         state.accepted -= usize::from(self.accepted);
         if let Some(Seat { worker, begins, ends }) = self.seat {
