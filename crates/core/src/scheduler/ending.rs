@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::capsules::{Failed, Writer};
-use super::input::Ready;
+use super::input::{InputSource, Ready};
 use super::keep::Parting;
 use super::outbox::{Delivery, Outbox};
 use super::recorder::{Apart, Recorded, Recorder};
@@ -48,8 +48,6 @@ impl JobRun {
     /// Nothing more is run.
     pub(super) fn begin_ending(&mut self, end: Result<(), Error>) {
         self.land();
-        // Another job may have been waiting for its results to be read.
-        self.source = Box::new(Ready::new([]));
         let unkept = self.keep.capsules.abandon();
         self.out.extend(unkept.into_iter().map(|failed| Delivery::Failed(failed.error)));
         self.publish();
@@ -111,6 +109,7 @@ impl JobRun {
         let apart = self.keep.recorder.as_mut().and_then(Recorder::take_apart);
         let last = Last {
             spec: Arc::clone(&self.spec),
+            source: std::mem::replace(&mut self.source, Box::new(Ready::new([]))),
             fatal: self.keep.fatal.take(),
             writer: self.keep.capsules.take_writer(),
             stats: self.stats,
@@ -169,6 +168,8 @@ impl Stored {
 /// What is known of a job at its end.
 struct Last {
     spec: Arc<JobSpec>,
+    /// What its inputs are may be needed to keep one that failed, and another job keeps it until this is dropped.
+    source: Box<dyn InputSource>,
     /// The element that ended it.
     fatal: Option<Failed>,
     writer: Option<Writer>,
@@ -249,6 +250,7 @@ impl Last {
         storage: &dyn Storage,
     ) -> Result<(), Error> {
         let end = self.with_capsule(end).await;
+        drop(self.source);
         if let Some(stored) = stored {
             stored.clear(&end, signs.as_ref(), storage).await;
         }
