@@ -104,7 +104,10 @@ impl Host {
         })?;
         let image = invocation.job.entry.image;
         let warm = self.warm.of(image)?;
-        let pool = warm.pool(|| self.image(image), &self.options.pool, self.storage()).await?;
+        let pool = tokio::select! {
+            pool = warm.pool(|| self.image(image), &self.options.pool, self.storage()) => pool?,
+            error = self.warm.about_to_end() => return Err(error),
+        };
         let fetched = begun.elapsed();
         invocation.job = warm.job(invocation.job);
         let store_above = invocation.passing.store_above;

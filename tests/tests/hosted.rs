@@ -20,7 +20,7 @@ use rustwren_directory::DirectoryStorage;
 use rustwren_runtime::host::Room;
 use rustwren_tests::hosted::Place;
 use rustwren_tests::suite::passing;
-use rustwren_tests::{Backend, BoxFuture, Single};
+use rustwren_tests::{Backend, BoxFuture, trial};
 
 /// Programs are packed once for all tests.
 fn cache() -> &'static Path {
@@ -32,10 +32,11 @@ fn connect() -> BoxFuture<rustwren::Result<Executor>> {
 }
 
 fn main() -> ExitCode {
-    rustwren_tests::main_with(&[Backend { name: "hosted", connect, short_lived: None, gaps: &[] }], SINGLES)
+    let backend = Backend { name: "hosted", connect, short_lived: None, gaps: &[] };
+    rustwren_tests::main_with(&[backend], SINGLES.iter().map(|&(name, run)| trial(name, run)).collect())
 }
 
-const SINGLES: &[Single] = &[
+const SINGLES: &[(&str, fn())] = &[
     ("short_answers", short_answers),
     ("large_items_stay_out_of_the_client", large_items_stay_out_of_the_client),
     ("small_items_ride_in_the_answers", small_items_ride_in_the_answers),

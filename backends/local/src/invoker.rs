@@ -10,9 +10,10 @@ use rustwren_core::env;
 use rustwren_core::error::{BackendError, ErrorClass, Result};
 use rustwren_core::image::{ImageId, ProgramImage, image_key};
 use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Payload, Reply};
+use rustwren_core::price::Price;
 use rustwren_core::storage::Storage;
 use rustwren_runtime::image_cache::{CachedImage, ImageCache};
-use rustwren_runtime::{Life, Pool, PoolOptions, Program, fetch};
+use rustwren_runtime::{Life, Pool, Program, fetch};
 use tokio::sync::OnceCell;
 
 use crate::config::{ComputeConfig, ImageMode};
@@ -29,10 +30,6 @@ const IMAGE_CACHE_BYTES: u64 = 2 << 30;
 /// How often invocations under way are told as alive.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// What helps against a task that takes longer than an invocation may last.
-pub(crate) const LIFE_HINT: &str =
-    "split it into smaller tasks, or raise `max_duration` in [compute] of the configuration";
-
 /// How a [`LocalInvoker`] is set up.
 #[derive(Debug)]
 pub struct LocalOptions {
@@ -41,6 +38,8 @@ pub struct LocalOptions {
     /// RustWren's cache folder, for unpacked images and the logs of agents. Without one, only the running program
     /// can be run.
     pub cache_dir: Option<PathBuf>,
+    /// Variables by which tasks find the storage.
+    pub storage_variables: Vec<(String, String)>,
     /// Where images, large inputs and shared values lie.
     pub storage: Arc<dyn Storage>,
 }
@@ -56,7 +55,8 @@ impl LocalOptions {
             (ImageMode::Packed, dir) => Some(dir?),
             (ImageMode::Direct, dir) => dir.ok(),
         };
-        Ok(Self { cache_dir: cache_dir.map(ToOwned::to_owned), config, storage })
+        let storage_variables = settings.storage_variables().to_vec();
+        Ok(Self { cache_dir: cache_dir.map(ToOwned::to_owned), storage_variables, config, storage })
     }
 }
 
@@ -82,10 +82,12 @@ struct Started {
 impl LocalInvoker {
     /// An invoker that has not started any process yet.
     pub fn new(options: LocalOptions) -> Self {
-        let mut limits = Limits::unlimited(options.config.workers);
+        let mut limits = Limits::unlimited(options.config.processes.workers);
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
-        limits.max_duration = options.config.max_duration;
+        limits.max_duration = options.config.processes.max_duration;
+        limits.price = options.config.price_per_second.map(Price::of_time);
+        limits.startup = options.config.processes.start_timeout;
         limits.reports_start = true;
         limits.heartbeat = Some(HEARTBEAT * 2);
         limits.ships_image = options.config.image == ImageMode::Packed;
@@ -133,16 +135,11 @@ impl LocalInvoker {
             ImageMode::Direct => None,
             ImageMode::Packed => Some(self.unpacked(image).await?),
         };
-        let mut options = PoolOptions::new(image);
+        let mut options = config.processes.pool_options(image);
         options.program =
             cached.as_ref().map_or(Program::ThisProgram, |cached| Program::Path(cached.path().to_owned()));
-        options.workers = config.workers;
-        options.memory_limit = config.memory_limit;
-        options.stack_size = config.stack_size as u64;
-        options.start_timeout = config.start_timeout;
-        options.pass_env.clone_from(&config.pass_env);
+        options.set = self.options.storage_variables.iter().map(|(k, v)| (k.into(), v.into())).collect();
         options.depth = env::worker_depth();
-        options.life_hint = LIFE_HINT;
         options.heartbeat = Some(HEARTBEAT);
         Ok(Started { pool: Pool::new(options, Some(Arc::clone(&self.options.storage))), _image: cached })
     }
@@ -190,7 +187,7 @@ impl Invoker for LocalInvoker {
             invocation.job = Arc::new(JobSpec { shared, ..(*invocation.job).clone() });
         }
         let logs = self.options.cache_dir.as_ref().map(|dir| dir.join("agents"));
-        detach::start(&program, Order::new(config), &invocation, logs.as_deref()).await
+        detach::start(&program, Order::new(&config.processes), &invocation, logs.as_deref()).await
     }
 
     async fn shutdown(&self) {

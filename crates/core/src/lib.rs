@@ -3,6 +3,7 @@
 //! Users depend on the `rustwren` crate, which re-exports what they need from here. This crate knows no
 //! backend; see `docs/architecture.md`.
 
+pub mod auth;
 pub mod clock;
 pub mod codec;
 pub mod config;
@@ -17,6 +18,7 @@ pub mod init;
 pub mod invoker;
 pub mod price;
 pub mod protocol;
+pub mod provision;
 #[expect(unsafe_code, reason = "the one module that needs it; see the safety argument of each file")]
 mod raw;
 pub mod scheduler;

@@ -1,5 +1,6 @@
 //! What every backend must do.
 
+pub mod budgets;
 pub mod deadlines;
 pub mod failures;
 pub mod handles;
@@ -9,5 +10,12 @@ pub mod passing;
 pub mod pipelines;
 
 /// All suites.
-pub const ALL: &[&[crate::Test]] =
-    &[mapping::TESTS, handles::TESTS, jobs::TESTS, failures::TESTS, passing::TESTS, pipelines::TESTS];
+pub const ALL: &[&[crate::Test]] = &[
+    mapping::TESTS,
+    handles::TESTS,
+    jobs::TESTS,
+    failures::TESTS,
+    passing::TESTS,
+    pipelines::TESTS,
+    budgets::TESTS,
+];

@@ -21,6 +21,7 @@ use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Passing, Payload};
 use rustwren_core::storage::Key;
 use rustwren_core::worker::{Chunk, Function};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
+use rustwren_testkit::invoker_suite::program;
 use tempfile::TempDir;
 
 /// Says where it is, waits for a word, and leaves the word in a file. Its input is the folder.
@@ -45,7 +46,7 @@ pub(crate) fn report() -> &'static Function {
             Ok(())
         });
     }
-    &Function { open: super::conformance::open, run }
+    &Function { open: program::open, run }
 }
 
 /// A place with a storage and a socket.
@@ -58,6 +59,7 @@ fn options(folder: &Path, mode: &str) -> LocalOptions {
     LocalOptions {
         config: super::compute("2", mode),
         cache_dir: Some(folder.join("cache")),
+        storage_variables: Vec::new(),
         storage: Arc::new(DirectoryStorage::open(folder.join("storage")).unwrap()),
     }
 }

@@ -23,6 +23,7 @@ use rustwren_core::storage::{Key, Storage};
 use rustwren_core::worker::{Chunk, Function, Shared, serve};
 use rustwren_local::config::{COMPUTE, ComputeConfig};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
+use rustwren_testkit::invoker_suite::program;
 
 /// Puts the shared value before each input.
 fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
@@ -44,7 +45,7 @@ fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
     if name == "report" {
         return Ok(detached::report());
     }
-    Ok(conformance::function(name).unwrap_or(&Function { open, run }))
+    Ok(program::function(name).unwrap_or(&Function { open, run }))
 }
 
 fn settings(workers: &str, mode: &str) -> Settings {
@@ -105,7 +106,12 @@ async fn run(mode: &str) {
     let dir = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(DirectoryStorage::open(dir.path().join("storage")).unwrap());
     let cache_dir = Some(dir.path().to_owned());
-    let options = LocalOptions { config: compute("1", mode), cache_dir, storage: Arc::clone(&storage) };
+    let options = LocalOptions {
+        config: compute("1", mode),
+        cache_dir,
+        storage_variables: Vec::new(),
+        storage: Arc::clone(&storage),
+    };
     let invoker = LocalInvoker::new(options);
     assert_eq!((invoker.limits().concurrency, invoker.limits().ships_image), (1, mode == "packed"));
 

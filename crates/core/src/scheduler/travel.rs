@@ -62,7 +62,7 @@ impl JobRun {
         format!("jobs/{}/spill/{:08x}-{invocation}", self.spec.id, self.tag).into()
     }
 
-    /// Has the stored inputs of an invocation deleted that is over, one way or the other.
+    /// Has an object deleted: the stored inputs of an invocation that is over, one way or the other.
     pub(super) fn clear(&mut self, spilled: Option<Arc<str>>) {
         let Some(name) = spilled else { return };
         let storage = Arc::clone(&self.resources.storage);
@@ -72,7 +72,7 @@ impl JobRun {
                 Err(error) => Err(error),
             };
             if let Err(error) = deleted {
-                tracing::debug!(key = %name, %error, "inputs of an invocation that is over could not be deleted");
+                tracing::debug!(key = %name, %error, "what a job that goes on, or is over, does not need could not be deleted");
             }
         }));
     }

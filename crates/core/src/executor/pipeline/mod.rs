@@ -27,7 +27,7 @@ use super::feeder::Inputs;
 use crate::scheduler::OnError;
 use crate::task::{Described, step};
 
-/// Items longer than so many bytes stay in storage between two jobs of a pipeline. See `docs/decisions/0010-passing.md`.
+/// Items longer than so many bytes stay in storage between two jobs of a pipeline. See `docs/decisions/0011-passing.md`.
 const STORE_ABOVE: u64 = 64 << 10;
 
 /// A collection that goes through steps. [`run`](Self::run) gives what comes out and a report.
