@@ -112,7 +112,6 @@ impl JobRun {
         let apart = self.keep.recorder.as_mut().and_then(Recorder::take_apart);
         let last = Last {
             spec: Arc::clone(&self.spec),
-            source: std::mem::replace(&mut self.source, Box::new(Ready::new([]))),
             fatal: self.keep.fatal.take(),
             writer: self.keep.capsules.take_writer(),
             stats: self.stats,
@@ -134,6 +133,7 @@ impl JobRun {
                 let stored = self.keep.outputs.stored.then(|| Stored {
                     clock: Arc::clone(&self.resources.clock),
                     hold: self.keep.outputs.hold.take(),
+                    source: std::mem::replace(&mut self.source, Box::new(Ready::new([]))),
                     outbox: self.outbox.clone(),
                 });
                 let storage = Arc::clone(&self.resources.storage);
@@ -147,12 +147,16 @@ impl JobRun {
 struct Stored {
     clock: Arc<dyn Clock>,
     hold: Option<oneshot::Receiver<Infallible>>,
+    /// The job before may keep what this one's inputs refer to until this is dropped.
+    source: Box<dyn InputSource>,
     outbox: Outbox,
 }
 
 impl Stored {
-    /// Removes them when nobody needs them any more. Who does is told of the job's end before.
+    /// Removes them when nobody needs them any more. Who does is told of the job's end before. No input of this job is
+    /// needed any more.
     async fn clear(self, end: &Result<(), Error>, signs: Option<&Signs>, storage: &dyn Storage) {
+        drop(self.source);
         if let Some(hold) = self.hold {
             self.outbox.finish(end.clone());
             // Nothing is ever sent: it ends when the other end is dropped.
@@ -172,8 +176,6 @@ impl Stored {
 /// What is known of a job at its end.
 struct Last {
     spec: Arc<JobSpec>,
-    /// What its inputs are may be needed to keep one that failed, and another job keeps it until this is dropped.
-    source: Box<dyn InputSource>,
     /// The element that ended it.
     fatal: Option<Failed>,
     writer: Option<Writer>,
@@ -290,7 +292,6 @@ impl Last {
         storage: &dyn Storage,
     ) -> Result<(), Error> {
         let end = self.with_capsule(end).await;
-        drop(self.source);
         if let Some(stored) = stored {
             stored.clear(&end, signs.as_ref(), storage).await;
         }
