@@ -15,7 +15,6 @@ use std::time::{Duration, Instant};
 
 use rustwren::Executor;
 use rustwren::blocking::block_on;
-use rustwren::prelude::*;
 use rustwren_core::auth::{Secrets, Signer, Verifier};
 use rustwren_tests::fleet::{Fleet, Kind, Plan};
 
