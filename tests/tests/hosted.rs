@@ -32,9 +32,14 @@ fn connect() -> BoxFuture<rustwren::Result<Executor>> {
 }
 
 fn main() -> ExitCode {
-    let backend = Backend { name: "hosted", connect, short_lived: None, gaps: &[] };
+    let backend = Backend { name: "hosted", connect, short_lived: None, gaps: GAPS };
     rustwren_tests::main_with(&[backend], SINGLES.iter().map(|&(name, run)| trial(name, run)).collect())
 }
+
+const GAPS: &[(&str, &str)] = &[(
+    "rustwren_tests::suite::jobs::own_objects_of_tasks",
+    "the storage is in the client's memory, where no task can reach it",
+)];
 
 const SINGLES: &[(&str, fn())] = &[
     ("short_answers", short_answers),
