@@ -22,8 +22,8 @@ use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::{JobSpec, Payload};
 use crate::scheduler::follow::{Begin, Follow};
-use crate::scheduler::resumed::run_resumed;
 use crate::scheduler::input::InputSource;
+use crate::scheduler::resumed::run_resumed;
 use crate::scheduler::{JobOptions, JobRun, Signs};
 use crate::storage::{Key, StorageExt};
 
