@@ -1,0 +1,1 @@
+//! RustWren on AWS: S3 storage, Lambda workers and what sets them up.
