@@ -5,6 +5,7 @@ pub mod answer;
 mod fields;
 pub mod frame;
 pub mod invocation;
+pub mod json;
 pub mod listener;
 pub mod message;
 pub mod records;
