@@ -249,7 +249,7 @@ impl AnswerReader {
     }
 
     /// The next frame, once all of it has arrived. After an error, reading on makes no sense.
-    pub fn next(&mut self) -> Result<Option<Answer>, NoAnswer> {
+    pub fn read(&mut self) -> Result<Option<Answer>, NoAnswer> {
         if !self.begun {
             let Some(preamble) = self.frames.take_first() else { return Ok(None) };
             match preamble {

@@ -9,7 +9,7 @@ fn read_all(bytes: &[u8], cut: usize) -> Result<(Vec<Answer>, bool), NoAnswer> {
     let mut answers = Vec::new();
     for piece in bytes.chunks(cut.max(1)) {
         reader.extend(piece);
-        while let Some(answer) = reader.next()? {
+        while let Some(answer) = reader.read()? {
             answers.push(answer);
         }
     }
@@ -97,13 +97,13 @@ fn a_lying_length_takes_no_memory() {
     reader.extend(&PREAMBLE);
     reader.extend(&(MAX_BODY as u32).to_le_bytes());
     reader.extend(&[RESULTS]);
-    assert!(reader.next().unwrap().is_none());
+    assert!(reader.read().unwrap().is_none());
     assert!(reader.frames.room().capacity() <= 128 << 10);
     let mut reader = AnswerReader::new();
     reader.extend(&PREAMBLE);
     reader.extend(&1_u32.to_le_bytes());
     reader.extend(&[STARTED]);
-    assert!(matches!(reader.next(), Err(NoAnswer::Malformed(_))), "it has no body");
+    assert!(matches!(reader.read(), Err(NoAnswer::Malformed(_))), "it has no body");
 }
 
 /// Another program of another time reads these bytes: a change needs another [`VERSION`].

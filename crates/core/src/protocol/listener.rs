@@ -38,7 +38,7 @@ impl Listener {
     /// sense then, and the error is the invocation's.
     pub fn hear(&mut self, bytes: &[u8]) -> Result<(), BackendError> {
         self.answer.extend(bytes);
-        while let Some(answer) = self.answer.next().map_err(|wrong| not_an_answer(&wrong))? {
+        while let Some(answer) = self.answer.read().map_err(|wrong| not_an_answer(&wrong))? {
             let id = self.invocation;
             self.heard = true;
             match answer {
