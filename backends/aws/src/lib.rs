@@ -1,1 +1,5 @@
-//! RustWren on AWS: S3 storage, Lambda workers and what sets them up.
+//! `RustWren` on AWS: S3 storage, Lambda workers and what sets them up.
+
+pub mod client;
+pub mod config;
+pub(crate) mod error;
