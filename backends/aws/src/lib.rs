@@ -3,3 +3,10 @@
 pub mod client;
 pub mod config;
 pub(crate) mod error;
+#[cfg(feature = "compute")]
+mod files;
+#[cfg(feature = "compute")]
+mod invoker;
+
+#[cfg(feature = "compute")]
+pub use invoker::{LambdaInvoker, LambdaInvokerFactory, MAX_INLINE_OUTPUT};
