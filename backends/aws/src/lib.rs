@@ -3,3 +3,8 @@
 pub mod client;
 pub mod config;
 pub(crate) mod error;
+mod factory;
+mod storage;
+
+pub use factory::S3StorageFactory;
+pub use storage::S3Storage;
