@@ -197,7 +197,9 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
 /// Seconds in `retry-after`, as HTTP has it, or milliseconds in the header of AWS's own. Dates are not used by AWS.
 fn retry_after(header: &dyn Fn(&str) -> Option<String>) -> Option<Duration> {
     let number = |name: &str| header(name)?.trim().parse().ok();
-    number("x-amz-retry-after").map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
+    number("x-amz-retry-after")
+        .map(Duration::from_millis)
+        .or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
 #[cfg(test)]

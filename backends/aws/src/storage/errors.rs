@@ -9,12 +9,8 @@ use crate::error::{Cause, Failure};
 pub(super) const CONFLICT: &str = "ConditionalRequestConflict";
 
 /// Codes that say that the bucket is in another region.
-const ELSEWHERE: &[&str] = &[
-    "AuthorizationHeaderMalformed",
-    "IllegalLocationConstraintException",
-    "PermanentRedirect",
-    "Redirect",
-];
+const ELSEWHERE: &[&str] =
+    &["AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "Redirect"];
 
 /// An operation, for messages and for the permission that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +52,9 @@ pub(super) fn class(failure: &Failure) -> ErrorClass {
     match failure.code() {
         CONFLICT | "OperationAborted" => ErrorClass::Transient,
         "NoSuchKey" => ErrorClass::NotFound,
-        "NoSuchBucket" | "InvalidBucketName" | "InvalidBucketState" | "NotImplemented" => ErrorClass::Misconfigured,
+        "NoSuchBucket" | "InvalidBucketName" | "InvalidBucketState" | "NotImplemented" => {
+            ErrorClass::Misconfigured
+        }
         "NoSuchUpload" => ErrorClass::Internal,
         "EntityTooLarge" | "KeyTooLongError" => ErrorClass::Invalid,
         code if ELSEWHERE.contains(&code) => ErrorClass::Misconfigured,
@@ -147,7 +145,13 @@ mod tests {
             (404, "NoSuchBucket", &[][..], ErrorClass::Misconfigured, "rustwren setup"),
             (301, "PermanentRedirect", region, ErrorClass::Misconfigured, "region = \"eu-west-1\""),
             (301, "", region, ErrorClass::Misconfigured, "region = \"eu-west-1\""),
-            (400, "AuthorizationHeaderMalformed", region, ErrorClass::Misconfigured, "region = \"eu-west-1\""),
+            (
+                400,
+                "AuthorizationHeaderMalformed",
+                region,
+                ErrorClass::Misconfigured,
+                "region = \"eu-west-1\"",
+            ),
             (400, "AuthorizationHeaderMalformed", &[], ErrorClass::Misconfigured, "set `region`"),
             (403, "AccessDenied", &[], ErrorClass::Denied, "s3:PutObject"),
             (403, "", &[], ErrorClass::Denied, "arn:aws:s3:::b/p/*"),

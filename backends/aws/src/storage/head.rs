@@ -30,7 +30,9 @@ impl S3Storage {
                 }
                 Err(failure) => failure,
             };
-            if failure.cause == Cause::Refused && failure.status.is_some_and(|status| (400..500).contains(&status)) {
+            if failure.cause == Cause::Refused
+                && failure.status.is_some_and(|status| (400..500).contains(&status))
+            {
                 return self.size_by_reading(object).await;
             }
             tries.again(failure).await?;

@@ -95,8 +95,11 @@ fn may_begin_a_key(prefix: &str) -> bool {
 }
 
 fn out_of_order(location: &str) -> BackendError {
-    BackendError::new(ErrorClass::Misconfigured, format!("listing {location}: keys do not come in ascending order"))
-        .with_hint("directory buckets (S3 Express One Zone) list so: use a general purpose bucket")
+    BackendError::new(
+        ErrorClass::Misconfigured,
+        format!("listing {location}: keys do not come in ascending order"),
+    )
+    .with_hint("directory buckets (S3 Express One Zone) list so: use a general purpose bucket")
 }
 
 #[cfg(test)]

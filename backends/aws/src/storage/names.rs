@@ -92,13 +92,22 @@ mod tests {
         assert_eq!((below.location(""), below.location("k")), ("s3://b/p/q".into(), "s3://b/p/q/k".into()));
         assert_eq!(below.arn(), "arn:aws:s3:::b/p/q/*");
         let root = names(None);
-        assert_eq!((root.object("a"), root.location(""), root.arn()), ("a".into(), "s3://b".into(), "arn:aws:s3:::b/*".into()));
+        assert_eq!(
+            (root.object("a"), root.location(""), root.arn()),
+            ("a".into(), "s3://b".into(), "arn:aws:s3:::b/*".into())
+        );
         assert_eq!(root.key("folder/"), None);
     }
 
     #[test]
     fn names_in_listings() {
-        for (encoded, name) in [("a/b", "a/b"), ("a+b%2Bc%20d", "a b+c d"), ("%C3%A9", "\u{e9}"), ("100%", "100%"), ("%zz", "%zz")] {
+        for (encoded, name) in [
+            ("a/b", "a/b"),
+            ("a+b%2Bc%20d", "a b+c d"),
+            ("%C3%A9", "\u{e9}"),
+            ("100%", "100%"),
+            ("%zz", "%zz"),
+        ] {
             assert_eq!(decoded(encoded).as_deref(), Some(name));
         }
         assert_eq!(decoded("%ff"), None);

@@ -37,12 +37,17 @@ impl Upload<'_> {
     /// for until the lifecycle rule removes them.
     fn abort(&mut self) -> impl Future<Output = ()> + Send + 'static {
         self.is_open = false;
-        let request = self.client.abort_multipart_upload().bucket(self.bucket).key(self.object).upload_id(&self.id);
+        let request =
+            self.client.abort_multipart_upload().bucket(self.bucket).key(self.object).upload_id(&self.id);
         let place = format!("s3://{}/{}", self.bucket, self.object);
         async move {
             if let Err(error) = request.send().await {
                 let failure = Failure::of(&error);
-                tracing::warn!("an upload of {place} is left behind: {} {}", failure.code(), failure.message());
+                tracing::warn!(
+                    "an upload of {place} is left behind: {} {}",
+                    failure.code(),
+                    failure.message()
+                );
             }
         }
     }
@@ -133,7 +138,8 @@ impl S3Storage {
         let mut tries = self.tries();
         loop {
             let request = self.client.create_multipart_upload().bucket(bucket).key(object);
-            let request = request.set_metadata(Some(Self::marked(mark))).set_checksum_algorithm(self.checksum());
+            let request =
+                request.set_metadata(Some(Self::marked(mark))).set_checksum_algorithm(self.checksum());
             match tries.send(0, request.send()).await {
                 Ok(answer) => {
                     let id = answer.upload_id.unwrap_or_default();
@@ -153,11 +159,17 @@ impl S3Storage {
         stream::iter(parts).buffered(self.parallel).try_collect().await
     }
 
-    async fn send_part(&self, upload: &Upload<'_>, number: i32, data: Bytes) -> Result<CompletedPart, Failure> {
+    async fn send_part(
+        &self,
+        upload: &Upload<'_>,
+        number: i32,
+        data: Bytes,
+    ) -> Result<CompletedPart, Failure> {
         let mut tries = self.tries();
         loop {
             let request = self.client.upload_part().bucket(upload.bucket).key(upload.object);
-            let request = request.upload_id(&upload.id).part_number(number).set_checksum_algorithm(self.checksum());
+            let request =
+                request.upload_id(&upload.id).part_number(number).set_checksum_algorithm(self.checksum());
             match tries.send(data.len() as u64, request.body(ByteStream::from(data.clone())).send()).await {
                 Ok(part) => {
                     let done = CompletedPart::builder().part_number(number).set_e_tag(part.e_tag);

@@ -50,7 +50,9 @@ impl S3Storage {
         let object = self.names.object(key.as_str());
         for _ in 0..REPLACED {
             let outcome = self.read_once(&object, &range).await;
-            match outcome.map_err(|failure| errors::error(failure, &self.names, Operation::Read, key.as_str()))? {
+            match outcome
+                .map_err(|failure| errors::error(failure, &self.names, Operation::Read, key.as_str()))?
+            {
                 Outcome::Read(bytes) => return Ok(bytes),
                 Outcome::PastTheEnd if range.start == 0 => return Ok(Bytes::new()),
                 Outcome::PastTheEnd => {
@@ -64,7 +66,10 @@ impl S3Storage {
             }
         }
         let location = self.names.location(key.as_str());
-        Err(BackendError::new(ErrorClass::Transient, format!("{location} is replaced faster than it can be read")))
+        Err(BackendError::new(
+            ErrorClass::Transient,
+            format!("{location} is replaced faster than it can be read"),
+        ))
     }
 
     async fn read_once(&self, object: &str, range: &Range<u64>) -> Result<Outcome, Failure> {
@@ -117,7 +122,10 @@ impl S3Storage {
         let memory = slots(ranges.iter().map(|range| (range.end - range.start) as usize));
         let mut begun = Some(body);
         let etag = etag.as_deref();
-        let parts = ranges.into_iter().zip(memory).map(|(range, slot)| self.fill(object, range, slot, etag, begun.take()));
+        let parts = ranges
+            .into_iter()
+            .zip(memory)
+            .map(|(range, slot)| self.fill(object, range, slot, etag, begun.take()));
         let parts: Vec<_> = parts.collect();
         let filled: Vec<BytesMut> = stream::iter(parts).buffered(self.parallel).try_collect().await?;
         Ok(join(filled))
@@ -152,13 +160,20 @@ impl S3Storage {
     }
 
     /// Asks for a range that is not empty, and waits until the answer begins.
-    pub(super) async fn ask(&self, object: &str, range: Range<u64>, etag: Option<&str>) -> Result<Opened, Failure> {
+    pub(super) async fn ask(
+        &self,
+        object: &str,
+        range: Range<u64>,
+        etag: Option<&str>,
+    ) -> Result<Opened, Failure> {
         let asked = format!("bytes={}-{}", range.start, range.end - 1);
         let request = self.client.get_object().bucket(&self.names.bucket).key(object).range(asked);
         let answer = request.set_if_match(etag.map(str::to_owned)).send().await;
         let answer = answer.map_err(|error| Failure::of(&error))?;
         let (got, size) = match &answer.content_range {
-            Some(text) => content_range(text).filter(|(got, _)| got.start == range.start && got.end <= range.end),
+            Some(text) => {
+                content_range(text).filter(|(got, _)| got.start == range.start && got.end <= range.end)
+            }
             // All of it, where the service does not know ranges.
             None => answer
                 .content_length
@@ -190,7 +205,9 @@ mod tests {
     fn content_ranges() {
         assert_eq!(content_range("bytes 0-9/20"), Some((0..10, 20)));
         assert_eq!(content_range("bytes 19-19/20"), Some((19..20, 20)));
-        for wrong in ["", "bytes */20", "bytes 0-9/*", "bytes 5-4/20", "bytes 0-20/20", "0-9/20", "bytes -1-2/20"] {
+        for wrong in
+            ["", "bytes */20", "bytes 0-9/*", "bytes 5-4/20", "bytes 0-20/20", "0-9/20", "bytes -1-2/20"]
+        {
             assert_eq!(content_range(wrong), None, "{wrong}");
         }
     }

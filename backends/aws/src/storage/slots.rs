@@ -52,7 +52,10 @@ async fn next(body: &mut ByteStream) -> Result<Option<Bytes>, Failure> {
 /// A slot never grows: it would leave its place.
 fn push(slot: &mut BytesMut, piece: &[u8], len: usize) -> Result<(), Failure> {
     if slot.len() + piece.len() > len {
-        return Err(Failure::ours(Cause::Broken, format!("the answer is longer than the {len} bytes asked for")));
+        return Err(Failure::ours(
+            Cause::Broken,
+            format!("the answer is longer than the {len} bytes asked for"),
+        ));
     }
     slot.extend_from_slice(piece);
     Ok(())
