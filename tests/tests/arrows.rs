@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-directory", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
+    ("rustwren-worker", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-chaos", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
