@@ -6,9 +6,8 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-
-use super::installed;
 
 /// A moto server of one test's own, empty at first. It ends when this is dropped, and when this process dies.
 #[derive(Debug)]
@@ -31,7 +30,12 @@ impl Moto {
     ///
     /// When it is not installed or does not start.
     pub fn start_with(variables: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(installed("RUSTWREN_TEST_MOTO", "moto/bin/python"))
+        let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.cache/moto/bin/python");
+        assert!(
+            python.exists(),
+            "moto is not installed: run scripts/test once (with any arguments), which puts it into .cache/moto"
+        );
+        let mut child = Command::new(python)
             .args(["-c", include_str!("moto.py")])
             .envs(variables.iter().copied())
             // Region and account are the requests' to say.
