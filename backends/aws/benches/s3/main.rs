@@ -88,7 +88,9 @@ impl Bench {
                 let bytes = answer.body.collect().await.unwrap().into_bytes();
                 assert_eq!(bytes.len(), data.len());
             }
-            (Side::Storage, Work::Put) => self.storage.put(&Key::new(name).unwrap(), data.clone()).await.unwrap(),
+            (Side::Storage, Work::Put) => {
+                self.storage.put(&Key::new(name).unwrap(), data.clone()).await.unwrap()
+            }
             (Side::Storage, Work::Get) => {
                 let bytes = self.storage.get(&Key::new(name).unwrap()).await.unwrap();
                 assert_eq!(bytes.len(), data.len());
@@ -130,7 +132,9 @@ async fn compare(bench: &Bench, work: Work, case: &Case, rounds: usize) {
     }
     let pairs = &pairs[1..];
     let ratio = |of: fn(&Cost) -> Duration| {
-        median(pairs.iter().map(|[bare, storage]| of(bare).as_secs_f64() / of(storage).as_secs_f64()).collect())
+        median(
+            pairs.iter().map(|[bare, storage]| of(bare).as_secs_f64() / of(storage).as_secs_f64()).collect(),
+        )
     };
     let bare = median(pairs.iter().map(|[bare, _]| bare.wall.as_secs_f64()).collect());
     println!(

@@ -49,7 +49,10 @@ pub(crate) fn start() -> SocketAddr {
     told.recv().unwrap()
 }
 
-async fn answer(request: Request<Incoming>, store: Rc<RefCell<Store>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    request: Request<Incoming>,
+    store: Rc<RefCell<Store>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let key = head.uri.path().to_owned();
     let query = head.uri.query().unwrap_or_default().to_owned();
