@@ -142,12 +142,14 @@ pub fn parse_page(page: &str) -> Option<(Vec<ObjectMeta>, bool)> {
 
 /// A text as part of a query: everything but letters, digits and `-._~/` as `%` and two digits.
 fn escape(text: &str) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             out.push(byte as char);
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)] as char;
+            out.extend(['%', digit(byte >> 4), digit(byte)]);
         }
     }
     out
@@ -222,7 +224,9 @@ mod tests {
                 })
                 .collect();
             let mut page = String::new();
-            objects.iter().for_each(|object| append_object(&mut page, object));
+            for object in &objects {
+                append_object(&mut page, object);
+            }
             append_page_end(&mut page, more);
             prop_assert_eq!(parse_page(&page), Some((objects, more)));
             for cut in 0..page.len() {
