@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-aws", "rustwren-chaos", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
-    ("rustwren-tests", &["rustwren", "rustwren-core"]),
+    ("rustwren-tests", &["rustwren", "rustwren-core", "rustwren-worker"]),
 ];
 
 /// What tests of a crate may depend on besides: what its invoker talks to, for instance.
