@@ -19,10 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-directory", &["rustwren-core"]),
     ("rustwren-http", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
-    (
-        "rustwren-worker",
-        &["rustwren-core", "rustwren-aws", "rustwren-directory", "rustwren-runtime"],
-    ),
+    ("rustwren-worker", &["rustwren-core", "rustwren-aws", "rustwren-directory", "rustwren-runtime"]),
     ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-aws", "rustwren-chaos", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),

@@ -38,10 +38,10 @@ const EVENT_JSON: usize = 1 << 20;
 /// The largest inputs that travel inside an invocation. A job's shared value may come on top with half of that, and
 /// what names the job with a little more; a third is for base64.
 const MAX_INLINE_INPUT: usize = 3_000_000;
-/// The largest results that travel inside a reply, which has room for what tasks have printed besides.
-pub const MAX_INLINE_OUTPUT: usize = 4 << 20;
+/// The largest results that travel inside a reply: the part that the runtime keeps for them, beside what stands for
+/// stored ones and what tasks have printed.
+const MAX_INLINE_OUTPUT: usize = json::room(SYNC_JSON) / 4 * 3;
 const _: () = assert!(MAX_INLINE_INPUT + MAX_INLINE_INPUT / 2 + (100 << 10) <= json::room(SYNC_JSON));
-const _: () = assert!(MAX_INLINE_OUTPUT + (256 << 10) <= json::room(SYNC_JSON));
 
 /// First guess at what an invocation costs beyond its tasks, until it is measured: the way to the region and back, and
 /// Lambda's own part.

@@ -12,5 +12,5 @@ mod storage;
 
 pub use factory::S3StorageFactory;
 #[cfg(feature = "compute")]
-pub use invoker::{LambdaInvoker, LambdaInvokerFactory, MAX_INLINE_OUTPUT};
+pub use invoker::{LambdaInvoker, LambdaInvokerFactory};
 pub use storage::S3Storage;

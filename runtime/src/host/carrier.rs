@@ -22,6 +22,8 @@ use super::Room;
 const PART: usize = 16 << 20;
 /// An output that is no longer than what would stand for it is not worth storing.
 const SHORT: usize = 128;
+/// What surrounds results or output in an answer: many small ones are no less to carry than a large one.
+const FRAME: usize = 14;
 /// What the client reads where output was dropped.
 const CUT: &[u8] = b"[rustwren: further output of these tasks is not passed on]\n";
 
@@ -153,6 +155,12 @@ impl Carrier {
         let mut records = Vec::new();
         let mut rest = &batch.records[..];
         let mut count = 0;
+        if let Some(left) = state.most.checked_sub(FRAME) {
+            state.most = left;
+        } else {
+            state.dropped = true;
+            rest = &[];
+        }
         while !rest.is_empty() {
             let start = records.len();
             let (tag, body, len) = split_result(rest).map_err(|e| internal(&e))?;
@@ -208,7 +216,7 @@ fn internal(error: &dyn std::fmt::Display) -> BackendError {
 impl Events for Carrier {
     fn results(&self, id: u64, batch: ResultBatch) {
         let mut state = self.lock();
-        let len = batch.records.len();
+        let len = batch.records.len() + FRAME;
         if len <= state.inline && len <= state.most {
             state.inline -= len;
             state.most -= len;
@@ -234,12 +242,13 @@ impl Events for Carrier {
         if state.log_cut {
             return;
         }
-        let cut = line.bytes.len() > state.log;
+        let room = state.log.saturating_sub(FRAME);
+        let cut = line.bytes.len() > room;
         if cut {
             state.log_cut = true;
-            line.bytes = [&line.bytes[..state.log], b"\n", CUT].concat().into();
+            line.bytes = [&line.bytes[..room], b"\n", CUT].concat().into();
         } else {
-            state.log -= line.bytes.len();
+            state.log = room - line.bytes.len();
         }
         drop(state);
         self.events.log(id, line);

@@ -12,6 +12,7 @@
 )]
 
 mod place;
+mod switch;
 mod trouble;
 
 use std::panic::AssertUnwindSafe;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
     let trials = SUITES
         .iter()
         .map(|&(name, tests, seconds)| Trial::test(format!("aws::{name}"), move || run(tests, seconds)))
-        .chain(trouble::trials());
+        .chain(trouble::trials())
+        .chain([switch::trial()]);
     libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }

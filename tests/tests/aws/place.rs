@@ -24,8 +24,8 @@ pub(crate) const CREDENTIALS: [(&str, &str); 4] = [
 /// A deployment of one suite's own.
 pub(crate) struct Place {
     pub(crate) front: LambdaFront,
-    bucket: String,
-    moto: Moto,
+    pub(crate) bucket: String,
+    pub(crate) moto: Moto,
     /// How long an invocation may last.
     seconds: u64,
     _dir: tempfile::TempDir,
@@ -76,4 +76,3 @@ impl Place {
         block_on(Executor::connect_with(&options))
     }
 }
-

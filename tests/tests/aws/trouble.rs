@@ -37,6 +37,7 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         all,
         Trial::test("aws::a worker that hangs", a_worker_that_hangs),
         Trial::test("aws::a worker with another bucket", another_bucket),
+        Trial::test("aws::credentials stay with the worker", kept_credentials),
     ]
     .into_iter()
 }
@@ -150,7 +151,8 @@ fn payloads(place: &Place) {
         assert!(got[0].len() == len && got[0].iter().all(|&byte| byte == 7));
     }
     // Many small ones that are too much together.
-    let got = block_on(executor.map(|k: u32| vec![7_u8; 100_000 + k as usize], 0..100).chunk_size(100)).unwrap();
+    let got =
+        block_on(executor.map(|k: u32| vec![7_u8; 100_000 + k as usize], 0..100).chunk_size(100)).unwrap();
     assert!(got.iter().zip(0..).all(|(bytes, k)| bytes.len() == 100_000 + k));
     // The shared value and the inputs travel together.
     for len in [input / 2 - 16, input / 2 + 16] {
@@ -169,7 +171,8 @@ fn refusal(place: &Place, kind: &'static str, message: &'static str) -> Error {
 }
 
 fn expired_credentials(place: &Place) {
-    let error = refusal(place, "ExpiredTokenException", "The security token included in the request is expired");
+    let error =
+        refusal(place, "ExpiredTokenException", "The security token included in the request is expired");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert!(error.hint().unwrap().contains("expired"), "{error}");
     let error = refusal(place, "AccessDeniedException", "not authorized to perform: lambda:InvokeFunction");
@@ -197,7 +200,10 @@ fn a_deleted_function(place: &Place) {
     let got = block_on(executor.map(work, 0..40).chunk_size(4).resume()).unwrap();
     assert_eq!(got, (1..=40).collect::<Vec<_>>());
     let invocations = place.front.seen().invocations - before;
-    assert!(invocations <= 12, "{invocations} invocations for ten chunks, of which two may have been under way");
+    assert!(
+        invocations <= 12,
+        "{invocations} invocations for ten chunks, of which two may have been under way"
+    );
 }
 
 /// The runtime hands back in time; where it cannot, Lambda ends it.
@@ -221,5 +227,19 @@ fn another_bucket() -> Result<(), Failed> {
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.to_string().contains("no-such-bucket"), "{error}");
     assert!(error.hint().is_some(), "{error}");
+    Ok(())
+}
+
+/// Unless the configuration says otherwise, as that of the other tests does.
+fn kept_credentials() -> Result<(), Failed> {
+    let seen = |place: &Place| {
+        let executor = place.connect().unwrap();
+        let visible = |_: u8| {
+            ["AWS_SECRET_ACCESS_KEY", "AWS_LAMBDA_RUNTIME_API"].map(|name| std::env::var(name).is_ok())
+        };
+        block_on(executor.map(visible, [0])).unwrap()
+    };
+    assert_eq!(seen(&Place::with(20, &[("RUSTWREN__COMPUTE__PASS_ENV", "")])), [[false; 2]]);
+    assert_eq!(seen(&Place::new(20)), [[true; 2]]);
     Ok(())
 }

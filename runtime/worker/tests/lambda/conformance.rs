@@ -1,15 +1,13 @@
 //! The invoker suite over Lambda.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustwren_testkit::invoker_suite::{Subject, program, run_all};
 
+use crate::TIMEOUT;
 use crate::place::Place;
 use crate::watched::Watched;
 
-/// How long the suite's endless invocations last: Lambda lets nobody cancel one.
-const TIMEOUT: Duration = Duration::from_secs(3);
 /// What the client is allowed, and how many of its dropped invocations may still be running at the end.
 const WORKERS: usize = 2;
 const LEFT_OVER: usize = 16;

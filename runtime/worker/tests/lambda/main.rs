@@ -3,16 +3,21 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test, which clippy cannot see without libtest")]
 
 mod conformance;
+mod limits;
 mod place;
 mod watched;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Trial};
 use rustwren_core::entry::{Entry, Target};
 use rustwren_core::image::ImageId;
 use rustwren_core::worker::{Function, serve};
 use rustwren_testkit::invoker_suite::program;
+
+/// How long an invocation may last where the tests make some that have no end: Lambda lets nobody cancel one.
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
     let Target::Named { name, .. } = &entry.target else {
@@ -33,6 +38,10 @@ fn main() -> ExitCode {
     if rustwren_core::env::is_worker() {
         serve(resolve);
     }
-    let trials = vec![trial("conformance", conformance::suite)];
+    let trials = vec![
+        trial("conformance", conformance::suite),
+        trial("requests at and above the limit", limits::requests),
+        trial("events at and above the limit", limits::events),
+    ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
