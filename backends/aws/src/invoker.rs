@@ -49,6 +49,9 @@ const OVERHEAD: Duration = Duration::from_millis(25);
 /// How long after its limit an invocation is still waited for: starting a worker does not count against the limit.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How long a connection may take to be made. Thousands that are made at once wait for each other's handshakes.
+const CONNECT: Duration = Duration::from_secs(30);
+
 /// Runs invocations in a Lambda function.
 pub struct LambdaInvoker {
     limits: Limits,
@@ -91,7 +94,8 @@ impl LambdaInvoker {
                     return Err(refusal::no_region());
                 }
                 let limit = self.config.timeout + GRACE;
-                let timeouts = TimeoutConfig::builder().operation_timeout(limit).build();
+                let timeouts =
+                    TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(limit).build();
                 let config = aws_sdk_lambda::config::Builder::from(&shared).timeout_config(timeouts).build();
                 Ok(Client::from_conf(config))
             })
