@@ -1,7 +1,5 @@
 //! Trouble on AWS: each kind is a recovery or a clear error, and nothing is lost.
 
-use std::time::Duration;
-
 use libtest_mimic::{Failed, Trial};
 use rustwren::blocking::block_on;
 use rustwren::prelude::*;
@@ -40,6 +38,10 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         Trial::test("aws::credentials stay with the worker", kept_credentials),
     ]
     .into_iter()
+}
+
+fn wait<O>(builder: impl IntoFuture<Output = rustwren::Result<Vec<O>>>) -> rustwren::Result<Vec<O>> {
+    block_on(builder.into_future())
 }
 
 /// A map over 40 numbers; how often it was throttled, how often there was other trouble.
@@ -145,20 +147,20 @@ fn payloads(place: &Place) {
     // With the lengths in front, some of these are just within a limit, and some just above.
     for len in [input - 16, input, output - 16, output, output + 1, 2 * output] {
         let sent = vec![7_u8; len];
-        let got = block_on(executor.map(|bytes: Vec<u8>| bytes.len(), [sent])).unwrap();
+        let got = wait(executor.map(|bytes: Vec<u8>| bytes.len(), [sent])).unwrap();
         assert_eq!(got, [len]);
-        let got = block_on(executor.map(|len: usize| vec![7_u8; len], [len])).unwrap();
+        let got = wait(executor.map(|len: usize| vec![7_u8; len], [len])).unwrap();
         assert!(got[0].len() == len && got[0].iter().all(|&byte| byte == 7));
     }
     // Many small ones that are too much together.
     let got =
-        block_on(executor.map(|k: u32| vec![7_u8; 100_000 + k as usize], 0..100).chunk_size(100)).unwrap();
+        wait(executor.map(|k: u32| vec![7_u8; 100_000 + k as usize], 0..100).chunk_size(100)).unwrap();
     assert!(got.iter().zip(0..).all(|(bytes, k)| bytes.len() == 100_000 + k));
     // The shared value and the inputs travel together.
     for len in [input / 2 - 16, input / 2 + 16] {
         let (shared, sent) = (vec![7_u8; len], vec![8_u8; input - 16]);
         let work = |shared: &Vec<u8>, bytes: Vec<u8>| (shared.len(), bytes.len());
-        let got = block_on(executor.map_with(&shared, work, [sent])).unwrap();
+        let got = wait(executor.map_with(&shared, work, [sent])).unwrap();
         assert_eq!(got, [(len, input - 16)]);
     }
 }
@@ -167,7 +169,7 @@ fn payloads(place: &Place) {
 fn refusal(place: &Place, kind: &'static str, message: &'static str) -> Error {
     let executor = place.connect().unwrap();
     place.front.fail_next(Fault::Refused { status: 403, kind, message });
-    block_on(executor.map(|x: u64| x, 0..4).chunk_size(4)).unwrap_err()
+    wait(executor.map(|x: u64| x, 0..4).chunk_size(4)).unwrap_err()
 }
 
 fn expired_credentials(place: &Place) {
@@ -197,7 +199,7 @@ fn a_deleted_function(place: &Place) {
 
     place.front.deploy_function();
     let executor = place.connect().unwrap();
-    let got = block_on(executor.map(work, 0..40).chunk_size(4).resume()).unwrap();
+    let got = wait(executor.map(work, 0..40).chunk_size(4).resume()).unwrap();
     assert_eq!(got, (1..=40).collect::<Vec<_>>());
     let invocations = place.front.seen().invocations - before;
     assert!(
@@ -223,7 +225,7 @@ fn a_worker_that_hangs() -> Result<(), Failed> {
 fn another_bucket() -> Result<(), Failed> {
     let place = Place::with(20, &[("RUSTWREN__STORAGE__BUCKET", "no-such-bucket")]);
     let executor = place.connect().unwrap();
-    let error = block_on(executor.map(|x: u64| x, 0..4)).unwrap_err();
+    let error = wait(executor.map(|x: u64| x, 0..4)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.to_string().contains("no-such-bucket"), "{error}");
     assert!(error.hint().is_some(), "{error}");
@@ -237,7 +239,7 @@ fn kept_credentials() -> Result<(), Failed> {
         let visible = |_: u8| {
             ["AWS_SECRET_ACCESS_KEY", "AWS_LAMBDA_RUNTIME_API"].map(|name| std::env::var(name).is_ok())
         };
-        block_on(executor.map(visible, [0])).unwrap()
+        wait(executor.map(visible, [0])).unwrap()
     };
     assert_eq!(seen(&Place::with(20, &[("RUSTWREN__COMPUTE__PASS_ENV", "")])), [[false; 2]]);
     assert_eq!(seen(&Place::new(20)), [[true; 2]]);
