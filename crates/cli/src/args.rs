@@ -108,4 +108,6 @@ pub(crate) enum Provider {
     Http,
     /// Faults on purpose, around any other provider
     Chaos,
+    /// AWS: S3 and Lambda
+    Aws,
 }

@@ -16,5 +16,8 @@ pub fn compiled_in() -> Registry {
         .storage(rustwren_http::HttpStorageFactory)
         .invoker(rustwren_http::HttpInvokerFactory)
         .provisioner(rustwren_http::HttpProvisionerFactory);
+    #[cfg(feature = "aws")]
+    let registry =
+        registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
     registry
 }

@@ -8,6 +8,7 @@ pub mod invoker_suite;
 pub mod provisioner_suite;
 mod shelf;
 pub mod sim;
+pub mod standins;
 pub mod storage_suite;
 
 pub use instant::InstantInvoker;

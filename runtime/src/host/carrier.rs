@@ -23,6 +23,8 @@ use super::Room;
 const PART: usize = 16 << 20;
 /// An output that is no longer than what would stand for it is not worth storing.
 const SHORT: usize = 128;
+/// What surrounds results or output in an answer: many small ones are no less to carry than a large one.
+const FRAME: usize = 14;
 /// What the client reads where output was dropped.
 const CUT: &[u8] = b"[rustwren: further output of these tasks is not passed on]\n";
 
@@ -190,7 +192,7 @@ impl Carrier {
         let lifted = self.lift(&mut state.part, &batch)?;
         let now = lifted.is_none();
         let batch = lifted.unwrap_or(batch);
-        let len = batch.records.len();
+        let len = batch.records.len() + FRAME;
         if len > state.inline || len > state.most {
             self.set_aside(state, &batch)?;
         } else {
@@ -214,6 +216,12 @@ impl Carrier {
         let mut records = Vec::new();
         let mut rest = &batch.records[..];
         let mut count = 0;
+        if let Some(left) = state.most.checked_sub(FRAME) {
+            state.most = left;
+        } else {
+            state.dropped = true;
+            rest = &[];
+        }
         while !rest.is_empty() {
             let start = records.len();
             let (tag, body, len) = split_result(rest).map_err(|e| internal(&e))?;
@@ -301,12 +309,13 @@ impl Events for Carrier {
         if state.log_cut {
             return;
         }
-        let cut = line.bytes.len() > state.log;
+        let room = state.log.saturating_sub(FRAME);
+        let cut = line.bytes.len() > room;
         if cut {
             state.log_cut = true;
-            line.bytes = [&line.bytes[..state.log], b"\n", CUT].concat().into();
+            line.bytes = [&line.bytes[..room], b"\n", CUT].concat().into();
         } else {
-            state.log -= line.bytes.len();
+            state.log = room - line.bytes.len();
         }
         drop(state);
         self.events.log(id, line);

@@ -196,7 +196,7 @@ async fn storage_that_fails_is_the_error() {
 
 #[test]
 fn output_is_cut_with_a_word_about_it() {
-    let fixture = Fixture::new(Room { log: 5, ..Room::STREAM });
+    let fixture = Fixture::new(Room { log: 5 + 2 * FRAME, ..Room::STREAM });
     for text in ["abc", "def", "ghi"] {
         let line = LogLine { offset: 0, count: 1, stderr: false, bytes: Bytes::from_static(text.as_bytes()) };
         fixture.carrier.log(1, line);

@@ -5,11 +5,14 @@ use rustwren_core::storage::MemoryStorageFactory;
 
 use crate::config::KEYS;
 
-/// All of them, and the keys of the runtime itself.
+/// All of them, the keys of the runtime itself, and those of clients that are told to it as well.
 pub fn compiled_in() -> Registry {
-    Registry::new()
+    let registry = Registry::new()
         .storage(MemoryStorageFactory)
         .storage(rustwren_directory::DirectoryStorageFactory)
         .storage(rustwren_http::HttpStorageFactory)
-        .declare(KEYS)
+        .declare(KEYS);
+    #[cfg(feature = "aws")]
+    let registry = registry.storage(rustwren_aws::S3StorageFactory).declare(rustwren_aws::config::COMPUTE);
+    registry
 }

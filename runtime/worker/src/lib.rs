@@ -1,11 +1,14 @@
 //! RustWren's runtime as a program: what is deployed to workers, the same for every user and every job.
 //!
 //! A *front end* takes invocations in whatever way a provider delivers them and hands them to a
-//! [`Host`](rustwren_runtime::host::Host), which does the rest. [`serve`] is the one for everything that speaks HTTP.
+//! [`Host`](rustwren_runtime::host::Host), which does the rest. [`serve`] is the one for everything that speaks HTTP; that of
+//! AWS Lambda is known by the environment that it is started in.
 
 pub mod args;
 pub mod backends;
 pub mod config;
+#[cfg(feature = "aws")]
+pub mod lambda;
 mod log;
 pub mod serve;
 
@@ -19,6 +22,10 @@ use crate::args::{Cli, Command};
 /// The program, from its arguments to its exit code: 0 when it was asked to end, 1 when something went wrong, 2 when its
 /// arguments do.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "aws")]
+    if lambda::is_here() {
+        return lambda::run();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {

@@ -7,6 +7,7 @@ mod ending;
 mod harness;
 mod journal;
 mod kept;
+mod kept_in_s3;
 mod output;
 mod pipes;
 mod screen;

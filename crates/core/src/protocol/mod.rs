@@ -6,6 +6,7 @@ pub mod calls;
 mod fields;
 pub mod frame;
 pub mod invocation;
+pub mod json;
 pub mod listener;
 pub mod message;
 pub mod records;
