@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
+use rustwren_core::price::Usd;
 
 /// `[compute]` with `backend = "local"`.
 pub const COMPUTE: BackendKeys = BackendKeys {
@@ -39,6 +40,13 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             "15m",
             "How long one invocation may last, as clouds limit it (AWS Lambda: 15 minutes). What it has done by then counts, \
              and the rest goes on in the next; a task that alone takes longer fails.",
+        ),
+        KeyDoc::optional(
+            "price_per_second",
+            Kind::Usd,
+            "its time is not priced, and jobs cannot have a `budget_usd`",
+            "0.00002",
+            "What a second of one function process costs, in US dollars, where you want this machine's time to be reckoned.",
         ),
         KeyDoc::with_default(
             "image",
@@ -80,6 +88,8 @@ pub struct ComputeConfig {
     pub start_timeout: Duration,
     /// How long one invocation may last.
     pub max_duration: Option<Duration>,
+    /// What a second of one function process costs.
+    pub price_per_second: Option<Usd>,
     /// How the program is started.
     pub image: ImageMode,
     /// Patterns of variables with credentials that function processes may see; for
@@ -125,6 +135,7 @@ impl ComputeConfig {
             stack_size: stack_size as usize,
             start_timeout,
             max_duration,
+            price_per_second: settings.get_usd("price_per_second")?,
             image: match settings.get_str("image")? {
                 Some("packed") => ImageMode::Packed,
                 _ => ImageMode::Direct,
@@ -163,6 +174,7 @@ mod tests {
             ("stack_size", "2MiB"),
             ("start_timeout", "500ms"),
             ("max_duration", "15m"),
+            ("price_per_second", "0.00002"),
             ("image", "packed"),
             ("pass_env", "AWS_*,TOKEN"),
         ])
@@ -173,6 +185,7 @@ mod tests {
             stack_size: 2 << 20,
             start_timeout: Duration::from_millis(500),
             max_duration: Some(Duration::from_mins(15)),
+            price_per_second: Some(Usd::from_nanos(20_000)),
             image: ImageMode::Packed,
             pass_env: vec!["AWS_*".to_owned(), "TOKEN".to_owned()],
         };

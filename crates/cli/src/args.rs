@@ -10,7 +10,7 @@ use crate::exit;
 mod jobs;
 pub(crate) mod repro;
 
-pub(crate) use jobs::{CleanArgs, JobsCommand};
+pub(crate) use jobs::{BudgetArgs, CleanArgs, JobsCommand};
 pub(crate) use repro::ReproArgs;
 
 /// Maps ordinary Rust functions over this machine or thousands of serverless workers.

@@ -55,6 +55,9 @@ pub struct Limits {
     pub stragglers: bool,
     /// What an invocation costs, where that is known.
     pub price: Option<Price>,
+    /// How long a worker may take to start and to fetch what it needs, as far as that counts as its time on top of
+    /// `max_duration`, or of the job's time limit. A budget allows for it.
+    pub startup: Duration,
     /// Whether dropping the future of an invocation also ends it at the worker, within moments, and with it what
     /// it costs. Where this is `false` a budget counts it up to `max_duration`.
     pub stops_when_dropped: bool,
@@ -76,6 +79,7 @@ impl Limits {
             heartbeat: None,
             stragglers: false,
             price: None,
+            startup: Duration::ZERO,
             stops_when_dropped: true,
         }
     }

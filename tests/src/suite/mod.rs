@@ -1,5 +1,6 @@
 //! What every backend must do.
 
+pub mod budgets;
 pub mod deadlines;
 pub mod failures;
 pub mod handles;
@@ -9,4 +10,4 @@ pub mod pipelines;
 
 /// All suites.
 pub const ALL: &[&[crate::Test]] =
-    &[mapping::TESTS, handles::TESTS, jobs::TESTS, failures::TESTS, pipelines::TESTS];
+    &[mapping::TESTS, handles::TESTS, jobs::TESTS, failures::TESTS, pipelines::TESTS, budgets::TESTS];

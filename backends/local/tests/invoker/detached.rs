@@ -63,6 +63,7 @@ fn options(folder: &Path, mode: &str) -> LocalOptions {
     LocalOptions {
         config: super::compute("2", mode),
         cache_dir: Some(folder.join("cache")),
+        storage_variables: Vec::new(),
         storage: Arc::new(DirectoryStorage::open(folder.join("storage")).unwrap()),
     }
 }

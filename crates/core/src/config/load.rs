@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use etcetera::base_strategy::{BaseStrategy, choose_base_strategy};
 
+use super::carry::variables;
 use super::merge::Merge;
 use super::sections::{BACKEND, PROVIDER};
 use super::settings::{Context, Setting};
@@ -151,8 +152,9 @@ impl Config {
             Some(path) => Some(options.absolute(Path::new(path))),
             None => options.user_cache_dir.as_ref().map(|dir| dir.join("rustwren")),
         };
-        let context = Arc::new(Context { cache_dir });
+        let context = Arc::new(Context { cache_dir, ..Context::default() });
         let merged = merge.finish(&context)?;
+        context.storage.get_or_init(|| variables(&merged.storage.1));
         Ok(Self {
             file: found.file,
             searched: found.searched,

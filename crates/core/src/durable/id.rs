@@ -87,6 +87,16 @@ impl JobId {
         self.key("cancel")
     }
 
+    /// What its budget was set to since it was begun.
+    pub fn budget_key(&self) -> StorageResult<Key> {
+        self.key("budget")
+    }
+
+    /// That it has stopped at its budget.
+    pub fn stopped_key(&self) -> StorageResult<Key> {
+        self.key("stopped")
+    }
+
     /// A block of its inputs.
     pub fn input_key(&self, block: u64) -> StorageResult<Key> {
         self.key(&format!("in/{block:08}"))

@@ -19,7 +19,7 @@ mod pipeline;
 mod program;
 mod reduce;
 mod spawn;
-mod storage;
+pub(crate) mod storage;
 mod takeover;
 mod watch;
 

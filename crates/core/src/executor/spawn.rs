@@ -277,6 +277,7 @@ impl<O> MapBuilder<O> {
         let (executor, parts) = self.into_parts()?;
         let inner = Arc::clone(&executor.inner);
         let limits = inner.resources.invoker.limits();
+        parts.options.budget.check(limits, parts.task_timeout, &parts.label)?;
         let image = inner.program.prepare(limits, &inner.resources.storage, &inner.driver, stored).await?;
         let source: Box<dyn InputSource> = match parts.source {
             super::builder::Source::Typed(inputs) => Box::new(Fed::start(inputs)?),

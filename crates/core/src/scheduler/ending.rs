@@ -7,12 +7,15 @@ use std::task::{Context, Poll};
 
 use super::capsules::{Failed, Writer};
 use super::keep::Parting;
+use super::options::Budget;
 use super::outbox::Delivery;
 use super::recorder::{Apart, Recorded, Recorder};
 use super::run::JobRun;
 use super::signs::Signs;
 use super::stats::JobStats;
-use crate::durable::{Commit, CommittedByIndex, End, How, Leadership, Tally};
+use crate::durable::{
+    Commit, CommittedByIndex, End, Entry, How, Leadership, Results, Spent, Tally, note_stopped,
+};
 use crate::error::{Error, ErrorKind};
 use crate::invoker::{JobSpec, Payload};
 use crate::storage::{Key, Storage};
@@ -105,6 +108,7 @@ impl JobRun {
             fatal: self.keep.fatal.take(),
             writer: self.keep.capsules.take_writer(),
             stats: self.stats,
+            spent: (self.options.budget != Budget::default()).then(|| self.spent()),
             tally: self.keep.recorder.as_ref().map_or_else(Tally::default, Recorder::tally),
             total: self.progress.total,
             leaving: self.keep.leaving,
@@ -133,6 +137,8 @@ struct Last {
     fatal: Option<Failed>,
     writer: Option<Writer>,
     stats: JobStats,
+    /// What the next driver has to know of, if the job has a budget.
+    spent: Option<Spent>,
     tally: Tally,
     total: Option<u64>,
     leaving: bool,
@@ -172,6 +178,12 @@ impl Last {
             Err(_) => None,
         };
         let Some(how) = how else {
+            if !self.broken {
+                self.tell_spent(&mut leadership).await;
+                if !by_content && let Err(error) = &end {
+                    self.tell_stopped(&leadership, error).await;
+                }
+            }
             if self.leaving && !self.broken {
                 return Closed::Parted(Parting::Left(leadership));
             }
@@ -198,6 +210,34 @@ impl Last {
                     return Closed::Finished(end);
                 }
             }
+        }
+    }
+
+    /// Records what was used up since the last results were, for the next driver.
+    async fn tell_spent(&self, leadership: &mut Leadership) {
+        let Some(spent) = self.spent else { return };
+        let entry = Entry::Results(Results { spent, tally: self.tally, ..Results::default() });
+        loop {
+            match leadership.commit(&entry).await {
+                Ok(Commit::Lost(_)) => {}
+                // A new driver has read what stands there.
+                Ok(Commit::Written(_) | Commit::Deposed(_)) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the next driver will not know all that the job has used up");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whoever finds the job without a driver is to know that it needs a larger budget.
+    async fn tell_stopped(&self, leadership: &Leadership, error: &Error) {
+        if error.kind() != ErrorKind::Budget {
+            return;
+        }
+        let journal = leadership.journal();
+        if let Err(error) = note_stopped(journal.store(), journal.id(), &error.message()).await {
+            tracing::warn!(%error, "that the job has stopped at its budget cannot be noted");
         }
     }
 
@@ -233,10 +273,12 @@ impl Last {
     fn kept(&self, error: Error, by_content: bool) -> Error {
         let Tally { done, .. } = self.tally;
         let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
-        let go_on = if by_content {
-            "run the same program again".to_owned()
-        } else {
-            format!("`rustwren jobs attach {}`", self.spec.id)
+        let go_on = match (by_content, error.kind()) {
+            (true, _) => "run the same program again".to_owned(),
+            (false, ErrorKind::Budget) => {
+                format!("`rustwren jobs attach {}` with a larger budget", self.spec.id)
+            }
+            (false, _) => format!("`rustwren jobs attach {}`", self.spec.id),
         };
         error.and_hint(&format!("{done}{of} results are kept: to go on with the rest, {go_on}"))
     }

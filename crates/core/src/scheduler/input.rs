@@ -94,6 +94,11 @@ impl Backlog {
         self.end += u64::from(count);
     }
 
+    /// The runs of elements waiting, each as its first and how many it has.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.blocks.iter().map(|(first, block)| (*first, block.count))
+    }
+
     /// Elements waiting.
     pub(super) fn elements(&self) -> u64 {
         self.elements

@@ -97,6 +97,7 @@ impl JobRun {
         }
         run.done.add(at, total);
         run.stats.begin_with(spent);
+        run.purse.hold(spent);
         (run.progress.done, run.progress.failed) = (done, failed);
         run.keep.shown = Tally { done, failed };
         run.keep.recorder = Some(Recorder::by_index(leadership, committed, clock));
@@ -208,11 +209,12 @@ impl JobRun {
     /// Records what has come in, if it is time; delivers what is recorded. Says whether anything was. `flush`: without
     /// waiting for more.
     pub(super) fn record(&mut self, cx: &mut Context<'_>, flush: bool) -> Result<Recorded, Error> {
+        let spent = self.spent();
         let Some(recorder) = &mut self.keep.recorder else { return Ok(Recorded::Idle) };
         if self.keep.broken {
             return Ok(Recorded::Idle);
         }
-        let written = match recorder.poll(cx, &self.stats, flush, &mut self.keep.ready) {
+        let written = match recorder.poll(cx, spent, flush, &mut self.keep.ready) {
             Ok(written) => written,
             Err(error) => {
                 self.keep.broken = true;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::retry::RetryPolicy;
 use crate::price::Usd;
 
@@ -39,9 +41,10 @@ impl Backups {
 }
 
 /// What a job may cost at most. The worst case of what is under way counts, so that no limit is ever exceeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Budget {
-    /// Invocations, including those that fail, are refused or are repeated.
+    /// Invocations, including those that fail or are repeated. Those that the provider refuses for now do not count.
     pub invocations: Option<u64>,
     /// Time of workers, added up.
     pub worker_time: Option<Duration>,
