@@ -103,7 +103,12 @@ async fn run(mode: &str) {
     let dir = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(DirectoryStorage::open(dir.path().join("storage")).unwrap());
     let cache_dir = Some(dir.path().to_owned());
-    let options = LocalOptions { config: compute("1", mode), cache_dir, storage_variables: Vec::new(), storage: Arc::clone(&storage) };
+    let options = LocalOptions {
+        config: compute("1", mode),
+        cache_dir,
+        storage_variables: Vec::new(),
+        storage: Arc::clone(&storage),
+    };
     let invoker = LocalInvoker::new(options);
     assert_eq!((invoker.limits().concurrency, invoker.limits().ships_image), (1, mode == "packed"));
 

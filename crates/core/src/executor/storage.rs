@@ -14,8 +14,8 @@ use super::driver::Driver;
 use super::handle::Inner;
 use crate::config::{Config, LoadOptions};
 use crate::error::{BackendError, Error, ErrorClass, ErrorKind, Result};
-use crate::{env, init};
 use crate::storage::{Key, ObjectMeta, PutOutcome, Storage, StorageResult};
+use crate::{env, init};
 
 /// Objects that are listed ahead of whoever reads the list.
 const AHEAD: usize = 256;
@@ -70,7 +70,8 @@ pub(crate) fn of_process() -> Result<Arc<dyn Storage>> {
     let building = driver.run(async move { registry.build_storage(config.storage()).await });
     let storage = block_on(building)??;
     if env::is_worker() && !storage.is_durable() {
-        let message = format!("the job's storage, {}, is in the program that started the job", storage.location());
+        let message =
+            format!("the job's storage, {}, is in the program that started the job", storage.location());
         return Err(Error::new(ErrorKind::Config, message)
             .with_hint("choose a storage in [storage] of the configuration that workers have as well"));
     }
