@@ -89,7 +89,7 @@ impl Bench {
                 assert_eq!(bytes.len(), data.len());
             }
             (Side::Storage, Work::Put) => {
-                self.storage.put(&Key::new(name).unwrap(), data.clone()).await.unwrap()
+                self.storage.put(&Key::new(name).unwrap(), data.clone()).await.unwrap();
             }
             (Side::Storage, Work::Get) => {
                 let bytes = self.storage.get(&Key::new(name).unwrap()).await.unwrap();
@@ -103,7 +103,7 @@ impl Bench {
         stream::iter(0..case.objects)
             .for_each_concurrent(case.at_once, |i| self.one(side, work, format!("o/{i}"), data))
             .await;
-        Cost { wall: wall.elapsed(), cpu: self::cpu() - cpu }
+        Cost { wall: wall.elapsed(), cpu: self::cpu().saturating_sub(cpu) }
     }
 }
 
