@@ -38,6 +38,7 @@ pub use rustwren_core::executor::{
 };
 pub use rustwren_core::failure::{FailureKind, TaskError, TaskFailure};
 pub use rustwren_core::invoker;
+pub use rustwren_core::provision;
 pub use rustwren_core::scheduler::OnError;
 pub use rustwren_core::scheduler::stats::{JobStats, Progress};
 pub use rustwren_core::storage;

@@ -123,6 +123,11 @@ impl Settings {
         })
     }
 
+    /// The settings of the backend that is wrapped, or these where nothing is.
+    pub(crate) fn innermost(&self) -> Self {
+        self.wrapped().unwrap_or_else(|| self.clone())
+    }
+
     /// RustWren's cache folder. It need not exist yet.
     pub fn cache_dir(&self) -> Result<&Path> {
         self.context.cache_dir()

@@ -3,6 +3,7 @@
 mod any_input;
 mod mistakes;
 mod places;
+mod setup;
 mod wrapping;
 
 use std::fs;
