@@ -1,0 +1,258 @@
+//! What a function is made of: the runtime's executable, in a zip, under the name that Lambda starts.
+//!
+//! The zip is made here, so that nobody needs a tool for it, and its bytes depend on the executable alone: its hash,
+//! which Lambda tells of what it has, says whether there is anything to upload.
+
+use std::fs;
+use std::io::{Cursor, Write as _};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use ring::digest::{SHA256, digest};
+use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::image::{ElfInfo, Platform, check, strip};
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipWriter};
+
+/// What Lambda starts in a zip for a runtime of its user's own.
+pub(crate) const BOOTSTRAP: &str = "bootstrap";
+
+/// The runtime's executable, as cargo names it.
+const RUNTIME: &str = "rustwren-runtime";
+
+/// The largest zip that is taken in a call, by Lambda's limits.
+const MAX_ZIP: usize = 50 * 1024 * 1024;
+
+/// A zip that is ready to be uploaded.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Package {
+    pub(crate) zip: Bytes,
+    /// As Lambda tells it of the code that it has: SHA-256 of the zip, in base64.
+    pub(crate) sha256: String,
+}
+
+/// Not the bytes.
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Package").field("len", &self.zip.len()).field("sha256", &self.sha256).finish()
+    }
+}
+
+/// Where the runtime's executable is: what was `given`, or what lies in `beside`, the folder of this program; there one
+/// that names the machine goes before one that does not.
+pub(crate) fn runtime(given: Option<&Path>, beside: Option<&Path>, platform: &Platform) -> Result<PathBuf> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    let names = [format!("{RUNTIME}-{}", platform.arch), RUNTIME.to_owned()];
+    let found = beside.into_iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+    found.into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        let folder = beside.map(|folder| format!(" in {}", folder.display())).unwrap_or_default();
+        Error::new(ErrorKind::Config, format!("there is no {} and no {}{folder}", names[0], names[1]))
+            .with_hint(format!("build it, and name it by --runtime: {}", build(platform)))
+    })
+}
+
+/// Packs the runtime's executable, unless it cannot run on `platform`.
+pub(crate) fn pack(path: &Path, platform: &Platform) -> Result<Package> {
+    let bytes = fs::read(path).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("the runtime {} cannot be read", path.display()))
+            .with_source(error)
+            .with_hint(format!("name another by --runtime, or build it: {}", build(platform)))
+    })?;
+    let runs = ElfInfo::read(&bytes).and_then(|info| check(&info, platform));
+    runs.map_err(|error| {
+        error.context(&format!("the runtime {} cannot be deployed", path.display())).with_hint(format!(
+            "build it for {}: {}",
+            platform.name,
+            build(platform)
+        ))
+    })?;
+    let zip = zip(&strip(&bytes)).map_err(|error| {
+        Error::new(ErrorKind::Internal, format!("the runtime {} cannot be packed", path.display()))
+            .with_source(error)
+    })?;
+    if zip.len() > MAX_ZIP {
+        let (size, most) = (zip.len() >> 20, MAX_ZIP >> 20);
+        let message =
+            format!("the runtime {} is {size} MiB when packed; Lambda takes {most} MiB", path.display());
+        return Err(Error::new(ErrorKind::Incompatible, message)
+            .with_hint(format!("build it in the release profile: {}", build(platform))));
+    }
+    let sha256 = aws_smithy_types::base64::encode(digest(&SHA256, &zip));
+    Ok(Package { zip: zip.into(), sha256 })
+}
+
+/// A zip with one executable file, the same for the same bytes.
+fn zip(bootstrap: &[u8]) -> zip::result::ZipResult<Vec<u8>> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .compression_level(Some(9))
+        .last_modified_time(DateTime::DEFAULT)
+        .unix_permissions(0o755);
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    writer.start_file(BOOTSTRAP, options)?;
+    writer.write_all(bootstrap)?;
+    Ok(writer.finish()?.into_inner())
+}
+
+/// The command that builds a runtime for a platform.
+fn build(platform: &Platform) -> String {
+    let version = platform.glibc.map(|(major, minor)| format!(".{major}.{minor}")).unwrap_or_default();
+    format!(
+        "`cargo zigbuild --release -p rustwren-worker --target {}-unknown-linux-gnu{version}` (`cargo install \
+         cargo-zigbuild`)",
+        platform.arch
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+
+    use super::*;
+
+    fn platform(arch: &str) -> Platform {
+        Platform {
+            name: "AWS Lambda (provided.al2023)".to_owned(),
+            arch: arch.to_owned(),
+            glibc: Some((2, 34)),
+        }
+    }
+
+    /// The running test, changed, in a file of its own.
+    fn changed(change: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runtime");
+        let mut bytes = fs::read(std::env::current_exe().unwrap()).unwrap();
+        change(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        (folder, path)
+    }
+
+    /// Stands for a build against an old C library, wherever this test was built.
+    fn portable(bytes: &mut [u8]) {
+        rename_versions(bytes, |minor| minor > 34, "17");
+    }
+
+    /// Renames the versions of glibc with two digits that `which` picks.
+    fn rename_versions(bytes: &mut [u8], which: impl Fn(u32) -> bool, to: &str) {
+        let name = b"GLIBC_2.";
+        for at in 0..bytes.len() - name.len() - 3 {
+            let digits = &bytes[at + name.len()..][..3];
+            if bytes[at..].starts_with(name)
+                && let Some(minor) = std::str::from_utf8(&digits[..2]).ok().and_then(|d| d.parse().ok())
+                && digits[2] == 0
+                && which(minor)
+            {
+                bytes[at + name.len()..][..2].copy_from_slice(to.as_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn a_zip_holds_the_stripped_runtime_as_an_executable_named_bootstrap() {
+        let (_folder, path) = changed(|bytes| portable(bytes));
+        let package = pack(&path, &platform(std::env::consts::ARCH)).unwrap();
+        let mut archive = zip::ZipArchive::new(Cursor::new(&package.zip)).unwrap();
+        assert_eq!(archive.len(), 1);
+        let mut file = archive.by_name(BOOTSTRAP).unwrap();
+        assert_eq!(file.unix_mode().map(|mode| mode & 0o777), Some(0o755));
+        let mut unpacked = Vec::new();
+        file.read_to_end(&mut unpacked).unwrap();
+        assert!(unpacked == *strip(&fs::read(&path).unwrap()), "the bytes differ");
+    }
+
+    #[test]
+    fn the_same_runtime_gives_the_same_bytes() {
+        let (_folder, path) = changed(|bytes| portable(bytes));
+        let (_other_folder, copy) = changed(|bytes| portable(bytes));
+        let platform = platform(std::env::consts::ARCH);
+        let (first, second) = (pack(&path, &platform).unwrap(), pack(&copy, &platform).unwrap());
+        assert!(first == second);
+        assert_eq!(first.sha256.len(), 44);
+    }
+
+    #[test]
+    fn a_newer_c_library_is_refused_with_the_command_that_mends_it() {
+        let (_folder, path) = changed(|bytes| rename_versions(bytes, |minor| minor >= 14, "39"));
+        let error = pack(&path, &platform("x86_64")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incompatible);
+        let text = error.to_string();
+        assert!(
+            text.contains("needs glibc 2.39 or newer; AWS Lambda (provided.al2023) has glibc 2.34"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "`cargo zigbuild --release -p rustwren-worker --target x86_64-unknown-linux-gnu.2.34`"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn another_machine_is_refused_with_the_command_that_mends_it() {
+        let aarch64 = |bytes: &mut Vec<u8>| {
+            portable(bytes);
+            bytes[18..20].copy_from_slice(&183_u16.to_le_bytes());
+        };
+        let (_folder, path) = changed(aarch64);
+        pack(&path, &platform("aarch64")).unwrap();
+        let text = pack(&path, &platform("x86_64")).unwrap_err().to_string();
+        assert!(text.contains("is built for aarch64") && text.contains("--target x86_64-unknown"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_program_is_refused() {
+        let (_folder, path) = changed(|bytes| *bytes = b"#!/bin/sh\n".to_vec());
+        let error = pack(&path, &platform("x86_64")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incompatible);
+        let missing = pack(&path.with_extension("gone"), &platform("x86_64")).unwrap_err();
+        assert!(missing.hint().is_some_and(|hint| hint.contains("--runtime")), "{missing}");
+    }
+
+    #[test]
+    fn a_runtime_that_does_not_fit_is_refused() {
+        let mut noise = fastrand::Rng::with_seed(1);
+        let (_folder, path) = changed(|bytes| {
+            portable(bytes);
+            // Within what is loaded, or it would be stripped; this is most of the file.
+            let len = MAX_ZIP + (1 << 20);
+            let size = bytes.len() as u64 + len as u64;
+            let headers = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
+            let count = u16::from_le_bytes(bytes[56..58].try_into().unwrap()) as usize;
+            let last = (0..count)
+                .map(|i| headers + 56 * i)
+                .filter(|&at| bytes[at..at + 4] == 1_u32.to_le_bytes())
+                .next_back()
+                .unwrap();
+            let offset = u64::from_le_bytes(bytes[last + 8..last + 16].try_into().unwrap());
+            for field in [32, 40] {
+                bytes[last + field..last + field + 8].copy_from_slice(&(size - offset).to_le_bytes());
+            }
+            bytes.extend(std::iter::repeat_with(|| noise.u8(..)).take(len));
+        });
+        let error = pack(&path, &platform(std::env::consts::ARCH)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Incompatible);
+        assert!(error.message().contains("Lambda takes 50 MiB"), "{error}");
+    }
+
+    #[test]
+    fn the_runtime_lies_beside_the_program() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = Some(folder.path());
+        let arm = platform("aarch64");
+        let error = runtime(None, beside, &arm).unwrap_err();
+        assert!(
+            error.message().contains("no rustwren-runtime-aarch64 and no rustwren-runtime in "),
+            "{error}"
+        );
+        assert!(error.hint().is_some_and(|hint| hint.contains("aarch64-unknown-linux-gnu.2.34")), "{error}");
+        for name in ["rustwren-runtime", "rustwren-runtime-aarch64"] {
+            fs::write(folder.path().join(name), "").unwrap();
+            assert_eq!(runtime(None, beside, &arm).unwrap(), folder.path().join(name));
+        }
+        assert_eq!(runtime(Some(Path::new("/x")), beside, &arm).unwrap(), Path::new("/x"));
+    }
+}
