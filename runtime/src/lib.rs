@@ -1,8 +1,8 @@
 //! The worker side of RustWren: a [`Pool`] of function processes on one machine or in one container.
 //!
 //! The pool starts processes on demand, keeps each of them fed, enforces time limits, finds out which element
-//! killed a process, and replaces dead ones. The local backend puts an `Invoker` over it; the front ends of
-//! the cloud providers will use it the same way.
+//! killed a process, and replaces dead ones. The local backend puts an `Invoker` over it. A [`host::Host`] runs
+//! invocations of any program, each in a pool of its own image, for a runtime that serves clients elsewhere.
 
 mod balance;
 mod burial;
@@ -10,6 +10,7 @@ mod cancel;
 mod driver;
 mod fetch;
 mod heartbeat;
+pub mod host;
 pub mod image_cache;
 mod life;
 mod options;

@@ -49,6 +49,8 @@ pub(crate) struct Lifetime {
     ends: Option<Instant>,
     /// Nothing of it is begun any more.
     closed: bool,
+    /// It is cut short from outside: nobody has had all of it.
+    cut_short: bool,
     /// Results so far.
     pub(crate) done: u32,
 }
@@ -60,13 +62,15 @@ impl Lifetime {
             Life::For(_) => None,
             Life::Until(ends) => Some(ends),
         };
-        Some(Box::new(Self { limit, began: None, ends, closed: false, done: 0 }))
+        Some(Box::new(Self { limit, began: None, ends, closed: false, cut_short: false, done: 0 }))
     }
 
     /// A process begins with it.
     pub(crate) fn begin(&mut self, now: Instant) {
         self.began = Some(now);
-        if let Life::For(limit) = self.limit {
+        if let Life::For(limit) = self.limit
+            && !self.cut_short
+        {
             self.ends = now.checked_add(limit);
         }
     }
@@ -145,6 +149,24 @@ impl State {
         }
         // What elements take may change on the way there.
         Some(close.max(now + Duration::from_millis(1)))
+    }
+
+    /// Has all calls come to their end, if the pool is to: what they have not begun stays undone.
+    pub(crate) fn wind_down_all(&mut self, now: Instant) {
+        let Some(until) = self.winding_down else { return };
+        let open = self.calls.iter().filter(|(_, call)| call.outcome.is_none() && !call.is_closed());
+        let keys: Vec<usize> = open.map(|(key, _)| key).collect();
+        for key in keys {
+            let Some(call) = self.calls.get_mut(key) else { continue };
+            let life = call.life.take().or_else(|| Lifetime::new(Life::Until(until)));
+            call.life = life.map(|mut life| {
+                life.ends = Some(life.ends.map_or(until, |ends| ends.min(until)));
+                life.cut_short = true;
+                life
+            });
+            self.woken.extend(call.waker.take());
+            self.close(key, now);
+        }
     }
 
     /// How long before its end a call begins no more elements: somewhat more than what one has taken so far.
@@ -230,7 +252,7 @@ fn too_long(life: &Lifetime, hint: &str, log_tail: &str) -> TaskFailure {
 /// Says which elements of a piece, whose process was killed at the end of the call's life, have had all of that life.
 /// The process had turned to the piece at `since`.
 pub(crate) fn blame(call: &mut Call, piece: &Piece, death: &Death, since: Instant, hint: &str) {
-    let Some(life) = call.life.as_deref() else { return };
+    let Some(life) = call.life.as_deref().filter(|life| !life.cut_short) else { return };
     let first_moments = life.first_moments();
     // Cut off another piece and begun on the way.
     if life.began.is_none_or(|began| since.saturating_duration_since(began) > first_moments) {

@@ -1,8 +1,7 @@
 //! A pool of function processes.
 
-use std::future::poll_fn;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -149,21 +148,23 @@ impl Pool {
             let piece = state.add_piece(call, 0, invocation.count, inputs);
             state.queue.push_back(piece);
             state.dispatch(queued_at);
+            state.wind_down_all(queued_at);
             Ok(call)
         });
         let key = submitted?;
         let mut waiting = Waiting { pool: self, call: Some(key) };
-        let outcome = if life == Life::Unlimited {
-            poll_fn(|cx| match self.inner.with(|state| state.take_outcome(key, cx)) {
-                Some(outcome) => Poll::Ready(outcome),
-                None => Poll::Pending,
-            })
-            .await
-        } else {
-            life::attend(&self.inner, key).await
-        };
+        let outcome = life::attend(&self.inner, key).await;
         waiting.call = None;
         outcome
+    }
+
+    /// Begins no more elements of any invocation, of those to come neither, and gives those that run until then. What
+    /// is finished is handed back, and nobody is blamed for the rest.
+    pub fn wind_down(&self, until: Instant) {
+        self.inner.with(|state| {
+            state.winding_down = Some(until);
+            state.wind_down_all(Instant::now());
+        });
     }
 
     /// Ends all processes and cancels what is under way. Returns when they are gone.

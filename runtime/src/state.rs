@@ -240,6 +240,8 @@ impl Told {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) closed: bool,
+    /// Nothing more is begun, and what runs is ended then.
+    pub(crate) winding_down: Option<Instant>,
     pub(crate) options: Arc<PoolOptions>,
     pub(crate) calls: Slab<Call>,
     pub(crate) pieces: Slab<Piece>,
@@ -261,6 +263,7 @@ impl State {
     pub(crate) fn new(options: Arc<PoolOptions>) -> Self {
         Self {
             closed: false,
+            winding_down: None,
             calls: Slab::new(),
             pieces: Slab::new(),
             queue: VecDeque::new(),

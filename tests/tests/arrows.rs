@@ -15,7 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-testkit", &["rustwren-core", "rustwren-chaos"]),
     ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
-    ("rustwren-local", &["rustwren-core", "rustwren-runtime"]),
+    ("rustwren-directory", &["rustwren-core"]),
+    ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-chaos", "rustwren-local"]),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
@@ -91,7 +92,7 @@ fn wrong_arrows_are_found() {
     let members: Vec<&str> = packages.iter().map(|p| p.name.as_str()).collect();
     let local = packages.iter().find(|p| p.name.as_str() == "rustwren-local").unwrap();
 
-    let strict: Arrows = [("rustwren-local", &["rustwren-core"][..])].into();
+    let strict: Arrows = [("rustwren-local", &["rustwren-core", "rustwren-directory"][..])].into();
     let found = findings(local, &members, &strict);
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("rustwren-local must not depend on rustwren-runtime"), "{found:?}");

@@ -1,24 +1,10 @@
-//! What can be configured of the local backend.
+//! What can be configured of function processes on this machine.
 
 use std::num::NonZero;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
-
-/// `[storage]` with `backend = "local"`.
-pub const STORAGE: BackendKeys = BackendKeys {
-    name: "local",
-    section: Section::Storage,
-    keys: &[KeyDoc::optional(
-        "root",
-        Kind::Path,
-        "`storage` in RustWren's cache folder",
-        "~/.cache/rustwren/storage",
-        "The folder that holds the objects. It is created when needed.",
-    )],
-};
 
 /// `[compute]` with `backend = "local"`.
 pub const COMPUTE: BackendKeys = BackendKeys {
@@ -148,16 +134,10 @@ impl ComputeConfig {
     }
 }
 
-/// The folder of `[storage]`: `root`, else `storage` in RustWren's cache folder.
-pub fn storage_root(settings: &Settings) -> Result<PathBuf> {
-    match settings.get_path("root")? {
-        Some(root) => Ok(root),
-        None => Ok(settings.cache_dir()?.join("storage")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use rustwren_directory::config::STORAGE;
+
     use super::*;
 
     fn compute(pairs: &[(&'static str, &str)]) -> Result<ComputeConfig> {
@@ -213,14 +193,6 @@ mod tests {
             let error = compute(&[(key, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("compute.{key}")), "{error}");
         }
-    }
-
-    #[test]
-    fn root() {
-        let set = Settings::of_program(&STORAGE, "/cache", [("root", "/data")]).unwrap();
-        assert_eq!(storage_root(&set).unwrap(), PathBuf::from("/data"));
-        let unset = Settings::of_program::<&str>(&STORAGE, "/cache", []).unwrap();
-        assert_eq!(storage_root(&unset).unwrap(), PathBuf::from("/cache/storage"));
     }
 
     #[test]

@@ -3,28 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rustwren_core::config::{BackendKeys, InvokerFactory, Settings, StorageFactory};
+use rustwren_core::config::{BackendKeys, InvokerFactory, Settings};
 use rustwren_core::error::Result;
 use rustwren_core::invoker::Invoker;
 use rustwren_core::storage::Storage;
 
-use crate::config::{COMPUTE, ComputeConfig, STORAGE, storage_root};
-use crate::{LazyDirectory, LocalInvoker, LocalOptions};
-
-/// `[storage] backend = "local"`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DirectoryStorageFactory;
-
-#[async_trait]
-impl StorageFactory for DirectoryStorageFactory {
-    fn keys(&self) -> BackendKeys {
-        STORAGE
-    }
-
-    async fn build(&self, settings: &Settings) -> Result<Arc<dyn Storage>> {
-        Ok(Arc::new(LazyDirectory::new(storage_root(settings)?)))
-    }
-}
+use crate::config::{COMPUTE, ComputeConfig};
+use crate::{LocalInvoker, LocalOptions};
 
 /// `[compute] backend = "local"`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,15 +1,13 @@
-//! RustWren on this machine: directory storage, and function processes beside the client.
+//! RustWren on this machine: function processes beside the client, and directory storage
+//! ([`rustwren_directory`]).
 
 pub mod agent;
 pub mod config;
 mod detach;
 mod factory;
 mod invoker;
-mod lazy;
 mod order;
-mod storage;
 
-pub use factory::{DirectoryStorageFactory, LocalInvokerFactory};
+pub use factory::LocalInvokerFactory;
 pub use invoker::{LocalInvoker, LocalOptions};
-pub use lazy::LazyDirectory;
-pub use storage::DirectoryStorage;
+pub use rustwren_directory::{DirectoryStorage, DirectoryStorageFactory, LazyDirectory};

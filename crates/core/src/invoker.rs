@@ -190,7 +190,7 @@ pub trait Events: Send + Sync {
 }
 
 /// Why an invocation ended before all its elements had a result.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Stopped {
     /// Elements (counted from the invocation's first) that are to blame, each with what it did.
     pub failed: Vec<(u32, TaskFailure)>,

@@ -6,6 +6,7 @@ mod checks;
 mod instant;
 pub mod invoker_suite;
 pub mod sim;
+pub mod standins;
 pub mod storage_suite;
 
 pub use instant::InstantInvoker;

@@ -14,7 +14,8 @@ use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::ImageId;
 use rustwren_core::invoker::{Events, Invocation, JobSpec, LogLine, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, split_result};
-use rustwren_runtime::{Life, Pool, PoolOptions};
+use rustwren_core::storage::Storage;
+use rustwren_runtime::{Life, Pool, PoolOptions, fetch};
 
 pub(crate) type Test = (&'static str, fn() -> Pin<Box<dyn Future<Output = ()>>>);
 
@@ -181,6 +182,17 @@ pub(crate) async fn run_for(
     let (id, count) = (invocation.id, invocation.count);
     let events: Arc<dyn Events> = recorder.clone();
     let reply = pool.invoke_for(life, invocation, &events).await?;
+    Ok(collect(id, count, reply, recorder, None).await)
+}
+
+/// Puts what was told of an invocation together with its reply. Results may lie in `storage`.
+pub(crate) async fn collect(
+    id: u64,
+    count: u32,
+    reply: Reply,
+    recorder: Arc<Recorder>,
+    storage: Option<&dyn Storage>,
+) -> Ran {
     let mut outcomes: Outcomes = vec![None; count as usize];
     let told = recorder.batches.lock().unwrap().clone();
     let told = told.into_iter().filter(|(i, _)| *i == id).map(|(_, batch)| batch);
@@ -192,14 +204,19 @@ pub(crate) async fn run_for(
             let outcome = match tag {
                 ResultTag::Output => Ok(body.to_vec()),
                 ResultTag::Failure => Err(codec::decode(body).unwrap()),
-                ResultTag::Stored => panic!("nothing is stored"),
+                ResultTag::Stored => {
+                    let Ok(Payload::Stored { key, offset, len }) = codec::decode(body) else {
+                        panic!("it lies in storage")
+                    };
+                    Ok(fetch(storage.unwrap(), &key, offset, len).await.unwrap().to_vec())
+                }
             };
             let place = &mut outcomes[element as usize];
             assert!(place.replace(outcome).is_none(), "element {element} has two results");
         }
         assert!(records.is_empty());
     }
-    Ok(Ran { reply, outcomes, recorder })
+    Ran { reply, outcomes, recorder }
 }
 
 pub(crate) async fn run<I: AsRef<[u8]>>(pool: &Pool, function: &str, inputs: &[I]) -> Ran {

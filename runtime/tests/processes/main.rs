@@ -12,6 +12,7 @@ mod faults;
 mod flow;
 mod functions;
 mod harness;
+mod host;
 mod life;
 mod lifecycle;
 mod output;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == lifecycle::CLIENT) {
         lifecycle::client_that_is_killed();
     }
-    let tests = [flow::TESTS, faults::TESTS, output::TESTS, life::TESTS, lifecycle::TESTS].concat();
+    let tests =
+        [flow::TESTS, faults::TESTS, output::TESTS, life::TESTS, lifecycle::TESTS, host::TESTS].concat();
     harness::main(&tests)
 }

@@ -108,6 +108,12 @@ impl JobId {
         self.key(&format!("spill/{run:016x}-{invocation}"))
     }
 
+    /// Results of one invocation that were too large for its answer. `run` is a random name of the worker's, since the
+    /// same invocation may be run twice; `part` counts its objects.
+    pub fn output_key(&self, run: u64, part: u64) -> StorageResult<Key> {
+        self.key(&format!("out/{run:016x}-{part}"))
+    }
+
     /// What is needed to run an element again that has failed.
     pub fn capsule_key(&self, index: u64) -> StorageResult<Key> {
         self.key(&format!("failed/{index}"))
@@ -223,7 +229,7 @@ mod tests {
     #[test]
     fn the_longest_name_has_keys() {
         let id = JobId::new("x".repeat(80)).unwrap();
-        for key in [id.log_key(u64::MAX), id.spill_key(u64::MAX, u64::MAX), id.capsule_key(u64::MAX)] {
+        for key in [id.log_key(u64::MAX), id.output_key(u64::MAX, u64::MAX), id.capsule_key(u64::MAX)] {
             assert_eq!(JobId::of_key(&key.unwrap()).unwrap().0, id);
         }
         assert!(JobId::new(JobId::numbered(u64::MAX, u32::MAX, u64::MAX).as_str()).is_ok());

@@ -75,7 +75,8 @@ impl Store {
         true
     }
 
-    pub(super) async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()> {
+    /// Writes an object, in the place of one that is there.
+    pub async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()> {
         let mut tries = 0;
         loop {
             match self.storage.put(key, data.clone()).await {

@@ -54,6 +54,13 @@ impl FrameBuffer {
         self.buffer.is_empty()
     }
 
+    /// Takes what comes before the frames, once all of it has arrived.
+    pub(super) fn take_first<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let first = *self.buffer.first_chunk()?;
+        bytes::Buf::advance(&mut self.buffer, N);
+        Some(first)
+    }
+
     /// Takes the next whole frame. `limit` gives the longest body of a kind, or `None` for kinds that do not exist.
     pub fn next(&mut self, limit: impl Fn(u8) -> Option<usize>) -> Result<Option<Frame>, Malformed> {
         let Some((header, _)) = self.buffer.split_first_chunk::<HEADER>() else {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::fields::Fields;
 use super::frame::{Frame, HEADER, MAX_BODY, MAX_SMALL_BODY, append_frame, append_frame_before};
 use super::records::Malformed;
 use crate::codec;
@@ -136,33 +137,6 @@ pub enum Up {
         /// First element given back, from the call's first.
         from: u32,
     },
-}
-
-/// Takes fixed-width numbers off the front of a frame's body.
-struct Fields(Bytes);
-
-impl Fields {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let field = *self.0.first_chunk::<N>().ok_or(Malformed("frame is too short for its kind"))?;
-        bytes::Buf::advance(&mut self.0, N);
-        Ok(field)
-    }
-
-    fn u8(&mut self) -> Result<u8, Malformed> {
-        self.take::<1>().map(|[byte]| byte)
-    }
-
-    fn u32(&mut self) -> Result<u32, Malformed> {
-        self.take().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, Malformed> {
-        self.take().map(u64::from_le_bytes)
-    }
-
-    fn end(self) -> Result<(), Malformed> {
-        if self.0.is_empty() { Ok(()) } else { Err(Malformed("frame is too long for its kind")) }
-    }
 }
 
 fn positive(count: u32) -> Result<u32, Malformed> {

@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use bytes::Bytes;
 use rustwren_core::error::ErrorClass;
 use rustwren_core::storage::{Key, Storage, StorageExt};
-use rustwren_local::DirectoryStorage;
+use rustwren_directory::DirectoryStorage;
 
 /// Set for the programs that a test starts from its own.
 const ROOT: &str = "RUSTWREN_TEST_STORAGE_ROOT";

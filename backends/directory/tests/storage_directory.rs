@@ -11,7 +11,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::storage::{Key, Storage, StorageExt};
-use rustwren_local::DirectoryStorage;
+use rustwren_directory::DirectoryStorage;
 
 fn key(name: &str) -> Key {
     Key::new(name).unwrap()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustwren_local::DirectoryStorage;
+use rustwren_directory::DirectoryStorage;
 use rustwren_testkit::storage_suite::run_all;
 
 #[tokio::test]

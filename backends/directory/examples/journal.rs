@@ -1,4 +1,4 @@
-//! How fast a job's journal and inputs are over the directory storage: `cargo run --release -p rustwren-local --example
+//! How fast a job's journal and inputs are over the directory storage: `cargo run --release -p rustwren-directory --example
 //! journal [DIRECTORY]`.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use rustwren_core::durable::{CommittedByIndex, Entry, InputStore, JobId, Journal
 use rustwren_core::error::Result;
 use rustwren_core::protocol::records::{ResultTag, append_input, append_result};
 use rustwren_core::scheduler::input::{Block, InputSource, Ready};
-use rustwren_local::DirectoryStorage;
+use rustwren_directory::DirectoryStorage;
 
 const MIB: f64 = (1 << 20) as f64;
 

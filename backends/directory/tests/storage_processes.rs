@@ -10,7 +10,7 @@ use std::sync::Barrier;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use rustwren_core::storage::{Key, PutOutcome, Storage, StorageExt};
-use rustwren_local::DirectoryStorage;
+use rustwren_directory::DirectoryStorage;
 
 /// Set for the processes that the test starts from its own program.
 const ROOT: &str = "RUSTWREN_TEST_STORAGE_ROOT";

@@ -1,0 +1,202 @@
+//! Chunks as invocations of a Lambda function.
+//!
+//! An invocation travels as JSON, which is all that Invoke lets through: its bytes in base64 (see
+//! [`rustwren_core::protocol::json`]). The answer comes back the same way and in one piece, so nothing is known of an
+//! invocation between its dispatch and its end. What an account or a function has no room for Lambda refuses at once:
+//! a call that is not refused is running.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::{InvocationType, LogType};
+use bytes::Bytes;
+use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Payload, Reply};
+use rustwren_core::price::Price;
+use rustwren_core::protocol::{invocation, json};
+use rustwren_core::storage::{Key, Storage};
+use tokio::sync::{OnceCell, watch};
+
+use crate::client::Retries;
+use crate::config::{Architecture, ComputeConfig};
+
+mod answer;
+mod refusal;
+
+/// The largest request and the largest answer of a synchronous invocation, in bytes of JSON.
+const SYNC_JSON: usize = 6_291_456;
+/// The largest request that is taken without waiting for its end.
+const EVENT_JSON: usize = 1 << 20;
+/// The largest inputs that travel inside an invocation. A job's shared value may come on top with half of that, and
+/// what names the job with a little more; a third is for base64.
+const MAX_INLINE_INPUT: usize = 3_000_000;
+/// The largest results that travel inside a reply, which has room for what tasks have printed besides.
+pub const MAX_INLINE_OUTPUT: usize = 4 << 20;
+const _: () = assert!(MAX_INLINE_INPUT + MAX_INLINE_INPUT / 2 + (100 << 10) <= json::room(SYNC_JSON));
+const _: () = assert!(MAX_INLINE_OUTPUT + (256 << 10) <= json::room(SYNC_JSON));
+
+/// First guess at what an invocation costs beyond its tasks, until it is measured: the way to the region and back, and
+/// Lambda's own part.
+const OVERHEAD: Duration = Duration::from_millis(25);
+/// How long after its limit an invocation is still waited for: starting a worker does not count against the limit.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// Runs invocations in a Lambda function.
+pub struct LambdaInvoker {
+    limits: Limits,
+    config: ComputeConfig,
+    storage: Arc<dyn Storage>,
+    /// Made with the first call, on the runtime that serves it.
+    client: OnceCell<Client>,
+    /// Whether the invoker is shut down.
+    down: watch::Sender<bool>,
+}
+
+impl fmt::Debug for LambdaInvoker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LambdaInvoker").field("function", &self.config.function).finish_non_exhaustive()
+    }
+}
+
+impl LambdaInvoker {
+    /// An invoker that has not called anybody yet. Its workers must be able to read and write `storage`.
+    pub fn new(config: ComputeConfig, storage: Arc<dyn Storage>) -> Self {
+        let mut limits = Limits::unlimited(config.workers);
+        limits.max_inline_input = MAX_INLINE_INPUT;
+        limits.max_inline_output = MAX_INLINE_OUTPUT;
+        limits.max_duration = Some(config.timeout);
+        limits.overhead = OVERHEAD;
+        limits.ships_image = true;
+        limits.platform = config.platform();
+        limits.stragglers = true;
+        limits.price = Some(price(&config));
+        limits.stops_when_dropped = false;
+        crate::files::room_for(config.workers);
+        Self { limits, config, storage, client: OnceCell::new(), down: watch::Sender::new(false) }
+    }
+
+    async fn client(&self) -> Result<&Client, BackendError> {
+        self.client
+            .get_or_try_init(|| async {
+                let shared = self.config.access.load(Retries::Caller).await;
+                if shared.region().is_none() {
+                    return Err(refusal::no_region());
+                }
+                let limit = self.config.timeout + GRACE;
+                let timeouts = TimeoutConfig::builder().operation_timeout(limit).build();
+                let config = aws_sdk_lambda::config::Builder::from(&shared).timeout_config(timeouts).build();
+                Ok(Client::from_conf(config))
+            })
+            .await
+    }
+
+    /// What is attempted, for messages.
+    fn attempt(&self) -> String {
+        format!("invoking the Lambda function {}", self.config.function)
+    }
+
+    fn too_large(&self, invocation: &Invocation, len: usize, most: usize) -> BackendError {
+        let message = format!(
+            "{} for {} elements of job {}: the request has {len} bytes, and Lambda takes {most}",
+            self.attempt(),
+            invocation.count,
+            invocation.job.label
+        );
+        BackendError::new(ErrorClass::Invalid, message)
+    }
+
+    async fn call(&self, invocation: Invocation, events: &Arc<dyn Events>) -> Result<Reply, BackendError> {
+        let body = to_json(&invocation)?;
+        if body.len() > SYNC_JSON {
+            return Err(self.too_large(&invocation, body.len(), SYNC_JSON));
+        }
+        let id = invocation.id;
+        // The scheduler has the inputs; nothing here needs them while they are under way.
+        drop(invocation);
+        let request = self.client().await?.invoke().function_name(&self.config.function);
+        // The tail tells why, where a worker died.
+        let request = request.log_type(LogType::Tail).payload(Blob::new(body));
+        let output = request.send().await.map_err(|error| refusal::classed(&error, &self.attempt()))?;
+        answer::read(output, id, events, &self.attempt())
+    }
+
+    /// The same invocation with its inputs in storage.
+    async fn spilled(&self, mut invocation: Invocation) -> Result<Invocation, BackendError> {
+        if let Payload::Inline(parts) = &invocation.inputs {
+            let key = format!("jobs/{}/spill/event-{:016x}", invocation.job.id, fastrand::u64(..));
+            let bytes = Bytes::from(parts.concat());
+            let len = bytes.len() as u64;
+            self.storage.put(&Key::new(&*key)?, bytes).await?;
+            invocation.inputs = Payload::Stored { key, offset: 0, len };
+        }
+        Ok(invocation)
+    }
+}
+
+#[async_trait]
+impl Invoker for LambdaInvoker {
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    async fn invoke(&self, invocation: Invocation, events: &Arc<dyn Events>) -> Result<Reply, BackendError> {
+        let mut down = self.down.subscribe();
+        tokio::select! {
+            biased;
+            _ = down.wait_for(|down| *down) => {
+                let message = format!("{}: the invoker was shut down", self.attempt());
+                Err(BackendError::new(ErrorClass::Cancelled, message))
+            }
+            reply = self.call(invocation, events) => reply,
+        }
+    }
+
+    /// As an `Event`: Lambda answers once it has queued it. Whatever has to be tried again afterwards is up to whoever
+    /// watches the job; `rustwren setup` keeps Lambda from trying by itself.
+    async fn invoke_detached(&self, invocation: Invocation) -> Result<(), BackendError> {
+        let mut body = to_json(&invocation)?;
+        if body.len() > EVENT_JSON {
+            let spilled = self.spilled(invocation).await?;
+            body = to_json(&spilled)?;
+            if body.len() > EVENT_JSON {
+                return Err(self.too_large(&spilled, body.len(), EVENT_JSON));
+            }
+        }
+        let request = self.client().await?.invoke().function_name(&self.config.function);
+        let request = request.invocation_type(InvocationType::Event).payload(Blob::new(body));
+        request.send().await.map_err(|error| refusal::classed(&error, &self.attempt()))?;
+        Ok(())
+    }
+
+    async fn shutdown(&self) {
+        self.down.send_replace(true);
+    }
+}
+
+fn to_json(invocation: &Invocation) -> Result<Vec<u8>, BackendError> {
+    let bytes = invocation::encode(invocation).map_err(|error| {
+        BackendError::new(ErrorClass::Internal, "an invocation cannot be encoded").with_source(error)
+    })?;
+    Ok(json::to_json(&bytes))
+}
+
+/// US East (N. Virginia), 2026-08-21; other regions differ by up to a third.
+fn price(config: &ComputeConfig) -> Price {
+    Price {
+        per_gb_second: match config.architecture {
+            Architecture::X86_64 => 0.000_016_666_7,
+            Architecture::Arm64 => 0.000_013_333_4,
+        },
+        per_vcpu_second: 0.0,
+        per_request: 0.000_000_2,
+        granularity: Duration::from_millis(1),
+        minimum: Duration::from_millis(1),
+        memory_gb: f64::from(config.memory_mb) / 1024.0,
+        vcpus: 0.0,
+    }
+}

@@ -1,0 +1,235 @@
+use std::ops::Range;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use proptest::prelude::*;
+use rustwren_core::clock::TokioClock;
+use rustwren_core::failure::{FailureKind, TaskFailure};
+use rustwren_core::storage::{
+    Key, MemoryStorage, ObjectMeta, PutOutcome, Storage, StorageExt, StorageResult,
+};
+
+use super::*;
+
+#[derive(Default)]
+struct Record {
+    batches: Mutex<Vec<ResultBatch>>,
+    logs: Mutex<Vec<u8>>,
+}
+
+impl Events for Record {
+    fn results(&self, _: u64, batch: ResultBatch) {
+        self.batches.lock().unwrap().push(batch);
+    }
+    fn started(&self, _: u64) {}
+    fn log(&self, _: u64, line: LogLine) {
+        self.logs.lock().unwrap().extend(&line.bytes);
+    }
+}
+
+struct Fixture {
+    storage: Arc<MemoryStorage>,
+    record: Arc<Record>,
+    carrier: Arc<Carrier>,
+}
+
+impl Fixture {
+    fn new(room: Room) -> Self {
+        let record = Arc::new(Record::default());
+        let events: Arc<dyn Events> = Arc::clone(&record) as _;
+        let carrier = Carrier::new(1, JobId::new("job").unwrap(), room, &events);
+        Self { storage: Arc::new(MemoryStorage::new()), record, carrier }
+    }
+
+    async fn carry(&self, results: Vec<ResultBatch>) -> Reply {
+        let store = Store::new(Arc::clone(&self.storage) as _, Arc::new(TokioClock::new()));
+        let run = async { Ok(Reply { results, ..Reply::default() }) };
+        self.carrier.carry(&store, run).await.unwrap()
+    }
+
+    /// Every element that was reported, with its output as the client would read it.
+    async fn outputs(&self) -> Vec<(u32, Vec<u8>)> {
+        let batches = std::mem::take(&mut *self.record.batches.lock().unwrap());
+        let mut outputs = Vec::new();
+        for batch in batches {
+            let mut rest = &batch.records[..];
+            for k in batch.offset..batch.offset + batch.count {
+                let (tag, body, len) = split_result(rest).unwrap();
+                rest = &rest[len..];
+                let output = match tag {
+                    ResultTag::Output => body.to_vec(),
+                    ResultTag::Failure => b"failure".to_vec(),
+                    ResultTag::Stored => {
+                        let Payload::Stored { key, offset, len } = codec::decode(body).unwrap() else {
+                            panic!("it lies in storage")
+                        };
+                        let key = Key::new(key).unwrap();
+                        self.storage.get_range(&key, offset..offset + len).await.unwrap().to_vec()
+                    }
+                };
+                outputs.push((k, output));
+            }
+            assert!(rest.is_empty());
+        }
+        outputs.sort();
+        outputs
+    }
+
+    async fn objects(&self) -> usize {
+        self.storage.list_all("jobs/job/out/").await.unwrap().len()
+    }
+}
+
+fn output(k: u32, len: usize) -> Vec<u8> {
+    vec![k as u8; len]
+}
+
+fn batch(elements: Range<u32>, len: usize) -> ResultBatch {
+    let mut records = Vec::new();
+    for k in elements.clone() {
+        append_result(&mut records, ResultTag::Output, |out| {
+            out.extend(output(k, len));
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+    }
+    ResultBatch { offset: elements.start, count: elements.end - elements.start, records: records.into() }
+}
+
+#[tokio::test]
+async fn what_has_room_is_passed_on_at_once() {
+    let fixture = Fixture::new(Room::STREAM);
+    fixture.carrier.results(1, batch(0..2, 1000));
+    assert_eq!(fixture.record.batches.lock().unwrap().len(), 1);
+    let reply = fixture.carry(vec![batch(2..3, 1000)]).await;
+    assert_eq!((reply.results.len(), reply.stopped), (0, None));
+    assert_eq!(fixture.outputs().await.len(), 3);
+    assert_eq!(fixture.objects().await, 0);
+}
+
+#[tokio::test]
+async fn the_rest_is_one_object_and_comes_back() {
+    let fixture = Fixture::new(Room { inline: 5000, ..Room::STREAM });
+    for first in (0..100).step_by(4) {
+        fixture.carrier.results(1, batch(first..first + 4, 1000));
+    }
+    assert_eq!(fixture.record.batches.lock().unwrap().len(), 1, "the others are not stored yet");
+    let reply = fixture.carry(vec![batch(100..101, 3)]).await;
+    assert_eq!(reply.stopped, None);
+    let outputs = fixture.outputs().await;
+    let expected: Vec<_> = (0..100).map(|k| (k, output(k, 1000))).chain([(100, output(100, 3))]).collect();
+    assert_eq!(outputs, expected);
+    assert_eq!(fixture.objects().await, 1);
+}
+
+#[tokio::test]
+async fn failures_and_short_outputs_are_not_stored() {
+    let fixture = Fixture::new(Room { inline: 0, ..Room::STREAM });
+    let mut records = batch(0..1, SHORT).records.to_vec();
+    let failure = TaskFailure::new(FailureKind::Panic, "x".repeat(1000));
+    append_result(&mut records, ResultTag::Failure, |out| codec::encode(&failure, out)).unwrap();
+    let reply = fixture.carry(vec![ResultBatch { offset: 5, count: 2, records: records.into() }]).await;
+    assert_eq!(reply.stopped, None);
+    assert_eq!(fixture.outputs().await, [(5, output(0, SHORT)), (6, b"failure".to_vec())]);
+    assert_eq!(fixture.objects().await, 0);
+}
+
+#[tokio::test]
+async fn what_has_no_room_at_all_is_handed_back() {
+    let fixture = Fixture::new(Room { inline: 0, most: 1000, log: 0 });
+    let reply = fixture.carry(vec![batch(0..50, 500), batch(50..60, 2000)]).await;
+    assert!(reply.stopped.is_some());
+    let outputs = fixture.outputs().await;
+    assert!((5..30).contains(&outputs.len()), "some fifty bytes for each: {}", outputs.len());
+    assert!(
+        outputs.iter().zip(0..).all(|((k, bytes), expected)| *k == expected && *bytes == output(*k, 500))
+    );
+}
+
+#[derive(Debug)]
+struct Refusing;
+
+#[async_trait]
+impl Storage for Refusing {
+    fn location(&self) -> String {
+        "nowhere".to_owned()
+    }
+    async fn put(&self, _: &Key, _: Bytes) -> StorageResult<()> {
+        Err(BackendError::new(ErrorClass::Denied, "no").with_hint("ask"))
+    }
+    async fn put_if_absent(&self, _: &Key, _: Bytes) -> StorageResult<PutOutcome> {
+        unreachable!()
+    }
+    async fn get(&self, _: &Key) -> StorageResult<Bytes> {
+        unreachable!()
+    }
+    async fn get_range(&self, _: &Key, _: Range<u64>) -> StorageResult<Bytes> {
+        unreachable!()
+    }
+    async fn head(&self, _: &Key) -> StorageResult<ObjectMeta> {
+        unreachable!()
+    }
+    fn list(&self, _: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
+        unreachable!()
+    }
+    async fn delete(&self, _: &Key) -> StorageResult<()> {
+        unreachable!()
+    }
+}
+
+#[tokio::test]
+async fn storage_that_fails_is_the_error() {
+    let fixture = Fixture::new(Room { inline: 0, ..Room::STREAM });
+    let store = Store::new(Arc::new(Refusing), Arc::new(TokioClock::new()));
+    let run = async { Ok(Reply { results: vec![batch(0..1, 1000)], ..Reply::default() }) };
+    let error = fixture.carrier.carry(&store, run).await.unwrap_err();
+    assert_eq!((error.class(), error.hint()), (ErrorClass::Denied, Some("ask")));
+    assert!(error.to_string().contains("results could not be stored: no"), "{error}");
+    assert!(fixture.outputs().await.is_empty());
+}
+
+#[test]
+fn output_is_cut_with_a_word_about_it() {
+    let fixture = Fixture::new(Room { log: 5, ..Room::STREAM });
+    for text in ["abc", "def", "ghi"] {
+        let line = LogLine { offset: 0, count: 1, stderr: false, bytes: Bytes::from_static(text.as_bytes()) };
+        fixture.carrier.log(1, line);
+    }
+    let logged = fixture.record.logs.lock().unwrap().clone();
+    let logged = String::from_utf8(logged).unwrap();
+    assert!(logged.starts_with("abcde\n[rustwren: further output") && !logged.contains("ghi"), "{logged}");
+}
+
+proptest! {
+    #[test]
+    fn whatever_the_room_results_are_whole_and_once(
+        sizes in proptest::collection::vec((1_u32..5, 0_usize..600), 0..20),
+        inline in 0_usize..4000,
+        most in 0_usize..8000,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let fixture = Fixture::new(Room { inline, most, log: 0 });
+            let mut first = 0;
+            let mut expected = Vec::new();
+            let mut batches = Vec::new();
+            for (count, len) in sizes {
+                batches.push(batch(first..first + count, len));
+                expected.extend((first..first + count).map(|k| (k, output(k, len))));
+                first += count;
+            }
+            let late = batches.split_off(batches.len() / 2);
+            for batch in batches {
+                fixture.carrier.results(1, batch);
+            }
+            let reply = fixture.carry(late).await;
+            let reported: usize =
+                fixture.record.batches.lock().unwrap().iter().map(|batch| batch.records.len()).sum();
+            assert!(reported <= most);
+            let outputs = fixture.outputs().await;
+            assert!(outputs.iter().all(|output| expected.contains(output)));
+            assert_eq!(reply.stopped.is_some(), outputs.len() < expected.len());
+            assert!(fixture.objects().await <= 1);
+        });
+    }
+}
