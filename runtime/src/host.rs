@@ -7,6 +7,7 @@
 
 mod answer;
 mod carrier;
+mod heard;
 mod jobs;
 mod warm;
 
@@ -17,12 +18,13 @@ use rustwren_core::clock::TokioClock;
 use rustwren_core::durable::{JobId, Store};
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::image::{ImageId, image_key};
-use rustwren_core::invoker::{Events, Invocation, Reply};
+use rustwren_core::invoker::{Events, Invocation, JobSpec, LogLine, Reply};
 use rustwren_core::storage::Storage;
 
 use answer::AnswerPipe;
 pub use answer::AnswerStream;
 use carrier::Carrier;
+use heard::Heard;
 use warm::Warms;
 
 use crate::image_cache::{CachedImage, ImageCache};
@@ -73,7 +75,11 @@ pub struct Host {
     options: HostOptions,
     store: Store,
     warm: Warms,
+    log: Option<Log>,
 }
+
+/// Hears what tasks write: the job, its invocation's first element, and what was written.
+pub type Log = fn(&JobSpec, u64, &LogLine);
 
 impl Host {
     /// A host that has started nothing yet. Images, inputs and shared values are read from `storage`, and results
@@ -81,7 +87,13 @@ impl Host {
     pub fn new(options: HostOptions, storage: Arc<dyn Storage>) -> Self {
         let store = Store::new(storage, Arc::new(TokioClock::new()));
         let warm = Warms::new(options.warm_images, options.idle);
-        Self { options, store, warm }
+        Self { options, store, warm, log: None }
+    }
+
+    /// Has everything that tasks write heard by `log` as well, whether or not an answer has room for it.
+    pub fn heard_by(mut self, log: Log) -> Self {
+        self.log = Some(log);
+        self
     }
 
     /// The storage.
@@ -108,7 +120,15 @@ impl Host {
         let fetched = begun.elapsed();
         invocation.job = warm.job(invocation.job);
         let carrier = Carrier::new(invocation.id, job, room, events);
-        let sink: Arc<dyn Events> = Arc::clone(&carrier) as _;
+        let mut sink: Arc<dyn Events> = Arc::clone(&carrier) as _;
+        if let Some(log) = self.log {
+            sink = Arc::new(Heard {
+                log,
+                job: Arc::clone(&invocation.job),
+                first: invocation.first,
+                events: sink,
+            });
+        }
         let mut reply = carrier.carry(&self.store, pool.invoke_for(life, invocation, &sink)).await?;
         reply.usage.fetch += fetched;
         Ok(reply)

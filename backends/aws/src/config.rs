@@ -6,6 +6,10 @@ use rustwren_core::storage::Key;
 
 use crate::client::Access;
 
+mod compute;
+
+pub use compute::{Architecture, COMPUTE, ComputeConfig};
+
 /// The region, in both sections.
 pub(crate) const REGION: KeyDoc = KeyDoc::optional(
     "region",
@@ -221,7 +225,7 @@ mod tests {
     #[test]
     fn annotated_file_matches_the_declarations() {
         let text = include_str!("../../../config/aws.toml");
-        let wrong = rustwren_core::config::reference::check_annotated(text, &[STORAGE]);
+        let wrong = rustwren_core::config::reference::check_annotated(text, &[STORAGE, COMPUTE]);
         assert!(wrong.is_empty(), "config/aws.toml:\n{}", wrong.join("\n"));
     }
 }

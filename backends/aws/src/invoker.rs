@@ -26,7 +26,10 @@ use crate::client::Retries;
 use crate::config::{Architecture, ComputeConfig};
 
 mod answer;
+mod factory;
 mod refusal;
+
+pub use factory::LambdaInvokerFactory;
 
 /// The largest request and the largest answer of a synchronous invocation, in bytes of JSON.
 const SYNC_JSON: usize = 6_291_456;

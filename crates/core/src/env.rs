@@ -75,6 +75,14 @@ variables! {
         "Path of a file that `rustwren repro` has written. A program that finds it runs the one task in it, in the foreground, and ends.";
     AGENT = "RUSTWREN_AGENT", Internal, default "not an agent",
         "Makes a program an agent, which takes one detached invocation from its stdin and runs it to its end, whatever becomes of the program that started it. The value is the word by which it answers.";
+    AWS_LAMBDA_RUNTIME_API = "AWS_LAMBDA_RUNTIME_API", System, default "not on AWS Lambda",
+        "Set by AWS Lambda. Its presence makes `rustwren-runtime` a Lambda function.";
+    AWS_LAMBDA_FUNCTION_NAME = "AWS_LAMBDA_FUNCTION_NAME", System, default "not on AWS Lambda",
+        "Set by AWS Lambda: the function's name.";
+    AWS_LAMBDA_FUNCTION_VERSION = "AWS_LAMBDA_FUNCTION_VERSION", System, default "not on AWS Lambda",
+        "Set by AWS Lambda: the function's version.";
+    AWS_LAMBDA_FUNCTION_MEMORY_SIZE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", System, default "not on AWS Lambda",
+        "Set by AWS Lambda: the worker's memory in MB, which function processes are held to.";
     NO_COLOR = "NO_COLOR", System, default "colour on a terminal",
         "Any value turns colour off.";
     XDG_CONFIG_HOME = "XDG_CONFIG_HOME", System, default "`~/.config`",

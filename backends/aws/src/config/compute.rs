@@ -114,8 +114,10 @@ impl ComputeConfig {
         let function = settings.get_str("function")?.unwrap_or_default().to_owned();
         let valid = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if function.is_empty() || function.len() > 64 || !function.chars().all(valid) {
-            return Err(settings
-                .error("function", "must be the function's name: up to 64 letters, digits, dashes and underscores"));
+            return Err(settings.error(
+                "function",
+                "must be the function's name: up to 64 letters, digits, dashes and underscores",
+            ));
         }
         let timeout = settings.get_duration("timeout")?.unwrap_or(LONGEST);
         if timeout.is_zero() || timeout > LONGEST || timeout.subsec_nanos() != 0 {

@@ -6,7 +6,7 @@ use aws_sdk_lambda::operation::invoke::InvokeOutput;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::invoker::{Events, Reply};
+use rustwren_core::invoker::{Events, LogLine, Reply, ResultBatch};
 use rustwren_core::protocol::json::Enveloped;
 use rustwren_core::protocol::listener::Listener;
 use serde::Deserialize;
@@ -44,9 +44,25 @@ pub(super) fn read(
         )
     })?;
     drop(payload);
-    let mut listener = Listener::new(invocation, events);
+    let events: Arc<dyn Events> = Arc::new(AfterTheEnd(Arc::clone(events)));
+    let mut listener = Listener::new(invocation, &events);
     listener.hear(&bytes)?;
     listener.end()
+}
+
+/// What is heard only when an invocation is over: when it began would be taken for now.
+struct AfterTheEnd(Arc<dyn Events>);
+
+impl Events for AfterTheEnd {
+    fn results(&self, invocation: u64, batch: ResultBatch) {
+        self.0.results(invocation, batch);
+    }
+
+    fn started(&self, _: u64) {}
+
+    fn log(&self, invocation: u64, line: LogLine) {
+        self.0.log(invocation, line);
+    }
 }
 
 /// What a failed function means. The runtime answers whatever becomes of tasks; one that fails is dead, out of time, or
@@ -87,8 +103,7 @@ const TIMED_OUT: &str = "the worker did not hand back in time: split the task, o
                          `rustwren setup`";
 const OUT_OF_MEMORY: &str =
     "most likely it ran out of memory: raise `memory` in [compute] and run `rustwren setup`";
-const NOT_OURS: &str =
-    "`rustwren setup` deploys the runtime that belongs to this program; is `function` the one that it has made?";
+const NOT_OURS: &str = "`rustwren setup` deploys the runtime that belongs to this program; is `function` the one that it has made?";
 
 /// The last lines of a log that comes in base64.
 fn tail(log: Option<&str>) -> String {
@@ -113,7 +128,11 @@ mod tests {
     #[test]
     fn function_errors_are_classed() {
         for (kind, message, expected) in [
-            ("Sandbox.Timedout", "RequestId: 1 Error: Task timed out after 3.00 seconds", ErrorClass::TimedOut),
+            (
+                "Sandbox.Timedout",
+                "RequestId: 1 Error: Task timed out after 3.00 seconds",
+                ErrorClass::TimedOut,
+            ),
             ("", "2026-11-28T00:00:00Z 1 Task timed out after 3.00 seconds", ErrorClass::TimedOut),
             ("Runtime.ExitError", "Runtime exited with error: signal: killed", ErrorClass::WorkerCrashed),
             ("Runtime.ExitError", "Runtime exited with error: exit status 1", ErrorClass::WorkerCrashed),

@@ -17,19 +17,22 @@ where
     let failure = Failure::of(error);
     let retry_after = failure.retry_after;
     let (class, hint) = match failure.code() {
-        "TooManyRequestsException" => {
-            (ErrorClass::Throttled { retry_after }, "Lambda allows no more at the moment: `workers` in [compute] may be less")
-        }
-        "ResourceNotFoundException" => {
-            (ErrorClass::NotFound, "run `rustwren setup`, or set `function` and `region` in [compute] to where it was set up")
-        }
+        "TooManyRequestsException" => (
+            ErrorClass::Throttled { retry_after },
+            "Lambda allows no more at the moment: `workers` in [compute] may be less",
+        ),
+        "ResourceNotFoundException" => (
+            ErrorClass::NotFound,
+            "run `rustwren setup`, or set `function` and `region` in [compute] to where it was set up",
+        ),
         // A function that is being deployed or has slept for weeks is back within moments.
         "ResourceConflictException" | "ResourceNotReadyException" | "EC2UnexpectedException" => {
             return failure.into_error_as(ErrorClass::Transient, None, attempt);
         }
-        "ENILimitReachedException" | "SubnetIPAddressLimitReachedException" => {
-            (ErrorClass::Throttled { retry_after }, "the function's network has no more addresses: give it larger subnets")
-        }
+        "ENILimitReachedException" | "SubnetIPAddressLimitReachedException" => (
+            ErrorClass::Throttled { retry_after },
+            "the function's network has no more addresses: give it larger subnets",
+        ),
         "InvalidRuntimeException" | "InvalidZipFileException" => {
             (ErrorClass::Misconfigured, "`rustwren setup` deploys the runtime anew")
         }
@@ -37,7 +40,9 @@ where
             ErrorClass::Denied,
             "Lambda takes jobs within jobs within jobs for an endless loop: allow it in the function's settings",
         ),
-        "InvalidRequestContentException" => return failure.into_error_as(ErrorClass::Internal, None, attempt),
+        "InvalidRequestContentException" => {
+            return failure.into_error_as(ErrorClass::Internal, None, attempt);
+        }
         code if code.starts_with("KMS") || code.starts_with("EFS") => {
             (ErrorClass::Misconfigured, "the function's own settings keep it from starting")
         }
