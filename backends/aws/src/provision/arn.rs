@@ -2,16 +2,16 @@
 
 /// The account that is worked in, and the part of AWS that it belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Account {
+pub struct Account {
     /// Twelve digits.
-    pub(crate) id: String,
+    pub id: String,
     /// `aws`, or `aws-cn` and `aws-us-gov`, where everything is named otherwise.
-    pub(crate) partition: String,
+    pub partition: String,
 }
 
 impl Account {
     /// The account of a caller, from its identity's ARN: `arn:aws:iam::123456789012:user/ada`.
-    pub(crate) fn of_caller(arn: &str) -> Option<Self> {
+    pub fn of_caller(arn: &str) -> Option<Self> {
         let mut parts = arn.split(':');
         let (Some("arn"), Some(partition), Some(_), Some(_), Some(id)) =
             (parts.next(), parts.next(), parts.next(), parts.next(), parts.next())

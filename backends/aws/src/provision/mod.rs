@@ -4,5 +4,23 @@
 //! What is made carries the tag [`MARK`] from its first moment, and only what carries it is ever changed or removed.
 
 mod arn;
+mod async_calls;
+mod bucket;
+mod call;
+mod factory;
+mod function;
+mod log_group;
+mod mark;
 mod package;
-mod policy;
+mod patience;
+pub mod policy;
+mod provisioner;
+mod resource;
+mod role;
+mod spec;
+mod tail;
+
+pub use arn::Account;
+pub use factory::AwsProvisionerFactory;
+pub use mark::{MARK, MARK_VALUE};
+pub use provisioner::AwsProvisioner;

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
@@ -38,9 +39,35 @@ impl std::fmt::Debug for Package {
     }
 }
 
+/// The executable that is to be packed, and what it is to run on.
+#[derive(Debug)]
+pub(crate) struct Source {
+    given: Option<PathBuf>,
+    platform: Platform,
+    packed: OnceLock<Package>,
+}
+
+impl Source {
+    /// What was `given`, or else what lies beside this program.
+    pub(crate) fn new(given: Option<PathBuf>, platform: Platform) -> Self {
+        Self { given, platform, packed: OnceLock::new() }
+    }
+
+    /// The package, made on first use: only setup needs it.
+    pub(crate) fn package(&self) -> Result<&Package> {
+        if let Some(packed) = self.packed.get() {
+            return Ok(packed);
+        }
+        let program = std::env::current_exe().ok();
+        let beside = program.as_deref().and_then(Path::parent);
+        let packed = pack(&runtime(self.given.as_deref(), beside, &self.platform)?, &self.platform)?;
+        Ok(self.packed.get_or_init(|| packed))
+    }
+}
+
 /// Where the runtime's executable is: what was `given`, or what lies in `beside`, the folder of this program; there one
 /// that names the machine goes before one that does not.
-pub(crate) fn runtime(given: Option<&Path>, beside: Option<&Path>, platform: &Platform) -> Result<PathBuf> {
+fn runtime(given: Option<&Path>, beside: Option<&Path>, platform: &Platform) -> Result<PathBuf> {
     if let Some(given) = given {
         return Ok(given.to_owned());
     }
@@ -54,7 +81,7 @@ pub(crate) fn runtime(given: Option<&Path>, beside: Option<&Path>, platform: &Pl
 }
 
 /// Packs the runtime's executable, unless it cannot run on `platform`.
-pub(crate) fn pack(path: &Path, platform: &Platform) -> Result<Package> {
+fn pack(path: &Path, platform: &Platform) -> Result<Package> {
     let bytes = fs::read(path).map_err(|error| {
         Error::new(ErrorKind::Config, format!("the runtime {} cannot be read", path.display()))
             .with_source(error)

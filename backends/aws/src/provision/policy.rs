@@ -13,30 +13,30 @@ const VERSION: &str = "2012-10-17";
 
 /// What policies speak about. Each thing may be missing: storage or workers may be somewhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Scope {
-    pub(crate) account: Account,
-    pub(crate) region: String,
-    pub(crate) objects: Option<Objects>,
-    pub(crate) function: Option<String>,
+pub struct Scope {
+    pub account: Account,
+    pub region: String,
+    pub objects: Option<Objects>,
+    pub function: Option<String>,
     /// The worker's role, where setup makes it.
-    pub(crate) role: Option<String>,
+    pub role: Option<String>,
 }
 
 /// The objects that are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Objects {
-    pub(crate) bucket: String,
+pub struct Objects {
+    pub bucket: String,
     /// Their keys begin with it: empty, or with a `/` at its end. No wildcards.
-    pub(crate) prefix: String,
+    pub prefix: String,
 }
 
 /// The log group of a function, as Lambda names it.
-pub(crate) fn log_group(function: &str) -> String {
+pub fn log_group(function: &str) -> String {
     format!("/aws/lambda/{function}")
 }
 
 /// Who may take on the worker's role.
-pub(crate) fn trust() -> Value {
+pub fn trust() -> Value {
     document(vec![json!({
         "Effect": "Allow",
         "Principal": { "Service": "lambda.amazonaws.com" },
@@ -44,22 +44,24 @@ pub(crate) fn trust() -> Value {
     })])
 }
 
-/// What the worker may do.
-pub(crate) fn worker(scope: &Scope) -> Value {
+/// What the worker may do. `nested` says that tasks are given its credentials, and so may start jobs: then it may run
+/// further workers.
+pub fn worker(scope: &Scope, nested: bool) -> Value {
     let mut statements = use_of_objects(scope);
     if let Some(function) = &scope.function {
         let group = scope.account.log_group(&scope.region, &log_group(function));
-        statements.push(allow(
-            "Logs",
-            &["logs:CreateLogStream", "logs:PutLogEvents"],
-            &[format!("{group}:*")],
-        ));
+        let actions = ["logs:CreateLogStream", "logs:PutLogEvents"];
+        statements.push(allow("Logs", &actions, &[format!("{group}:*")]));
+        if nested {
+            let function = scope.account.function(&scope.region, function);
+            statements.push(allow("Workers", &["lambda:InvokeFunction"], &[function]));
+        }
     }
     document(statements)
 }
 
 /// What whoever runs jobs, looks at them or reads their logs may do.
-pub(crate) fn runner(scope: &Scope) -> Value {
+pub fn runner(scope: &Scope) -> Value {
     let mut statements = use_of_objects(scope);
     if let Some(function) = &scope.function {
         let actions = ["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"];
@@ -71,7 +73,7 @@ pub(crate) fn runner(scope: &Scope) -> Value {
 }
 
 /// What whoever sets up and tears down may do. Running jobs comes on top, and setup ends with a small one.
-pub(crate) fn deployer(scope: &Scope) -> Value {
+pub fn deployer(scope: &Scope) -> Value {
     let mut statements = Vec::new();
     if let Some(Objects { bucket, .. }) = &scope.objects {
         let bucket = scope.account.bucket(bucket);
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn the_worker_may_use_its_prefix_and_write_its_log_and_no_more() {
-        let policy = worker(&scope());
+        let policy = worker(&scope(), false);
         let objects = "arn:aws:s3:::ada-jobs/wren/*";
         let logs = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/rustwren:*";
         let expected = [
@@ -233,10 +235,18 @@ mod tests {
     }
 
     #[test]
+    fn workers_whose_tasks_have_credentials_may_start_more_of_them() {
+        let (alone, nested) = (pairs(&worker(&scope(), false)), pairs(&worker(&scope(), true)));
+        let function = "arn:aws:lambda:eu-west-1:123456789012:function:rustwren".to_owned();
+        assert_eq!(nested[..alone.len()], alone);
+        assert_eq!(nested[alone.len()..], [("lambda:InvokeFunction".to_owned(), function)]);
+    }
+
+    #[test]
     fn without_a_prefix_the_bucket_is_the_limit() {
         let mut whole = scope();
         whole.objects = Some(Objects { bucket: "ada-jobs".to_owned(), prefix: String::new() });
-        let policy = worker(&whole);
+        let policy = worker(&whole, false);
         assert_eq!(policy["Statement"][0]["Resource"], json!(["arn:aws:s3:::ada-jobs/*"]));
         assert_eq!(policy["Statement"][1].get("Condition"), None);
     }
@@ -244,7 +254,7 @@ mod tests {
     #[test]
     fn no_policy_has_a_wildcard_where_a_name_will_do() {
         let scope = scope();
-        for policy in [worker(&scope), runner(&scope), deployer(&scope)] {
+        for policy in [worker(&scope, true), runner(&scope), deployer(&scope)] {
             for (action, resource) in pairs(&policy) {
                 assert!(!action.contains('*'), "{action}");
                 let named = ["ada-jobs", "rustwren"].iter().any(|name| resource.contains(name));
@@ -265,11 +275,11 @@ mod tests {
     fn what_is_not_set_up_is_not_named() {
         let mut storage = scope();
         (storage.function, storage.role) = (None, None);
-        let text = [worker(&storage), runner(&storage), deployer(&storage)].map(|p| p.to_string()).concat();
+        let text = [worker(&storage, true), runner(&storage), deployer(&storage)].map(|p| p.to_string()).concat();
         assert!(!text.contains("lambda") && !text.contains("logs") && !text.contains("iam"), "{text}");
         let mut workers = scope();
         workers.objects = None;
-        let text = [worker(&workers), runner(&workers), deployer(&workers)].map(|p| p.to_string()).concat();
+        let text = [worker(&workers, true), runner(&workers), deployer(&workers)].map(|p| p.to_string()).concat();
         assert!(!text.contains("s3"), "{text}");
     }
 }
