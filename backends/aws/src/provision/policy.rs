@@ -14,9 +14,13 @@ const VERSION: &str = "2012-10-17";
 /// What policies speak about. Each thing may be missing: storage or workers may be somewhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scope {
+    /// The account.
     pub account: Account,
+    /// The region of the function.
     pub region: String,
+    /// What is used of a bucket.
     pub objects: Option<Objects>,
+    /// The name of the function.
     pub function: Option<String>,
     /// The worker's role, where setup makes it.
     pub role: Option<String>,
@@ -25,6 +29,7 @@ pub struct Scope {
 /// The objects that are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Objects {
+    /// The name of their bucket.
     pub bucket: String,
     /// Their keys begin with it: empty, or with a `/` at its end. No wildcards.
     pub prefix: String,
