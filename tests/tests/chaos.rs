@@ -55,6 +55,10 @@ const COMPUTE_GAPS: &[(&str, &str)] = &[
     ("rustwren_tests::suite::handles::progress_and_numbers", "counts invocations and duplicates"),
     ("rustwren_tests::suite::jobs::workers_stay_warm", "counts processes and cold starts"),
     (
+        "rustwren_tests::suite::jobs::a_task_knows_itself",
+        "a lost worker costs a lone element an attempt that the test does not expect",
+    ),
+    (
         "rustwren_tests::suite::jobs::attempts_are_counted",
         "a lost worker costs a lone element an attempt that the test does not expect",
     ),
@@ -69,6 +73,10 @@ const COMPUTE_GAPS: &[(&str, &str)] = &[
     (
         "rustwren_tests::suite::pipelines::one_item_that_kills_its_process_fails_alone",
         "a lost worker costs a lone element an attempt, and the test allows no second one",
+    ),
+    (
+        "rustwren_tests::suite::pipelines::a_step_may_be_tried_again",
+        "a lost worker costs a lone element an attempt, and the test allows for one failure",
     ),
     (
         "rustwren_tests::suite::handles::dropping_a_job_cancels_it",

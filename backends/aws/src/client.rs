@@ -148,10 +148,21 @@ mod tests {
 
     #[test]
     fn endpoints() {
-        for good in ["http://127.0.0.1:9000", "https://minio.example.com/", "https://h/path", "http://[::1]:80"] {
+        for good in
+            ["http://127.0.0.1:9000", "https://minio.example.com/", "https://h/path", "http://[::1]:80"]
+        {
             assert_eq!(check_endpoint(good), Ok(()), "{good}");
         }
-        for bad in ["", "h:9000", "ftp://h", "https://", "https:///x", "http://u:p@h", "http://a b", "https://h/?x=1"] {
+        for bad in [
+            "",
+            "h:9000",
+            "ftp://h",
+            "https://",
+            "https:///x",
+            "http://u:p@h",
+            "http://a b",
+            "https://h/?x=1",
+        ] {
             assert!(check_endpoint(bad).is_err(), "{bad}");
         }
     }

@@ -123,7 +123,10 @@ impl StorageConfig {
         }
         let prefix = match prefix {
             "" => None,
-            prefix => Some(Key::new(prefix).map_err(|error| settings.error("prefix", format!("is not usable: {error}")))?),
+            prefix => Some(
+                Key::new(prefix)
+                    .map_err(|error| settings.error("prefix", format!("is not usable: {error}")))?,
+            ),
         };
         let part_size = settings.get_size("part_size")?.unwrap_or(8 << 20);
         if !(SMALLEST_PART..=LARGEST_PART).contains(&part_size) {

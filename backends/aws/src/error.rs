@@ -100,6 +100,16 @@ impl Failure {
         self.code.as_deref().unwrap_or_default()
     }
 
+    /// What the service, or this side, says about it.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// How to mend it, where the service at hand has no better mend.
+    pub(crate) fn hint(&self) -> Option<String> {
+        codes::hint(self)
+    }
+
     /// Whether the request may have been carried out all the same.
     pub(crate) fn may_have_happened(&self) -> bool {
         match self.cause {
@@ -123,7 +133,7 @@ impl Failure {
     /// The error for the caller: `attempted` (`reading s3://bucket/key`), what came back, and the mend.
     pub(crate) fn into_error(self, attempted: &str) -> BackendError {
         let class = self.class();
-        let hint = codes::hint(&self);
+        let hint = self.hint();
         self.into_error_as(class, hint, attempted)
     }
 
@@ -164,7 +174,7 @@ impl Failure {
 
 /// An error and its sources.
 fn sources<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
+    std::iter::successors(Some(error), |&error| error.source())
 }
 
 /// The first error of this type among an error and its sources.
@@ -187,7 +197,9 @@ pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
 /// Seconds in `retry-after`, as HTTP has it, or milliseconds in the header of AWS's own. Dates are not used by AWS.
 fn retry_after(header: &dyn Fn(&str) -> Option<String>) -> Option<Duration> {
     let number = |name: &str| header(name)?.trim().parse().ok();
-    number("x-amz-retry-after").map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
+    number("x-amz-retry-after")
+        .map(Duration::from_millis)
+        .or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
 #[cfg(test)]

@@ -3,12 +3,16 @@
 pub mod client;
 pub mod config;
 pub(crate) mod error;
+mod factory;
 #[cfg(feature = "compute")]
 mod files;
 #[cfg(feature = "compute")]
 mod invoker;
 #[cfg(feature = "provision")]
 pub mod provision;
+mod storage;
 
+pub use factory::S3StorageFactory;
 #[cfg(feature = "compute")]
 pub use invoker::{LambdaInvoker, LambdaInvokerFactory, MAX_INLINE_OUTPUT};
+pub use storage::S3Storage;

@@ -13,7 +13,7 @@ use rustwren_core::executor::{JobHandle, Keeps};
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// How long what is finished may take to be recorded.
-const FAREWELL: Duration = Duration::from_secs(3);
+const FAREWELL: Duration = Duration::from_secs(10);
 
 static RUNNING: Mutex<Vec<JobHandle>> = Mutex::new(Vec::new());
 

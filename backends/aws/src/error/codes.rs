@@ -37,8 +37,13 @@ const TRANSIENT: &[&str] = &[
 const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"];
 
 /// Credentials that the service does not know.
-const UNKNOWN_KEY: &[&str] =
-    &["AuthFailure", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClientException"];
+const UNKNOWN_KEY: &[&str] = &[
+    "AuthFailure",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "UnrecognizedClientException",
+];
 
 /// Signatures that do not fit.
 const BAD_SIGNATURE: &[&str] = &["InvalidSignatureException", "SignatureDoesNotMatch"];

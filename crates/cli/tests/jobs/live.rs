@@ -14,6 +14,7 @@ crate::tests![
     ctrl_c_leaves_the_job_running,
     a_job_whose_driver_was_killed_goes_on,
     a_job_whose_client_was_killed_goes_on,
+    who_leaves_a_job_takes_its_sign_of_life_away,
     failed_tasks_are_named_and_can_be_run_again,
     a_job_that_gives_up_says_why,
     a_running_job_is_cancelled,
@@ -144,6 +145,32 @@ fn a_job_whose_client_was_killed_goes_on() {
     go(&place);
     let id = job["id"].as_str().unwrap();
     ends_well(&place.run(&["jobs", "attach", id]), id);
+    first_half_ran_once(&place);
+}
+
+/// However long that takes: a program that was gone before its sign of life would be taken for a crash.
+fn who_leaves_a_job_takes_its_sign_of_life_away() {
+    let place = Place::new();
+    let mut command = place.in_place(&std::env::current_exe().unwrap());
+    let client = command
+        .args([PROGRAM, "durable held"])
+        .env("RUSTWREN__CLIENT__LOGS", "none")
+        .env("RUSTWREN__STORAGE__BACKEND", "chaos")
+        .env("RUSTWREN__STORAGE__WRAPS", "local")
+        .env("RUSTWREN__STORAGE__PROFILE", "calm")
+        .env("RUSTWREN__STORAGE__SLOW", "100%")
+        .env("RUSTWREN__STORAGE__SLOW_BY", "100ms..100ms")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let job = until_half(&place);
+    kill_process(Pid::from_child(&client), Signal::INT).unwrap();
+    assert_exit(&client.wait_with_output().unwrap(), 130);
+    go(&place);
+    let id = job["id"].as_str().unwrap();
+    let output = place.run(&["jobs", "attach", id]);
+    assert_says(stderr(&output), &["nobody drives it: starting another\n"]);
+    ends_well(&output, id);
     first_half_ran_once(&place);
 }
 

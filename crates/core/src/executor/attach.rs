@@ -5,7 +5,7 @@ use std::any::type_name;
 use super::handle::Executor;
 use super::job::Job;
 use super::open::open;
-use super::spawn::{Keeps, follow_to_end};
+use super::spawn::Keeps;
 use super::takeover;
 use crate::durable::{JobId, Kind, Manifest};
 use crate::error::{Error, ErrorKind, Result};
@@ -50,7 +50,7 @@ impl Executor {
             takeover,
             manifest,
         };
-        inner.driver.spawn_kept(follow_to_end(follow, Begin::Viewing));
+        inner.driver.spawn_kept(follow.run_to_end(Begin::Viewing));
         Ok(opened.job(self.clone()))
     }
 }

@@ -105,7 +105,7 @@ impl Plan {
             takeover: Box::new(Own::here(manifest.spec())),
             manifest,
         };
-        inner.driver.spawn_kept(follow_to_end(follow, Begin::Driving(leadership)));
+        inner.driver.spawn_kept(follow.run_to_end(Begin::Driving(leadership)));
         Ok(opened.job(executor))
     }
 
@@ -211,15 +211,6 @@ impl Plan {
             .run(founding)
             .await?
             .map_err(|error: Error| error.context(&format!("job {label} could not be stored")))
-    }
-}
-
-/// Follows a job; when its holder has gone, somebody else may drive it at once.
-pub(super) async fn follow_to_end(follow: Follow, begin: Begin) {
-    if let Some(leadership) = follow.run(begin).await
-        && let Err(error) = leadership.heart().stop().await
-    {
-        tracing::debug!(%error, "the last sign of life stays");
     }
 }
 

@@ -12,6 +12,9 @@ use super::pack::{self, DEFAULT_LEVEL};
 use super::{ElfInfo, ImageId};
 use crate::error::{Error, ErrorKind, Result};
 
+/// How often a program that seems to change is read before it is given up.
+const READS: usize = 4;
+
 /// A program that can be shipped.
 ///
 /// Making one reads the program once (milliseconds), or not at all when an earlier run left its id in the
@@ -66,10 +69,12 @@ impl ProgramImage {
         let id = if let Some(id) = known {
             id
         } else {
-            let id = pack::hash(&mut file).map_err(unreadable)?;
-            if Stamp::of(&file).map_err(unreadable)? != stamp {
-                return Err(changed(&path));
-            }
+            let read = read_settled(|| {
+                let before = Stamp::of(&file)?;
+                let id = pack::hash(&mut file)?;
+                Ok((before, id, Stamp::of(&file)?))
+            });
+            let (stamp, id) = read.map_err(unreadable)?.ok_or_else(|| changed(&path))?;
             if let Some(cache) = &cache {
                 cache.put_id(&stamp, id, now());
             }
@@ -118,6 +123,23 @@ impl ProgramImage {
         state.packed = Some(packed.clone());
         Ok(packed)
     }
+}
+
+/// Reads a file until it was not changed meanwhile: its stamp stayed, or it was read twice alike. Its stamp alone
+/// changes when a cache of images notes that it was used, and that may happen often. `None` if it goes on changing.
+fn read_settled(
+    mut read: impl FnMut() -> std::io::Result<(Stamp, ImageId, Stamp)>,
+) -> std::io::Result<Option<(Stamp, ImageId)>> {
+    let mut last = None;
+    for _ in 0..READS {
+        let (before, id, after) = read()?;
+        if before == after || last == Some(id) {
+            // What it was before it was read: a change since then has another stamp.
+            return Ok(Some((before, id)));
+        }
+        last = Some(id);
+    }
+    Ok(None)
 }
 
 fn changed(path: &Path) -> Error {
@@ -198,6 +220,36 @@ mod tests {
         fs::write(&path, other(3)).unwrap();
         let error = image.packed().unwrap_err();
         assert!(error.to_string().contains("changed while it was read"), "{error}");
+    }
+
+    /// Image caches note a use by the file's time, and the programs in there read themselves to start nested jobs.
+    #[test]
+    fn a_program_that_is_touched_while_it_is_read_is_the_same_program() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        fs::write(&path, other(1)).unwrap();
+        let mut file = File::open(&path).unwrap();
+        let (mut reads, mut writes) = (0, 0);
+        let mut read = |write: bool| {
+            read_settled(|| {
+                let before = Stamp::of(&file)?;
+                let id = pack::hash(&mut file)?;
+                reads += 1;
+                file.set_modified(UNIX_EPOCH + std::time::Duration::from_secs(reads))?;
+                if write {
+                    writes += 1;
+                    fs::write(&path, other(1 + writes))?;
+                }
+                Ok((before, id, Stamp::of(&file)?))
+            })
+            .unwrap()
+        };
+        let (stamp, id) = read(false).unwrap();
+        assert_eq!(id, ProgramImage::from_file(&path, None).unwrap().id());
+        // Its record is never taken for a later state of the file.
+        assert_ne!(stamp, Stamp::of(&File::open(&path).unwrap()).unwrap());
+        assert_eq!(read(true), None);
+        assert_eq!((reads, writes), (2 + READS as u64, READS as u8));
     }
 
     #[test]

@@ -123,8 +123,34 @@ impl Follow {
     /// Follows the job until it ends or its holder leaves. Then its outbox has an end. Hands back the right to drive it
     /// if it has it still; signs of life are given no longer unless the caller sees to it.
     pub async fn run(mut self, begin: Begin) -> Option<Leadership> {
-        let goodbye = Goodbye { outbox: self.outbox.clone(), label: self.manifest.label.clone() };
-        let left = match self.follow(begin).await {
+        let goodbye = self.goodbye();
+        let stand = self.follow(begin).await;
+        let left = self.tell(stand);
+        drop(goodbye);
+        left
+    }
+
+    /// The same for a caller that has no use for the right to drive. It is given up before the outbox has its end: a
+    /// program that exits then leaves no sign of life behind, and somebody else may drive at once.
+    pub async fn run_to_end(mut self, begin: Begin) {
+        let goodbye = self.goodbye();
+        let stand = self.follow(begin).await;
+        if let Ok(Stand::Left(Some(leadership))) = &stand
+            && let Err(error) = leadership.heart().stop().await
+        {
+            tracing::debug!(%error, "the last sign of life stays");
+        }
+        self.tell(stand);
+        drop(goodbye);
+    }
+
+    fn goodbye(&self) -> Goodbye {
+        Goodbye { outbox: self.outbox.clone(), label: self.manifest.label.clone() }
+    }
+
+    /// Tells the holder how it ended. What is left of the right to drive.
+    fn tell(&self, stand: Result<Stand>) -> Option<Leadership> {
+        match stand {
             Ok(Stand::Ended(end)) => {
                 self.outbox.finish(end);
                 None
@@ -141,9 +167,7 @@ impl Follow {
                 self.outbox.finish(Err(error.and_hint(&hint)));
                 None
             }
-        };
-        drop(goodbye);
-        left
+        }
     }
 
     async fn follow(&mut self, begin: Begin) -> Result<Stand> {

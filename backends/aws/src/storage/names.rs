@@ -1,0 +1,124 @@
+//! Where a key lies in its bucket, and what to call it.
+
+use std::borrow::Cow;
+
+use rustwren_core::storage::Key;
+
+/// The bucket and what all names in it begin with.
+#[derive(Debug, Clone)]
+pub(super) struct Names {
+    pub(super) bucket: String,
+    pub(super) prefix: Option<Key>,
+    /// The region that requests go to.
+    pub(super) region: String,
+}
+
+impl Names {
+    /// The object's name in the bucket.
+    pub(super) fn object(&self, key: &str) -> String {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}/{key}"),
+            None => key.to_owned(),
+        }
+    }
+
+    /// The key of an object in the bucket; none where it lies elsewhere, or has a name that no key has.
+    pub(super) fn key(&self, object: &str) -> Option<Key> {
+        let name = match &self.prefix {
+            Some(prefix) => object.strip_prefix(prefix.as_str())?.strip_prefix('/')?,
+            None => object,
+        };
+        Key::new(name).ok()
+    }
+
+    /// Where it is, for people.
+    pub(super) fn location(&self, key: &str) -> String {
+        format!("s3://{}/{}", self.bucket, self.object(key)).trim_end_matches('/').to_owned()
+    }
+
+    /// The objects below the prefix as a policy names them.
+    pub(super) fn arn(&self) -> String {
+        format!("arn:aws:s3:::{}/{}", self.bucket, self.object("*"))
+    }
+}
+
+/// Undoes the encoding of names in listings: `%` with two hexadecimal digits, and `+` for a space. None where it is not
+/// UTF-8 afterwards.
+pub(super) fn decoded(name: &str) -> Option<Cow<'_, str>> {
+    if !name.contains(['%', '+']) {
+        return Some(Cow::Borrowed(name));
+    }
+    let mut bytes = Vec::with_capacity(name.len());
+    let mut rest = name.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let hex = |at: usize| char::from(*tail.get(at)?).to_digit(16);
+        match (first, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = &tail[2..];
+            }
+            (b'+', ..) => {
+                bytes.push(b' ');
+                rest = tail;
+            }
+            _ => {
+                bytes.push(first);
+                rest = tail;
+            }
+        }
+    }
+    String::from_utf8(bytes).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn names(prefix: Option<&str>) -> Names {
+        let prefix = prefix.map(|prefix| Key::new(prefix).unwrap());
+        Names { bucket: "b".to_owned(), prefix, region: "us-east-1".to_owned() }
+    }
+
+    #[test]
+    fn keys_stay_below_the_prefix() {
+        let below = names(Some("p/q"));
+        assert_eq!(below.object("a/b"), "p/q/a/b");
+        assert_eq!(below.key("p/q/a/b"), Key::new("a/b").ok());
+        for elsewhere in ["p/q", "p/q/", "p/qa", "a", "p/q//x"] {
+            assert_eq!(below.key(elsewhere), None, "{elsewhere}");
+        }
+        assert_eq!((below.location(""), below.location("k")), ("s3://b/p/q".into(), "s3://b/p/q/k".into()));
+        assert_eq!(below.arn(), "arn:aws:s3:::b/p/q/*");
+        let root = names(None);
+        assert_eq!(
+            (root.object("a"), root.location(""), root.arn()),
+            ("a".into(), "s3://b".into(), "arn:aws:s3:::b/*".into())
+        );
+        assert_eq!(root.key("folder/"), None);
+    }
+
+    #[test]
+    fn names_in_listings() {
+        for (encoded, name) in [
+            ("a/b", "a/b"),
+            ("a+b%2Bc%20d", "a b+c d"),
+            ("%C3%A9", "\u{e9}"),
+            ("100%", "100%"),
+            ("%zz", "%zz"),
+        ] {
+            assert_eq!(decoded(encoded).as_deref(), Some(name));
+        }
+        assert_eq!(decoded("%ff"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_name_comes_back(name in "\\PC{0,20}") {
+            let encoded: String = name.bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let decoded = decoded(&encoded);
+            prop_assert_eq!(decoded.as_deref(), Some(name.as_str()));
+        }
+    }
+}
