@@ -5,6 +5,7 @@
 mod checks;
 mod instant;
 pub mod invoker_suite;
+pub mod provisioner_suite;
 pub mod sim;
 pub mod standins;
 pub mod storage_suite;

@@ -20,7 +20,7 @@ use super::provisioner::{AwsProvisioner, ClockHandle, Parts};
 use super::resource::Resource;
 use super::role::Role;
 use super::spec::{BucketSpec, WorkerSpec};
-use crate::client::{Retries, no_region};
+use crate::client::{Access, Keys, Retries, no_region};
 
 /// The name of the backend.
 const AWS: &str = "aws";
@@ -32,6 +32,7 @@ const LONGEST_ROLE: usize = 64;
 #[derive(Clone)]
 pub struct AwsProvisionerFactory {
     clock: Arc<dyn Clock>,
+    keys: Option<Keys>,
 }
 
 impl std::fmt::Debug for AwsProvisionerFactory {
@@ -49,7 +50,23 @@ impl Default for AwsProvisionerFactory {
 impl AwsProvisionerFactory {
     /// One that waits by this clock.
     pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
-        Self { clock }
+        Self { clock, keys: None }
+    }
+
+    /// Calls with these credentials, and not with those of the environment or the profile.
+    pub fn credentials(mut self, keys: Keys) -> Self {
+        self.keys = Some(keys);
+        self
+    }
+
+    /// The clients' configuration, with the region that it must have.
+    async fn load(&self, settings: &Settings, access: &Access) -> Result<(SdkConfig, String)> {
+        let access = Access { credentials: self.keys.clone(), ..access.clone() };
+        let config = access.load(Retries::Sdk).await;
+        match config.region().map(ToString::to_string) {
+            Some(region) => Ok((config, region)),
+            None => Err(no_region(settings)),
+        }
     }
 
     /// The provisioner of these sections, as itself.
@@ -66,7 +83,7 @@ impl AwsProvisionerFactory {
         let storage = setup.storage_of(AWS);
         let spec = storage.map(BucketSpec::from_settings).transpose()?;
         if let (Some(settings), Some(spec)) = (storage, &spec) {
-            let (config, region) = load(settings, &spec.config.access).await?;
+            let (config, region) = self.load(settings, &spec.config.access).await?;
             let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(spec.config.path_style);
             parts.makes_bucket = spec.make;
             parts.bucket =
@@ -75,7 +92,7 @@ impl AwsProvisionerFactory {
         }
         if let Some(settings) = setup.compute_of(AWS) {
             let worker = WorkerSpec::from_settings(setup, settings, spec.as_ref())?;
-            let (config, region) = load(settings, &worker.config.access).await?;
+            let (config, region) = self.load(settings, &worker.config.access).await?;
             let storage_region = whole.as_ref().map(|(_, region)| region.clone());
             add_workers(&mut parts, setup, settings, &config, &region, (worker, spec.as_ref(), storage_region))?;
             whole = Some((config, region));
@@ -100,15 +117,6 @@ impl ProvisionerFactory for AwsProvisionerFactory {
 
     async fn build(&self, setup: &Setup) -> Result<Option<Arc<dyn Provisioner>>> {
         Ok(Some(Arc::new(self.provisioner(setup).await?)))
-    }
-}
-
-/// The clients' configuration, with the region that it must have.
-async fn load(settings: &Settings, access: &crate::client::Access) -> Result<(SdkConfig, String)> {
-    let config = access.load(Retries::Sdk).await;
-    match config.region().map(ToString::to_string) {
-        Some(region) => Ok((config, region)),
-        None => Err(no_region(settings)),
     }
 }
 

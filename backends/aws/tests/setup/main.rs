@@ -1,0 +1,15 @@
+//! Setup and teardown on AWS, against moto, which has S3, IAM, STS, the control plane of Lambda and CloudWatch Logs.
+//!
+//! Where moto differs from AWS in what these tests would see:
+//! - It ignores tags in CreateBucket, so that a bucket is unmarked until the next call.
+//! - It ignores EphemeralStorage in UpdateFunctionConfiguration and Architectures in UpdateFunctionCode.
+//! - With enforcement on, it knows conditions of trust policies alone, and resources of S3 alone.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: what fails, fails the test")]
+
+mod changes;
+mod course;
+mod cut;
+mod refusals;
+mod waiting;
+mod world;
