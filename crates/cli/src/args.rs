@@ -95,4 +95,6 @@ pub(crate) enum Provider {
     Local,
     /// Faults on purpose, around any other provider
     Chaos,
+    /// AWS: S3 and Lambda
+    Aws,
 }

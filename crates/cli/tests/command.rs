@@ -236,7 +236,7 @@ fn init_writes_a_configuration_that_works_and_overwrites_nothing() {
 
 #[test]
 fn every_provider_s_configuration_works() {
-    for provider in ["local", "chaos"] {
+    for provider in ["local", "chaos", "aws"] {
         let place = Place::new();
         assert_exit(&place.run(&["init", "--provider", provider]), 0);
         assert_exit(&place.run(&["config", "show"]), 0);

@@ -5,10 +5,14 @@ use rustwren_core::storage::MemoryStorageFactory;
 
 /// All of them, by name.
 pub fn compiled_in() -> Registry {
-    Registry::new()
+    let registry = Registry::new()
         .storage(MemoryStorageFactory)
         .storage_wrapper(rustwren_chaos::ChaosStorageWrapper)
         .invoker_wrapper(rustwren_chaos::ChaosInvokerWrapper)
         .storage(rustwren_local::DirectoryStorageFactory)
-        .invoker(rustwren_local::LocalInvokerFactory)
+        .invoker(rustwren_local::LocalInvokerFactory);
+    #[cfg(feature = "aws")]
+    let registry =
+        registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
+    registry
 }

@@ -28,6 +28,7 @@ pub use crate::checks::Gap;
 use crate::checks::{Check, checks, failing};
 
 mod failures;
+pub mod program;
 mod recorder;
 mod results;
 mod running;

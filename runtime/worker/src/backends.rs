@@ -6,6 +6,6 @@ use rustwren_core::config::Registry;
 pub(crate) fn compiled_in() -> Registry {
     let registry = Registry::new().storage(rustwren_directory::DirectoryStorageFactory);
     #[cfg(feature = "lambda")]
-    let registry = registry.declare(rustwren_aws::config::COMPUTE);
+    let registry = registry.storage(rustwren_aws::S3StorageFactory).declare(rustwren_aws::config::COMPUTE);
     registry
 }

@@ -6,6 +6,7 @@ mod ending;
 mod harness;
 mod journal;
 mod kept;
+mod kept_in_s3;
 mod output;
 mod screen;
 mod settings;

@@ -59,6 +59,7 @@ pub(super) fn no_region() -> BackendError {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_lambda::operation::invoke::InvokeError;
     use aws_smithy_types::body::SdkBody;
     use aws_smithy_types::error::ErrorMetadata;
 
@@ -68,7 +69,7 @@ mod tests {
         let mut answer = HttpResponse::new(status.try_into().unwrap(), SdkBody::empty());
         answer.headers_mut().insert("retry-after", "3");
         let meta = ErrorMetadata::builder().code(code).message("told so").build();
-        classed(&SdkError::service_error(aws_sdk_lambda::Error::from_meta(meta), answer), "invoking f")
+        classed(&SdkError::service_error(InvokeError::generic(meta), answer), "invoking f")
     }
 
     #[test]

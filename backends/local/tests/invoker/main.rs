@@ -21,6 +21,7 @@ use rustwren_core::storage::{Key, Storage};
 use rustwren_core::worker::{Chunk, Function, Shared, serve};
 use rustwren_local::config::{COMPUTE, ComputeConfig};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
+use rustwren_testkit::invoker_suite::program;
 
 /// Puts the shared value before each input.
 fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
@@ -42,7 +43,7 @@ fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
     if name == "report" {
         return Ok(detached::report());
     }
-    Ok(conformance::function(name).unwrap_or(&Function { open, run }))
+    Ok(program::function(name).unwrap_or(&Function { open, run }))
 }
 
 fn settings(workers: &str, mode: &str) -> Settings {

@@ -16,6 +16,7 @@ pub(crate) fn run(provider: Provider, force: bool, path: &Path) -> Result<(), Fa
     let text = match provider {
         Provider::Local => include_str!("../../../../config/local.toml"),
         Provider::Chaos => include_str!("../../../../config/chaos.toml"),
+        Provider::Aws => include_str!("../../../../config/aws.toml"),
     };
     let path = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
     let mut options = OpenOptions::new();

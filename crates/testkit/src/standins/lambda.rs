@@ -24,10 +24,9 @@ mod environment;
 
 use environment::Environment;
 
-/// The emulator's place below `.cache`; the version is that of the package it comes in.
-const EMULATOR: &str = "aws-lambda-rie/aws-lambda-rie-1.170.0";
-/// The variable that says where the emulator is.
-const EMULATOR_VARIABLE: &str = "RUSTWREN_TEST_RIE";
+/// The emulator's place; the version is that of the package it comes in.
+const EMULATOR: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../../.cache/aws-lambda-rie/aws-lambda-rie-1.170.0");
 
 /// A deployed function.
 #[derive(Debug, Clone)]
@@ -143,7 +142,11 @@ impl LambdaFront {
     ///
     /// When the emulator is not installed or no port can be had.
     pub fn start(function: Function) -> Self {
-        let emulator = super::installed(EMULATOR_VARIABLE, EMULATOR);
+        let emulator = PathBuf::from(EMULATOR);
+        assert!(
+            emulator.exists(),
+            "Lambda's emulator is not installed: run scripts/test once (with any arguments), which puts it into .cache"
+        );
         let state = Mutex::default();
         let shared = Arc::new(Shared { function, emulator, state, changed: Notify::new() });
         let (stop, stopped) = oneshot::channel();

@@ -38,7 +38,7 @@ pub(super) fn check() -> Result<(), String> {
 /// A host as the environment configures it.
 pub(super) async fn host() -> Result<Host, BackendError> {
     let registry = backends::compiled_in();
-    let options = LoadOptions::of_process().search(false).user_cache_dir(TMP);
+    let options = LoadOptions::of_process().search(false).user_cache_dir(TMP).set("compute.backend", "aws");
     let config = Config::load(&registry, &options).map_err(misconfigured)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
