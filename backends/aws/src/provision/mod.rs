@@ -7,6 +7,8 @@ mod arn;
 mod async_calls;
 mod bucket;
 mod call;
+#[cfg(test)]
+mod documented;
 mod factory;
 mod function;
 mod log_group;
