@@ -28,7 +28,7 @@ pub(crate) const PROFILE: KeyDoc = KeyDoc::optional(
     "as AWS_PROFILE says, else `default`",
     "work",
     "The profile in `~/.aws/config` and `~/.aws/credentials` that credentials and what is not set here come from. \
-     Credentials in the environment go before those of the default profile.",
+     Credentials in the environment go before it.",
 );
 
 /// The endpoint, in both sections.

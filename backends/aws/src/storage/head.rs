@@ -31,7 +31,7 @@ impl S3Storage {
                 Err(failure) => failure,
             };
             if failure.cause == Cause::Refused
-                && failure.status.is_some_and(|status| (400..500).contains(&status))
+                && failure.status.is_some_and(|status| (300..500).contains(&status))
             {
                 return self.size_by_reading(object).await;
             }

@@ -1,6 +1,7 @@
 //! Writing in parts: several at once, visible as one object when the last is there, and not at all otherwise.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::RequestChecksumCalculation;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rustwren_core::storage::PutOutcome;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::S3Storage;
 use super::errors::{CONFLICT, is_no_upload, is_unmet};
@@ -21,6 +23,9 @@ const MOST_PARTS: u64 = 10_000;
 
 /// How often an upload is begun anew because another write came between.
 const UPLOADS: usize = 4;
+
+/// How long aborting an upload may take.
+const ABORT: Duration = Duration::from_secs(10);
 
 /// An upload that S3 keeps until it is completed or aborted. Dropped before that, it is aborted in the background; what
 /// even that leaves, the bucket's lifecycle rule removes.
@@ -41,12 +46,10 @@ impl Upload<'_> {
             self.client.abort_multipart_upload().bucket(self.bucket).key(self.object).upload_id(&self.id);
         let place = format!("s3://{}/{}", self.bucket, self.object);
         async move {
-            if let Err(error) = request.send().await {
-                let failure = Failure::of(&error);
+            let answer = timeout(ABORT, request.send()).await;
+            if !matches!(answer, Ok(Ok(_))) {
                 tracing::warn!(
-                    "an upload of {place} is left behind: {} {}",
-                    failure.code(),
-                    failure.message()
+                    "parts of {place} are left behind until the bucket's lifecycle rule removes them"
                 );
             }
         }

@@ -258,6 +258,27 @@ async fn an_upload_that_fails_is_aborted_and_nothing_is_seen_of_it() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_cancelled_is_aborted() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let scene = Scene::new(move |request| {
+        let is_told = request.path.contains("partNumber=1") || request.method == "DELETE";
+        if is_told {
+            tell.send(request.method.clone()).unwrap();
+        }
+        Verdict::Pass
+    })
+    .await;
+    let (k, data) = (key("k"), large());
+    tokio::select! {
+        biased;
+        method = told.recv() => assert_eq!(method.as_deref(), Some("PUT")),
+        done = scene.storage.put(&k, data) => panic!("it was to be cancelled: {done:?}"),
+    }
+    assert_eq!(told.recv().await.as_deref(), Some("DELETE"));
+    assert!(!scene.storage.exists(&k).await.unwrap());
+}
+
+#[tokio::test]
 async fn parts_that_fail_in_passing_are_sent_again_alone() {
     let scene = Scene::once(|request| request.path.contains("partNumber=2"), Verdict::LoseAnswer).await;
     let k = key("k");
