@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use ring::digest::{SHA256, digest};
+use rustwren_core::config::units::format_size;
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::image::{ElfInfo, Platform, check, strip};
 use zip::write::SimpleFileOptions;
@@ -60,7 +61,7 @@ impl Source {
         }
         let program = std::env::current_exe().ok();
         let beside = program.as_deref().and_then(Path::parent);
-        let packed = pack(&runtime(self.given.as_deref(), beside, &self.platform)?, &self.platform)?;
+        let packed = pack(&runtime(self.given.as_deref(), beside, &self.platform)?, &self.platform, MAX_ZIP)?;
         Ok(self.packed.get_or_init(|| packed))
     }
 }
@@ -80,8 +81,8 @@ fn runtime(given: Option<&Path>, beside: Option<&Path>, platform: &Platform) -> 
     })
 }
 
-/// Packs the runtime's executable, unless it cannot run on `platform`.
-fn pack(path: &Path, platform: &Platform) -> Result<Package> {
+/// Packs the runtime's executable, unless it cannot run on `platform` or the zip would have more than `most` bytes.
+fn pack(path: &Path, platform: &Platform, most: usize) -> Result<Package> {
     let bytes = fs::read(path).map_err(|error| {
         Error::new(ErrorKind::Config, format!("the runtime {} cannot be read", path.display()))
             .with_source(error)
@@ -99,10 +100,9 @@ fn pack(path: &Path, platform: &Platform) -> Result<Package> {
         Error::new(ErrorKind::Internal, format!("the runtime {} cannot be packed", path.display()))
             .with_source(error)
     })?;
-    if zip.len() > MAX_ZIP {
-        let (size, most) = (zip.len() >> 20, MAX_ZIP >> 20);
-        let message =
-            format!("the runtime {} is {size} MiB when packed; Lambda takes {most} MiB", path.display());
+    if zip.len() > most {
+        let (size, most) = (format_size(zip.len() as u64), format_size(most as u64));
+        let message = format!("the runtime {} has {size} when packed; Lambda takes {most}", path.display());
         return Err(Error::new(ErrorKind::Incompatible, message)
             .with_hint(format!("build it in the release profile: {}", build(platform))));
     }
@@ -147,122 +147,105 @@ mod tests {
         }
     }
 
-    /// The running test, changed, in a file of its own.
-    fn changed(change: impl FnOnce(&mut Vec<u8>)) -> (tempfile::TempDir, PathBuf) {
+    /// A program in a file of its own.
+    fn file(bytes: &[u8]) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("runtime");
-        let mut bytes = fs::read(std::env::current_exe().unwrap()).unwrap();
-        change(&mut bytes);
         fs::write(&path, bytes).unwrap();
         (folder, path)
     }
 
-    /// Stands for a build against an old C library, wherever this test was built.
-    fn portable(bytes: &mut [u8]) {
-        rename_versions(bytes, |minor| minor > 34, "17");
+    /// The smallest program for a machine of 64 bits that contains all it needs: a header and one segment.
+    fn small(machine: u64) -> Vec<u8> {
+        let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0];
+        elf.resize(16, 0);
+        let header = [(2, 2), (2, machine), (4, 1), (8, 0x40_0078), (8, 64), (8, 0), (4, 0)];
+        let sizes = [(2, 64), (2, 56), (2, 1), (2, 64), (2, 0), (2, 0)];
+        let segment = [(4, 1), (4, 5), (8, 0), (8, 0x40_0000), (8, 0x40_0000), (8, 128), (8, 128), (8, 4096)];
+        for (size, value) in [&header[..], &sizes, &segment, &[(8, 0x90)]].concat() {
+            elf.extend_from_slice(&u64::to_le_bytes(value)[..size]);
+        }
+        elf
     }
 
-    /// Renames the versions of glibc with two digits that `which` picks.
-    fn rename_versions(bytes: &mut [u8], which: impl Fn(u32) -> bool, to: &str) {
+    const X86_64: u64 = 62;
+    const AARCH64: u64 = 183;
+
+    /// The running test as if it had been built against this version of glibc.
+    fn built_against(minor: u8) -> Vec<u8> {
+        let mut bytes = fs::read(std::env::current_exe().unwrap()).unwrap();
         let name = b"GLIBC_2.";
         for at in 0..bytes.len() - name.len() - 3 {
-            let digits = &bytes[at + name.len()..][..3];
-            if bytes[at..].starts_with(name)
-                && let Some(minor) = std::str::from_utf8(&digits[..2]).ok().and_then(|d| d.parse().ok())
-                && digits[2] == 0
-                && which(minor)
-            {
-                bytes[at + name.len()..][..2].copy_from_slice(to.as_bytes());
+            let [a, b, end] = [0, 1, 2].map(|i| bytes[at + name.len() + i]);
+            if bytes[at..].starts_with(name) && a.is_ascii_digit() && b.is_ascii_digit() && end == 0 {
+                bytes[at + name.len()] = b'0' + minor / 10;
+                bytes[at + name.len() + 1] = b'0' + minor % 10;
             }
         }
+        bytes
     }
 
     #[test]
     fn a_zip_holds_the_stripped_runtime_as_an_executable_named_bootstrap() {
-        let (_folder, path) = changed(|bytes| portable(bytes));
-        let package = pack(&path, &platform(std::env::consts::ARCH)).unwrap();
+        let (_folder, path) = file(&small(X86_64));
+        let package = pack(&path, &platform("x86_64"), MAX_ZIP).unwrap();
         let mut archive = zip::ZipArchive::new(Cursor::new(&package.zip)).unwrap();
         assert_eq!(archive.len(), 1);
         let mut file = archive.by_name(BOOTSTRAP).unwrap();
         assert_eq!(file.unix_mode().map(|mode| mode & 0o777), Some(0o755));
         let mut unpacked = Vec::new();
         file.read_to_end(&mut unpacked).unwrap();
-        assert!(unpacked == *strip(&fs::read(&path).unwrap()), "the bytes differ");
+        assert!(unpacked == *strip(&small(X86_64)), "the bytes differ");
     }
 
     #[test]
     fn the_same_runtime_gives_the_same_bytes() {
-        let (_folder, path) = changed(|bytes| portable(bytes));
-        let (_other_folder, copy) = changed(|bytes| portable(bytes));
-        let platform = platform(std::env::consts::ARCH);
-        let (first, second) = (pack(&path, &platform).unwrap(), pack(&copy, &platform).unwrap());
+        let ((_one, path), (_two, copy)) = (file(&small(X86_64)), file(&small(X86_64)));
+        let platform = platform("x86_64");
+        let (first, second) =
+            (pack(&path, &platform, MAX_ZIP).unwrap(), pack(&copy, &platform, MAX_ZIP).unwrap());
         assert!(first == second);
         assert_eq!(first.sha256.len(), 44);
+        assert!(!format!("{first:?}").contains("zip:"));
     }
 
     #[test]
     fn a_newer_c_library_is_refused_with_the_command_that_mends_it() {
-        let (_folder, path) = changed(|bytes| rename_versions(bytes, |minor| minor >= 14, "39"));
-        let error = pack(&path, &platform("x86_64")).unwrap_err();
+        let (_folder, path) = file(&built_against(39));
+        let error = pack(&path, &platform(std::env::consts::ARCH), MAX_ZIP).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incompatible);
         let text = error.to_string();
-        assert!(
-            text.contains("needs glibc 2.39 or newer; AWS Lambda (provided.al2023) has glibc 2.34"),
-            "{text}"
-        );
-        assert!(
-            text.contains(
-                "`cargo zigbuild --release -p rustwren-worker --target x86_64-unknown-linux-gnu.2.34`"
-            ),
-            "{text}"
-        );
+        assert!(text.contains("needs glibc 2.39 or newer; AWS Lambda (provided.al2023) has glibc 2.34"), "{text}");
+        assert!(text.contains("`cargo zigbuild --release -p rustwren-worker --target "), "{text}");
+        assert!(text.contains("-unknown-linux-gnu.2.34`"), "{text}");
     }
 
     #[test]
     fn another_machine_is_refused_with_the_command_that_mends_it() {
-        let aarch64 = |bytes: &mut Vec<u8>| {
-            portable(bytes);
-            bytes[18..20].copy_from_slice(&183_u16.to_le_bytes());
-        };
-        let (_folder, path) = changed(aarch64);
-        pack(&path, &platform("aarch64")).unwrap();
-        let text = pack(&path, &platform("x86_64")).unwrap_err().to_string();
+        let (_folder, path) = file(&small(AARCH64));
+        pack(&path, &platform("aarch64"), MAX_ZIP).unwrap();
+        let text = pack(&path, &platform("x86_64"), MAX_ZIP).unwrap_err().to_string();
         assert!(text.contains("is built for aarch64") && text.contains("--target x86_64-unknown"), "{text}");
     }
 
     #[test]
     fn what_is_no_program_is_refused() {
-        let (_folder, path) = changed(|bytes| *bytes = b"#!/bin/sh\n".to_vec());
-        let error = pack(&path, &platform("x86_64")).unwrap_err();
+        let (_folder, path) = file(b"#!/bin/sh\n");
+        let error = pack(&path, &platform("x86_64"), MAX_ZIP).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incompatible);
-        let missing = pack(&path.with_extension("gone"), &platform("x86_64")).unwrap_err();
+        let missing = pack(&path.with_extension("gone"), &platform("x86_64"), MAX_ZIP).unwrap_err();
         assert!(missing.hint().is_some_and(|hint| hint.contains("--runtime")), "{missing}");
     }
 
     #[test]
     fn a_runtime_that_does_not_fit_is_refused() {
-        let mut noise = fastrand::Rng::with_seed(1);
-        let (_folder, path) = changed(|bytes| {
-            portable(bytes);
-            // Within what is loaded, or it would be stripped; this is most of the file.
-            let len = MAX_ZIP + (1 << 20);
-            let size = bytes.len() as u64 + len as u64;
-            let headers = u64::from_le_bytes(bytes[32..40].try_into().unwrap()) as usize;
-            let count = u16::from_le_bytes(bytes[56..58].try_into().unwrap()) as usize;
-            let last = (0..count)
-                .map(|i| headers + 56 * i)
-                .filter(|&at| bytes[at..at + 4] == 1_u32.to_le_bytes())
-                .next_back()
-                .unwrap();
-            let offset = u64::from_le_bytes(bytes[last + 8..last + 16].try_into().unwrap());
-            for field in [32, 40] {
-                bytes[last + field..last + field + 8].copy_from_slice(&(size - offset).to_le_bytes());
-            }
-            bytes.extend(std::iter::repeat_with(|| noise.u8(..)).take(len));
-        });
-        let error = pack(&path, &platform(std::env::consts::ARCH)).unwrap_err();
+        let (_folder, path) = file(&small(X86_64));
+        let len = pack(&path, &platform("x86_64"), MAX_ZIP).unwrap().zip.len();
+        pack(&path, &platform("x86_64"), len).unwrap();
+        let error = pack(&path, &platform("x86_64"), len - 1).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incompatible);
-        assert!(error.message().contains("Lambda takes 50 MiB"), "{error}");
+        assert!(error.message().contains(&format!("has {len}B when packed")), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("release")), "{error}");
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub fn worker(scope: &Scope, nested: bool) -> Value {
 pub fn runner(scope: &Scope) -> Value {
     let mut statements = use_of_objects(scope);
     if let Some(function) = &scope.function {
-        let actions = ["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"];
+        let actions = ["lambda:GetFunction", "lambda:InvokeFunction"];
         statements.push(allow("Workers", &actions, &[scope.account.function(&scope.region, function)]));
         let group = scope.account.log_group(&scope.region, &log_group(function));
         statements.push(allow("Logs", &["logs:FilterLogEvents"], &[format!("{group}:*")]));

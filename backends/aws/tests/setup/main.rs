@@ -10,6 +10,7 @@
 mod changes;
 mod course;
 mod cut;
+mod permissions;
 mod refusals;
 mod waiting;
 mod world;
