@@ -101,7 +101,6 @@ impl WorkerSpec {
         }
         let mut environment = bucket.environment();
         environment.insert(variable("COMPUTE", "BACKEND"), "aws".to_owned());
-        environment.insert(variable("COMPUTE", "FUNCTION"), config.function.clone());
         if !config.pass_env.is_empty() {
             environment.insert(variable("COMPUTE", "PASS_ENV"), config.pass_env.join(","));
         }

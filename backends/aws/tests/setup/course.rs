@@ -91,7 +91,7 @@ async fn teardown_leaves_nothing_and_setup_starts_anew() {
     s3.delete_object().bucket(BUCKET).key("rustwren/images/a").send().await.unwrap();
     s3.create_multipart_upload().bucket(BUCKET).key("rustwren/jobs/j/large").send().await.unwrap();
     let iam = aws_sdk_iam::Client::new(&world.config().await);
-    let extra = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let extra = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Action":"s3:*","Resource":"*"}]}"#;
     let put = iam.put_role_policy().role_name(ROLE).policy_name("theirs").policy_document(extra);
     put.send().await.unwrap();
 

@@ -6,7 +6,7 @@ use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::provision::{Change, Step};
 
-use super::super::call::{Refusal, call, if_there, unbuildable};
+use super::super::call::{call, if_there, unbuildable};
 use super::super::patience::Patience;
 use super::super::policy::Objects;
 use super::super::resource::Removal;
@@ -96,11 +96,10 @@ pub(super) async fn remove(
     }
 }
 
+/// Always the first page, until there is none: what was on the one before is gone.
 async fn remove_objects(client: &Client, Objects { bucket, prefix }: &Objects) -> Result<()> {
-    let (mut key, mut version) = (None, None);
     loop {
-        let list = client.list_object_versions().bucket(bucket).prefix(prefix);
-        let sent = list.set_key_marker(key.take()).set_version_id_marker(version.take()).send();
+        let sent = client.list_object_versions().bucket(bucket).prefix(prefix).send();
         let page = call("s3:ListBucketVersions", format!("listing the bucket {bucket}"), sent).await;
         let Some(page) = if_there(page)? else { return Ok(()) };
         let versions = page.versions().iter().map(|v| (v.key(), v.version_id()));
@@ -109,18 +108,14 @@ async fn remove_objects(client: &Client, Objects { bucket, prefix }: &Objects) -
             Some(ObjectIdentifier::builder().key(key?).set_version_id(version.map(str::to_owned)).build())
         });
         let found = found.collect::<std::result::Result<Vec<_>, _>>().map_err(unbuildable)?;
-        remove_batch(client, bucket, found).await?;
-        if page.is_truncated != Some(true) {
+        if found.is_empty() {
             return Ok(());
         }
-        (key, version) = (page.next_key_marker, page.next_version_id_marker);
+        remove_batch(client, bucket, found).await?;
     }
 }
 
 async fn remove_batch(client: &Client, bucket: &str, found: Vec<ObjectIdentifier>) -> Result<()> {
-    if found.is_empty() {
-        return Ok(());
-    }
     let delete = Delete::builder().set_objects(Some(found)).quiet(true).build().map_err(unbuildable)?;
     let sent = client.delete_objects().bucket(bucket).delete(delete).send();
     let answer = call("s3:DeleteObjectVersion", format!("emptying the bucket {bucket}"), sent).await?;
@@ -136,24 +131,21 @@ async fn remove_batch(client: &Client, bucket: &str, found: Vec<ObjectIdentifier
 }
 
 async fn remove_uploads(client: &Client, Objects { bucket, prefix }: &Objects) -> Result<()> {
-    let (mut key, mut upload) = (None, None);
     loop {
-        let list = client.list_multipart_uploads().bucket(bucket).prefix(prefix);
-        let sent = list.set_key_marker(key.take()).set_upload_id_marker(upload.take()).send();
+        let sent = client.list_multipart_uploads().bucket(bucket).prefix(prefix).send();
         let listing = format!("listing the unfinished uploads of the bucket {bucket}");
         let Some(page) = if_there(call("s3:ListBucketMultipartUploads", listing, sent).await)? else {
             return Ok(());
         };
+        if page.uploads().is_empty() {
+            return Ok(());
+        }
         for found in page.uploads() {
             let (Some(key), Some(id)) = (found.key(), found.upload_id()) else { continue };
             let sent = client.abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send();
             let aborted = call("s3:AbortMultipartUpload", format!("ending the upload of {key}"), sent).await;
             // Somebody else may have ended it.
-            if_there(aborted).map_err(Refusal::from)?;
+            if_there(aborted)?;
         }
-        if page.is_truncated != Some(true) {
-            return Ok(());
-        }
-        (key, upload) = (page.next_key_marker, page.next_upload_id_marker);
     }
 }
