@@ -7,6 +7,7 @@
 mod balance;
 mod burial;
 mod cancel;
+pub mod config;
 mod driver;
 mod fetch;
 mod heartbeat;

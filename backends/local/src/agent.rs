@@ -16,10 +16,10 @@ use rustwren_core::env;
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::invoker::{Events, Invocation, LogLine, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, split_result};
+use rustwren_runtime::config::LIFE_HINT;
 use rustwren_runtime::{Life, Pool, PoolOptions};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::invoker::LIFE_HINT;
 use crate::order::{Answer, Order};
 
 /// Runs this process as an agent that answers by this word. `rustwren::init()` does so when it finds

@@ -12,7 +12,7 @@ use rustwren_core::image::{ImageId, ProgramImage, image_key};
 use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Payload, Reply};
 use rustwren_core::storage::Storage;
 use rustwren_runtime::image_cache::{CachedImage, ImageCache};
-use rustwren_runtime::{Life, Pool, PoolOptions, Program, fetch};
+use rustwren_runtime::{Life, Pool, Program, fetch};
 use tokio::sync::OnceCell;
 
 use crate::config::{ComputeConfig, ImageMode};
@@ -28,10 +28,6 @@ const IMAGE_CACHE_BYTES: u64 = 2 << 30;
 
 /// How often invocations under way are told as alive.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-
-/// What helps against a task that takes longer than an invocation may last.
-pub(crate) const LIFE_HINT: &str =
-    "split it into smaller tasks, or raise `max_duration` in [compute] of the configuration";
 
 /// How a [`LocalInvoker`] is set up.
 #[derive(Debug)]
@@ -82,10 +78,10 @@ struct Started {
 impl LocalInvoker {
     /// An invoker that has not started any process yet.
     pub fn new(options: LocalOptions) -> Self {
-        let mut limits = Limits::unlimited(options.config.workers);
+        let mut limits = Limits::unlimited(options.config.processes.workers);
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
-        limits.max_duration = options.config.max_duration;
+        limits.max_duration = options.config.processes.max_duration;
         limits.reports_start = true;
         limits.heartbeat = Some(HEARTBEAT * 2);
         limits.ships_image = options.config.image == ImageMode::Packed;
@@ -133,16 +129,10 @@ impl LocalInvoker {
             ImageMode::Direct => None,
             ImageMode::Packed => Some(self.unpacked(image).await?),
         };
-        let mut options = PoolOptions::new(image);
+        let mut options = config.processes.pool_options(image);
         options.program =
             cached.as_ref().map_or(Program::ThisProgram, |cached| Program::Path(cached.path().to_owned()));
-        options.workers = config.workers;
-        options.memory_limit = config.memory_limit;
-        options.stack_size = config.stack_size as u64;
-        options.start_timeout = config.start_timeout;
-        options.pass_env.clone_from(&config.pass_env);
         options.depth = env::worker_depth();
-        options.life_hint = LIFE_HINT;
         options.heartbeat = Some(HEARTBEAT);
         Ok(Started { pool: Pool::new(options, Some(Arc::clone(&self.options.storage))), _image: cached })
     }
@@ -190,7 +180,7 @@ impl Invoker for LocalInvoker {
             invocation.job = Arc::new(JobSpec { shared, ..(*invocation.job).clone() });
         }
         let logs = self.options.cache_dir.as_ref().map(|dir| dir.join("agents"));
-        detach::start(&program, Order::new(config), &invocation, logs.as_deref()).await
+        detach::start(&program, Order::new(&config.processes), &invocation, logs.as_deref()).await
     }
 
     async fn shutdown(&self) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rustwren_core::error::BackendError;
 use rustwren_core::invoker::Invocation;
 use rustwren_core::protocol::invocation;
+use rustwren_runtime::config::ProcessConfig;
 use serde::{Deserialize, Serialize};
 
 /// The only argument of an agent. A program whose `main` reads its arguments before it reaches `rustwren::init()`
@@ -36,7 +37,7 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    pub(crate) fn new(config: &crate::config::ComputeConfig) -> Self {
+    pub(crate) fn new(config: &ProcessConfig) -> Self {
         Self {
             version: VERSION,
             workers: config.workers,
@@ -136,14 +137,14 @@ mod tests {
     use rustwren_core::invoker::{JobSpec, Payload};
 
     use super::*;
-    use crate::config::{COMPUTE, ComputeConfig};
+    use crate::config::COMPUTE;
 
     fn order() -> Order {
         let settings =
             [("workers", "3"), ("memory_limit", "1GiB"), ("max_duration", "1s"), ("pass_env", "A,B_*")];
         let settings = Settings::of_program(&COMPUTE, "/cache", settings).unwrap();
         let log = std::os::unix::ffi::OsStringExt::from_vec(b"/cache/\xff.log".to_vec());
-        Order { log: Some(log), ..Order::new(&ComputeConfig::from_settings(&settings).unwrap()) }
+        Order { log: Some(log), ..Order::new(&ProcessConfig::from_settings(&settings).unwrap()) }
     }
 
     fn invocation() -> Invocation {

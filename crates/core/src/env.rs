@@ -37,7 +37,9 @@ pub struct EnvVar {
 }
 
 macro_rules! variables {
-    ($($(#[$attr:meta])* $ident:ident = $name:literal, $audience:ident, default $default:literal, $doc:literal;)*) => {
+    (@secret) => { false };
+    (@secret secret) => { true };
+    ($($ident:ident = $name:literal, $audience:ident $($secret:ident)?, default $default:literal, $doc:literal;)*) => {
         $(
             #[doc = $doc]
             pub const $ident: EnvVar = EnvVar {
@@ -45,7 +47,7 @@ macro_rules! variables {
                 doc: $doc,
                 default: $default,
                 audience: Audience::$audience,
-                secret: false,
+                secret: variables!(@secret $($secret)?),
             };
         )*
 
@@ -63,6 +65,8 @@ variables! {
         "Shorthand for `RUSTWREN__CLIENT__PROGRESS`, which goes before it: when to show a progress bar (`auto`, `always`, `never`).";
     LOG = "RUSTWREN_LOG", User, default "`warn`",
         "What the `rustwren` command logs to stderr: a level (`error`, `warn`, `info`, `debug`, `trace`) or `target=level` pairs with commas between. Goes before `-v`.";
+    HTTP_SECRET = "RUSTWREN_HTTP_SECRET", User secret, default "`secret` or `secret_file` of the `http` backend",
+        "The secret that calls to HTTP workers are signed with, on both sides. The configuration's `secret` and `secret_file` go before it.";
     WORKER_FD = "RUSTWREN_WORKER_FD", Internal, default "not a function process",
         "Number of the file descriptor of the socket to the supervisor. Its presence makes a program a function process.";
     WORKER_PAGE_FD = "RUSTWREN_WORKER_PAGE_FD", Internal, default "no shared page",
@@ -83,6 +87,8 @@ variables! {
         "Set by AWS Lambda: the function's version.";
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", System, default "not on AWS Lambda",
         "Set by AWS Lambda: the worker's memory in MB, which function processes are held to.";
+    PORT = "PORT", System, default "only needed where `listen` of a runtime has `$PORT` in it",
+        "The port that a platform wants a server to listen on.";
     NO_COLOR = "NO_COLOR", System, default "colour on a terminal",
         "Any value turns colour off.";
     XDG_CONFIG_HOME = "XDG_CONFIG_HOME", System, default "`~/.config`",

@@ -3,6 +3,7 @@
 //! Users depend on the `rustwren` crate, which re-exports what they need from here. This crate knows no
 //! backend; see `docs/architecture.md`.
 
+pub mod auth;
 pub mod clock;
 pub mod codec;
 pub mod config;

@@ -1,11 +1,17 @@
-//! The storage that workers can reach, and what else they read of a configuration.
+//! The storages that are compiled in.
 
 use rustwren_core::config::Registry;
+use rustwren_core::storage::MemoryStorageFactory;
 
-/// All that are compiled in, by name.
-pub(crate) fn compiled_in() -> Registry {
-    let registry = Registry::new().storage(rustwren_directory::DirectoryStorageFactory);
-    #[cfg(feature = "lambda")]
+use crate::config::KEYS;
+
+/// All of them, the keys of the runtime itself, and those of clients that are told to it as well.
+pub fn compiled_in() -> Registry {
+    let registry = Registry::new()
+        .storage(MemoryStorageFactory)
+        .storage(rustwren_directory::DirectoryStorageFactory)
+        .declare(KEYS);
+    #[cfg(feature = "aws")]
     let registry = registry.storage(rustwren_aws::S3StorageFactory).declare(rustwren_aws::config::COMPUTE);
     registry
 }

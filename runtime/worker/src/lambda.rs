@@ -56,6 +56,7 @@ pub fn run() -> ExitCode {
 
 async fn serve() -> Result<(), String> {
     setting::check()?;
+    crate::log::start().map_err(|error| error.to_string())?;
     let worker = Arc::new(Worker { host: OnceCell::new(), busy: watch::Sender::new(false) });
     let service = service_fn(|event: LambdaEvent<Enveloped>| {
         let worker = Arc::clone(&worker);

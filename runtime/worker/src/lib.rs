@@ -1,18 +1,53 @@
-//! The program that is deployed, `rustwren-runtime`: the supervisor of function processes behind the front end of each
-//! provider. Which front end it is shows the environment that it is started in.
+//! RustWren's runtime as a program: what is deployed to workers, the same for every user and every job.
+//!
+//! A *front end* takes invocations in whatever way a provider delivers them and hands them to a
+//! [`Host`](rustwren_runtime::host::Host), which does the rest. [`serve`] is the one for everything that speaks HTTP; that of
+//! AWS Lambda is known by the environment that it is started in.
+
+pub mod args;
+pub mod backends;
+pub mod config;
+#[cfg(feature = "aws")]
+pub mod lambda;
+mod log;
+pub mod serve;
 
 use std::process::ExitCode;
 
-mod backends;
-#[cfg(feature = "lambda")]
-pub mod lambda;
+use clap::Parser as _;
+use rustwren_core::error::Result;
 
-/// The program, from its environment to its exit code.
+use crate::args::{Cli, Command};
+
+/// The program, from its arguments to its exit code: 0 when it was asked to end, 1 when something went wrong, 2 when its
+/// arguments do.
 pub fn main() -> ExitCode {
-    #[cfg(feature = "lambda")]
+    #[cfg(feature = "aws")]
     if lambda::is_here() {
         return lambda::run();
     }
-    eprintln!("rustwren-runtime: this is not a place that it knows: it is started by AWS Lambda");
-    ExitCode::FAILURE
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let usage = error.use_stderr();
+            return match error.print() {
+                Ok(()) if !usage => ExitCode::SUCCESS,
+                _ => ExitCode::from(2),
+            };
+        }
+    };
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<()> {
+    log::start()?;
+    match &cli.command {
+        Command::Serve(args) => serve::main(args),
+    }
 }

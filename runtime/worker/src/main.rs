@@ -1,4 +1,4 @@
-//! `rustwren-runtime`: what runs on workers. On AWS Lambda it is the `bootstrap`.
+//! `rustwren-runtime`: what runs on workers.
 
 use std::process::ExitCode;
 

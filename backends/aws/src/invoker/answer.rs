@@ -89,6 +89,9 @@ fn failed(error: &FunctionError, log: Option<&str>, attempt: &str) -> BackendErr
         message = message + error_type + ": ";
     }
     message += error_message.trim();
+    if killed {
+        message += " (most likely out of memory)";
+    }
     for line in tail(log).lines() {
         message = message + "\n  | " + line;
     }
@@ -101,8 +104,7 @@ fn failed(error: &FunctionError, log: Option<&str>, attempt: &str) -> BackendErr
 
 const TIMED_OUT: &str = "the worker did not hand back in time: split the task, or raise `timeout` in [compute] and run \
                          `rustwren setup`";
-const OUT_OF_MEMORY: &str =
-    "most likely it ran out of memory: raise `memory` in [compute] and run `rustwren setup`";
+const OUT_OF_MEMORY: &str = "raise `memory` in [compute] and run `rustwren setup`";
 const NOT_OURS: &str = "`rustwren setup` deploys the runtime that belongs to this program; is `function` the one that it has made?";
 
 /// The last lines of a log that comes in base64.
@@ -155,7 +157,7 @@ mod tests {
         let error = failed(&error, Some(&log), "invoking f");
         assert_eq!(
             error.to_string(),
-            "invoking f: Runtime.ExitError: signal: killed\n  | START\n  | out of memory"
+            "invoking f: Runtime.ExitError: signal: killed (most likely out of memory)\n  | START\n  | out of memory"
         );
         assert!(error.hint().unwrap().contains("`memory`"));
         let long = STANDARD.encode("ä".repeat(TAIL) + "\nlast");

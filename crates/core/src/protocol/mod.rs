@@ -2,6 +2,7 @@
 //! processes, invocations that travel by themselves and the answers to them. See `docs/protocol.md`.
 
 pub mod answer;
+pub mod calls;
 mod fields;
 pub mod frame;
 pub mod invocation;

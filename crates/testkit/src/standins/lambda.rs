@@ -189,6 +189,11 @@ impl LambdaFront {
         self.shared.state().deleted = true;
     }
 
+    /// Takes the deletion back.
+    pub fn deploy_function(&self) {
+        self.shared.state().deleted = false;
+    }
+
     /// Has this called with the payload of each invocation that comes to an environment.
     pub fn on_invoke(&self, heard: impl Fn(&[u8]) + Send + Sync + 'static) {
         self.shared.state().on_invoke = Some(Arc::new(heard));

@@ -1,0 +1,222 @@
+//! The front end for everything that speaks HTTP: one runtime of a fleet behind a load balancer, or one alone.
+//!
+//! What a caller without a secret can cost is bounded: a connection among [`max_connections`], the reading of its
+//! headers within a time, the check of one signature, and a short answer that is always the same. Bodies are read for
+//! callers with a secret only. Calls for which there is no room are refused before their bodies are read.
+//!
+//! [`max_connections`]: crate::config::ServeConfig::max_connections
+
+mod body;
+mod connection;
+mod connections;
+mod handler;
+mod invoke;
+mod metrics;
+mod objects;
+mod reply;
+mod slots;
+mod tls;
+mod watched;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustwren_core::auth::Verifier;
+use rustwren_core::config::Config;
+use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::image::ImageId;
+use rustwren_core::storage::Storage;
+use rustwren_runtime::host::{Host, HostOptions};
+use rustwren_runtime::image_cache::ImageCache;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use connections::Connections;
+use metrics::Metrics;
+use slots::Slots;
+
+use crate::args::ServeArgs;
+use crate::backends::compiled_in;
+use crate::config::ServeConfig;
+
+/// Threads that serve calls. What takes long is done elsewhere: tasks in their processes, files on threads that may wait.
+const THREADS: usize = 2;
+/// How often processes that are not used any more are looked for.
+const SWEEP: Duration = Duration::from_secs(10);
+/// How often invocations that have nothing else to report are told as alive.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// How long answers may take to reach their callers when everything else is done.
+const FLUSH: Duration = Duration::from_secs(3);
+/// How long no connection is taken when there are no file descriptors left for one.
+const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
+
+/// `rustwren-runtime serve`: serves until SIGTERM or SIGINT, and then until what runs is done or handed back.
+pub fn main(args: &ServeArgs) -> Result<()> {
+    let failed =
+        |error: std::io::Error| Error::new(ErrorKind::Internal, "the async runtime").with_source(error);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    runtime.block_on(async {
+        let registry = compiled_in();
+        let loaded = Config::load(&registry, &args.load_options())?;
+        let config = ServeConfig::from_settings(loaded.compute())?;
+        let storage = registry.build_storage(loaded.storage()).await?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let server = Server::bind(config, storage, loaded.compute().cache_dir()?).await?;
+        // For whoever has started it on port 0.
+        println!("listening on {}", server.address()?);
+        server
+            .run(async {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            })
+            .await;
+        Ok(())
+    })
+}
+
+/// What all connections share.
+struct Shared {
+    config: ServeConfig,
+    host: Arc<Host>,
+    verifier: Verifier,
+    metrics: Metrics,
+    slots: Slots,
+    detached_slots: Slots,
+    /// Places for calls about stored objects.
+    object_slots: Slots,
+    connections: Arc<Connections>,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+/// A runtime that listens.
+pub struct Server {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    shared: Arc<Shared>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Listens, and serves nobody yet. Unpacked programs are kept in `cache_dir`.
+    pub async fn bind(config: ServeConfig, storage: Arc<dyn Storage>, cache_dir: &Path) -> Result<Self> {
+        let tls = config.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
+        let address = config.listen;
+        let listener = TcpListener::bind(address).await.map_err(|error| {
+            Error::new(ErrorKind::Config, format!("{address} cannot be listened on")).with_source(error)
+        })?;
+        let mut pool = config.processes.pool_options(ImageId([0; 32]));
+        // Those of detached invocations are no worker's.
+        pool.workers += config.detached;
+        pool.heartbeat = Some(HEARTBEAT);
+        let options = HostOptions {
+            pool,
+            images: ImageCache::new(cache_dir.join("unpacked"), config.image_cache),
+            warm_images: config.warm_images,
+            idle: config.idle,
+        };
+        let shared = Shared {
+            host: Arc::new(Host::new(options, storage)),
+            verifier: Verifier::new(config.secrets.clone()),
+            metrics: Metrics::default(),
+            slots: Slots::new(config.processes.workers, config.queue_time),
+            detached_slots: Slots::new(config.detached, Duration::ZERO),
+            object_slots: Slots::new(objects::AT_ONCE, objects::WAIT),
+            connections: Arc::new(Connections::new(config.max_connections)),
+            draining: AtomicBool::new(false),
+            config,
+        };
+        Ok(Self { listener, tls, shared: Arc::new(shared) })
+    }
+
+    /// Where it listens, with the port that port 0 has become.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.listener.local_addr().map_err(|error| {
+            Error::new(ErrorKind::Internal, "the address that is listened on").with_source(error)
+        })
+    }
+
+    /// Serves until `stop`, and then until what runs is done, or handed back after the time that the configuration gives
+    /// it. Meanwhile `/healthz` says that no more invocations are taken.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { listener, tls, shared } = self;
+        let (closing, closed) = watch::channel(false);
+        let accepting = async {
+            loop {
+                match listener.accept().await {
+                    Ok((stream, _)) => accept(&shared, stream, tls.clone(), closed.clone()),
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection cannot be taken");
+                        tokio::time::sleep(NO_DESCRIPTORS).await;
+                    }
+                }
+            }
+        };
+        let sweeping = async {
+            let mut ticks = interval(SWEEP);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                shared.host.sweep();
+            }
+        };
+        let mut serving = pin!(async { tokio::join!(accepting, sweeping) });
+        tokio::select! {
+            _ = &mut serving => {}
+            () = stop => {}
+        }
+        tracing::info!("ending: no more invocations are taken");
+        shared.draining.store(true, Ordering::Relaxed);
+        shared.host.wind_down(Instant::now() + shared.config.drain);
+        let all_done = async { tokio::join!(shared.slots.all_free(), shared.detached_slots.all_free()) };
+        tokio::select! {
+            _ = &mut serving => {}
+            // A little more than the processes get: what they hand back is to be passed on.
+            _ = timeout(shared.config.drain + FLUSH, all_done) => {}
+        }
+        closing.send_replace(true);
+        if timeout(FLUSH, shared.connections.all_closed()).await.is_err() {
+            tracing::warn!("some callers did not take their answers in time");
+        }
+        shared.host.shutdown();
+        tracing::info!("ended");
+    }
+}
+
+/// Serves a connection, on a task of its own.
+fn accept(shared: &Arc<Shared>, stream: TcpStream, tls: Option<TlsAcceptor>, closing: watch::Receiver<bool>) {
+    shared.metrics.connections.count();
+    let Some(place) = shared.connections.add() else {
+        shared.metrics.connections_refused.count();
+        return;
+    };
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "small packets may wait");
+    }
+    let shared = Arc::clone(shared);
+    tokio::spawn(connection::serve(shared, stream, tls, place, closing));
+}

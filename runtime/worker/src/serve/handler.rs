@@ -1,0 +1,76 @@
+//! What a call asks for, and whether its caller may.
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, StatusCode};
+use rustwren_core::auth::{Denied, HEADER};
+use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::protocol::calls::{DETACH, HEALTH, INVOKE, METRICS, OBJECTS};
+
+use super::connections::State;
+use super::reply::Reply;
+use super::{Shared, invoke, objects};
+
+/// Answers a call.
+pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>, state: &State) -> Reply {
+    let reply = route(shared, request, state).await;
+    shared.metrics.answered(reply.status());
+    reply
+}
+
+async fn route(shared: &Arc<Shared>, request: Request<Incoming>, state: &State) -> Reply {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    match (&head.method, path) {
+        (&Method::GET | &Method::HEAD, HEALTH) => return health(shared),
+        (&Method::GET, METRICS) if shared.config.metrics => {
+            return Reply::text(StatusCode::OK, shared.metrics.render(shared));
+        }
+        _ => {}
+    }
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let header = head.headers.get(HEADER).and_then(|value| value.to_str().ok());
+    let check = match shared.verifier.check(header, head.method.as_str(), target) {
+        Ok(check) => check,
+        Err(denied) => {
+            shared.metrics.denied.count();
+            match denied {
+                // Somebody with the secret, so this is worth a word.
+                Denied::Time(_) => {
+                    tracing::warn!("a call is denied: {denied}; set the clocks of both machines")
+                }
+                _ => tracing::debug!("a call is denied: {denied}"),
+            }
+            return unauthorized();
+        }
+    };
+    state.trust();
+    match (&head.method, path) {
+        (&Method::POST, INVOKE) => invoke::invoke(shared, body, check).await,
+        (&Method::POST, DETACH) => invoke::detach(shared, body, check).await,
+        (method, OBJECTS) if shared.config.serve_storage => {
+            objects::answer(shared, method, head.uri.query().unwrap_or_default(), body, check).await
+        }
+        _ => {
+            let message = format!("the runtime does not know {} {path}", head.method);
+            let error = BackendError::new(ErrorClass::Misconfigured, message);
+            let hint =
+                "a runtime serves its storage when it was started with `--storage`, or with `serve_storage`";
+            let error = if path == OBJECTS { error.with_hint(hint) } else { error };
+            Reply::error(&error).with_status(StatusCode::NOT_FOUND)
+        }
+    }
+}
+
+fn health(shared: &Shared) -> Reply {
+    if shared.is_draining() {
+        return Reply::text(StatusCode::SERVICE_UNAVAILABLE, "ending\n");
+    }
+    Reply::text(StatusCode::OK, "ok\n")
+}
+
+/// What everybody hears who has no secret, whatever they ask for.
+pub(super) fn unauthorized() -> Reply {
+    Reply::text(StatusCode::UNAUTHORIZED, "unauthorized\n")
+}
