@@ -135,7 +135,8 @@ fn ours(count: usize) -> Taken {
     let begun = cpu();
     let mut dispatch = Duration::ZERO;
     runtime.block_on(async {
-        let mut calls: FuturesUnordered<_> = (0..count).map(|id| invoker.invoke(invocation(id), &events)).collect();
+        let mut calls: FuturesUnordered<_> =
+            (0..count).map(|id| invoker.invoke(invocation(id), &events)).collect();
         let mut left = count;
         while let Some(reply) = calls.next().await {
             if left == count {

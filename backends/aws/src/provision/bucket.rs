@@ -3,8 +3,9 @@
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
-    BucketLocationConstraint, CreateBucketConfiguration, PublicAccessBlockConfiguration, ServerSideEncryption,
-    ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule, Tag, Tagging,
+    BucketLocationConstraint, CreateBucketConfiguration, PublicAccessBlockConfiguration,
+    ServerSideEncryption, ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration,
+    ServerSideEncryptionRule, Tag, Tagging,
 };
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::provision::{Change, Step};
@@ -85,7 +86,8 @@ impl Bucket {
         }
         // As jobs use it.
         let list = self.client.list_objects_v2().bucket(name).prefix(&self.spec.objects.prefix).max_keys(1);
-        call("s3:ListBucket", format!("listing s3://{name}/{}", self.spec.objects.prefix), list.send()).await?;
+        call("s3:ListBucket", format!("listing s3://{name}/{}", self.spec.objects.prefix), list.send())
+            .await?;
         Ok(format!("s3://{name}/{}, {}", self.spec.objects.prefix, self.region))
     }
 
@@ -109,8 +111,9 @@ impl Bucket {
         let encryption = absent(encryption, "ServerSideEncryptionConfigurationNotFoundError")?;
         // By which key is the owner's to say.
         let rules = encryption.and_then(|found| found.server_side_encryption_configuration);
-        let encrypted = rules
-            .is_some_and(|all| all.rules.iter().any(|rule| rule.apply_server_side_encryption_by_default.is_some()));
+        let encrypted = rules.is_some_and(|all| {
+            all.rules.iter().any(|rule| rule.apply_server_side_encryption_by_default.is_some())
+        });
         Ok(Some(Found {
             tags: tags.unwrap_or_default(),
             blocked: block.is_some_and(|block| block == no_public_access()),
@@ -133,7 +136,8 @@ impl Bucket {
 
     fn step(&self, found: Option<&Found>) -> Step {
         let step = Step::new("bucket", self.name(), Change::None);
-        let keep = self.spec.keep_days.map_or(String::new(), |days| format!(", data of jobs kept for {days} days"));
+        let keep =
+            self.spec.keep_days.map_or(String::new(), |days| format!(", data of jobs kept for {days} days"));
         let step = step.about(format!("{ABOUT}{keep}"));
         let Some(found) = found else {
             return Step { change: Change::Create, ..step };
@@ -154,9 +158,11 @@ impl Bucket {
         let name = self.name();
         let tags = tag_set(&self.spec.tags)?;
         let region = (self.region != CLASSIC).then(|| BucketLocationConstraint::from(self.region.as_str()));
-        let with = CreateBucketConfiguration::builder().set_location_constraint(region).set_tags(Some(tags)).build();
+        let with =
+            CreateBucketConfiguration::builder().set_location_constraint(region).set_tags(Some(tags)).build();
         let create = || {
-            let sent = self.client.create_bucket().bucket(name).create_bucket_configuration(with.clone()).send();
+            let sent =
+                self.client.create_bucket().bucket(name).create_bucket_configuration(with.clone()).send();
             call("s3:CreateBucket", format!("making the bucket {name}"), sent)
         };
         match patience.until_done(still_going, create).await {
@@ -177,7 +183,8 @@ impl Bucket {
         if self.spec.tags.iter().any(|(key, value)| found.tags.get(key) != Some(value)) {
             let mut tags = found.tags.clone();
             tags.extend(self.spec.tags.clone());
-            let tagging = Tagging::builder().set_tag_set(Some(tag_set(&tags)?)).build().map_err(unbuildable)?;
+            let tagging =
+                Tagging::builder().set_tag_set(Some(tag_set(&tags)?)).build().map_err(unbuildable)?;
             let put = || {
                 let sent = self.client.put_bucket_tagging().bucket(name).tagging(tagging.clone()).send();
                 call("s3:PutBucketTagging", what("tags"), sent)
@@ -221,8 +228,11 @@ impl Resource for Bucket {
         }
         let found = self.look(account).await?;
         let made = found.ok_or_else(|| {
-            Error::new(ErrorKind::Unavailable, format!("the bucket {} was made and is not there", self.name()))
-                .with_hint("run `rustwren setup` again")
+            Error::new(
+                ErrorKind::Unavailable,
+                format!("the bucket {} was made and is not there", self.name()),
+            )
+            .with_hint("run `rustwren setup` again")
         })?;
         self.settle(&made, patience).await
     }
@@ -231,8 +241,12 @@ impl Resource for Bucket {
         let name = self.name();
         match self.look(account).await? {
             None => Ok(Removal::Nothing),
-            Some(found) if mark::is_ours(&found.tags) => empty::removal(&self.client, &self.spec.objects).await,
-            Some(_) => Ok(Removal::Stays(format!("the bucket {name} stays: it was not made by `rustwren setup`"))),
+            Some(found) if mark::is_ours(&found.tags) => {
+                empty::removal(&self.client, &self.spec.objects).await
+            }
+            Some(_) => {
+                Ok(Removal::Stays(format!("the bucket {name} stays: it was not made by `rustwren setup`")))
+            }
         }
     }
 
@@ -274,6 +288,7 @@ fn encryption() -> Result<ServerSideEncryptionConfiguration> {
 }
 
 fn tag_set(tags: &Tags) -> Result<Vec<Tag>> {
-    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build().map_err(unbuildable);
+    let tag =
+        |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build().map_err(unbuildable);
     tags.iter().map(tag).collect()
 }

@@ -29,7 +29,8 @@ impl Refusal {
 
     /// Whether what was asked for is not there.
     pub(crate) fn is_missing(&self) -> bool {
-        self.failure.status == Some(404) || self.is(&["NoSuchEntity", "ResourceNotFoundException", "NoSuchBucket"])
+        self.failure.status == Some(404)
+            || self.is(&["NoSuchEntity", "ResourceNotFoundException", "NoSuchBucket"])
     }
 }
 

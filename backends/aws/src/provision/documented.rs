@@ -47,7 +47,10 @@ fn the_documented_policies_are_those_of_the_code() {
         fs::write(&path, &expected).unwrap();
         return;
     }
-    assert!(page == expected, "docs/aws.md is out of date: `BLESS=1 cargo test -p rustwren-aws --lib` writes it anew");
+    assert!(
+        page == expected,
+        "docs/aws.md is out of date: `BLESS=1 cargo test -p rustwren-aws --lib` writes it anew"
+    );
 }
 
 /// The actions that the calls in these sources name.
@@ -94,6 +97,7 @@ fn what_is_called_is_allowed_and_nothing_is_allowed_that_is_not_called() {
     // Of the one who sets up, and of `doctor` and `logs`; what jobs do is no part of this.
     let jobs = ["lambda:InvokeFunction", "s3:GetObject", "s3:PutObject"];
     let allowed = [actions_of(&deployer(&scope)), actions_of(&runner(&scope))].concat();
-    let allowed: BTreeSet<String> = allowed.into_iter().filter(|action| !jobs.contains(&action.as_str())).collect();
+    let allowed: BTreeSet<String> =
+        allowed.into_iter().filter(|action| !jobs.contains(&action.as_str())).collect();
     assert_eq!(allowed, called);
 }

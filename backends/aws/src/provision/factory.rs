@@ -94,7 +94,14 @@ impl AwsProvisionerFactory {
             let worker = WorkerSpec::from_settings(setup, settings, spec.as_ref())?;
             let (config, region) = self.load(settings, &worker.config.access).await?;
             let storage_region = whole.as_ref().map(|(_, region)| region.clone());
-            add_workers(&mut parts, setup, settings, &config, &region, (worker, spec.as_ref(), storage_region))?;
+            add_workers(
+                &mut parts,
+                setup,
+                settings,
+                &config,
+                &region,
+                (worker, spec.as_ref(), storage_region),
+            )?;
             whole = Some((config, region));
         }
         let (config, region) = whole.ok_or_else(|| {
@@ -137,7 +144,9 @@ fn add_workers(
     let group = policy::log_group(&function);
     if let Some(role) = worker.own_role(region) {
         if role.len() > LONGEST_ROLE {
-            let must = format!("must be shorter: its role is called {role}, and IAM takes {LONGEST_ROLE} characters");
+            let must = format!(
+                "must be shorter: its role is called {role}, and IAM takes {LONGEST_ROLE} characters"
+            );
             return Err(settings.error("function", must).with_hint("or name an existing role as `role`"));
         }
         let scope = Scope {

@@ -146,7 +146,8 @@ impl Function {
             step = step.compare(what, found.settings.get(what), &wanted);
         }
         step = compare_variables(step, &found.environment, &self.spec.environment);
-        step = step.compare("architecture", Some(&found.architecture), &self.architecture().as_str().to_owned());
+        step =
+            step.compare("architecture", Some(&found.architecture), &self.architecture().as_str().to_owned());
         if let Some(sha256) = sha256.filter(|sha256| *sha256 != found.sha256) {
             step = step.differs("runtime's program", short(&found.sha256), short(sha256));
         }
@@ -192,11 +193,15 @@ impl Function {
     /// The mend, where Lambda's own words do not name it.
     fn explained(&self, refusal: Refusal) -> Error {
         let hint = match refusal.failure.code() {
-            "CodeStorageExceededException" => "remove functions or versions that nobody uses: the account's room for code is full",
+            "CodeStorageExceededException" => {
+                "remove functions or versions that nobody uses: the account's room for code is full"
+            }
             "InvalidParameterValueException" if refusal.failure.message.contains("MemorySize") => {
                 "new accounts are held to less memory: ask for a higher quota, or set `memory = \"3008MiB\"` in [compute]"
             }
-            "InvalidParameterValueException" if refusal.failure.message.contains("ReservedConcurrentExecutions") => {
+            "InvalidParameterValueException"
+                if refusal.failure.message.contains("ReservedConcurrentExecutions") =>
+            {
                 "100 executions of the account stay unreserved: set `reserved` in [compute] to less, or leave it out"
             }
             "InvalidParameterValueException" if is_unassumable(&refusal) => {
@@ -288,15 +293,19 @@ impl Function {
 
     fn not_ready(&self, error: &(dyn std::error::Error + 'static)) -> Error {
         let why = crate::error::chain(error);
-        Error::new(ErrorKind::Unavailable, format!("the function {} does not become ready: {why}", self.name()))
-            .with_hint("run `rustwren setup` again; `rustwren doctor` says what state the function is in")
+        Error::new(
+            ErrorKind::Unavailable,
+            format!("the function {} does not become ready: {why}", self.name()),
+        )
+        .with_hint("run `rustwren setup` again; `rustwren doctor` says what state the function is in")
     }
 
     /// The function's state, for people.
     pub(crate) async fn state(&self, account: &Account) -> Result<String> {
         let missing = || {
-            Error::new(ErrorKind::Config, format!("the function {} is not there", self.name()))
-                .with_hint("run `rustwren setup`, or set `function` and `region` in [compute] to where it was set up")
+            Error::new(ErrorKind::Config, format!("the function {} is not there", self.name())).with_hint(
+                "run `rustwren setup`, or set `function` and `region` in [compute] to where it was set up",
+            )
         };
         let output = self.get().await?.ok_or_else(missing)?;
         let config = output.configuration();
@@ -354,7 +363,9 @@ impl Resource for Function {
             Some(found) if mark::is_ours(&found.tags) => {
                 Removal::Ours(Step::new("function", name, Change::Delete).about("with its settings"))
             }
-            Some(_) => Removal::Stays(format!("the function {name} stays: it was not made by `rustwren setup`")),
+            Some(_) => {
+                Removal::Stays(format!("the function {name} stays: it was not made by `rustwren setup`"))
+            }
         })
     }
 
@@ -362,7 +373,8 @@ impl Resource for Function {
         let name = self.name();
         let remove = || async {
             let sent = self.client.delete_function().function_name(name).send();
-            if_there(call("lambda:DeleteFunction", format!("removing the function {name}"), sent).await).map(drop)
+            if_there(call("lambda:DeleteFunction", format!("removing the function {name}"), sent).await)
+                .map(drop)
         };
         Ok(patience.until_done(passes, remove).await?)
     }
@@ -373,12 +385,14 @@ fn passes(refusal: &Refusal) -> Option<&'static str> {
     if is_unassumable(refusal) {
         return Some("Lambda does not know the new role yet");
     }
-    let in_progress = refusal.is(&["ResourceConflictException"]) && !refusal.failure.message.contains("already exist");
+    let in_progress =
+        refusal.is(&["ResourceConflictException"]) && !refusal.failure.message.contains("already exist");
     in_progress.then_some("Lambda is still busy with the function")
 }
 
 fn is_unassumable(refusal: &Refusal) -> bool {
-    refusal.is(&["InvalidParameterValueException"]) && refusal.failure.message.contains("cannot be assumed by Lambda")
+    refusal.is(&["InvalidParameterValueException"])
+        && refusal.failure.message.contains("cannot be assumed by Lambda")
 }
 
 /// Tells which variables differ. Their names are ours; their values hold no secrets, for the configuration has none.

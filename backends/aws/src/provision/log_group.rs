@@ -37,7 +37,9 @@ impl LogGroup {
         let Some(group) = self.group().await? else { return Ok(None) };
         let sent = self.client.list_tags_for_resource().resource_arn(self.arn(account)).send();
         let what = format!("reading the tags of the log group {}", self.name);
-        let Some(tags) = if_there(call("logs:ListTagsForResource", what, sent).await)? else { return Ok(None) };
+        let Some(tags) = if_there(call("logs:ListTagsForResource", what, sent).await)? else {
+            return Ok(None);
+        };
         let tags = tags.tags.unwrap_or_default().into_iter().collect();
         Ok(Some(Found { tags, days: group.retention_in_days }))
     }
@@ -79,7 +81,8 @@ impl LogGroup {
             call("logs:TagResource", format!("tagging the log group {name}"), sent).await?;
         }
         if found.days != Some(self.days) {
-            let sent = self.client.put_retention_policy().log_group_name(name).retention_in_days(self.days).send();
+            let sent =
+                self.client.put_retention_policy().log_group_name(name).retention_in_days(self.days).send();
             let what = format!("setting how long the log group {name} keeps lines");
             call("logs:PutRetentionPolicy", what, sent).await?;
         }
@@ -106,7 +109,9 @@ impl Resource for LogGroup {
             let sent = self.client.create_log_group().log_group_name(&self.name).set_tags(Some(tags)).send();
             let made = call("logs:CreateLogGroup", format!("making the log group {}", self.name), sent).await;
             match made {
-                Err(refusal) if !refusal.is(&["ResourceAlreadyExistsException"]) => return Err(refusal.into()),
+                Err(refusal) if !refusal.is(&["ResourceAlreadyExistsException"]) => {
+                    return Err(refusal.into());
+                }
                 _ => found = Some(Found { tags: self.tags.clone(), days: None }),
             }
         }
@@ -124,7 +129,9 @@ impl Resource for LogGroup {
             Some(found) if mark::is_ours(&found.tags) => {
                 Removal::Ours(Step::new("log group", name, Change::Delete).about("with its lines"))
             }
-            Some(_) => Removal::Stays(format!("the log group {name} stays: it was not made by `rustwren setup`")),
+            Some(_) => {
+                Removal::Stays(format!("the log group {name} stays: it was not made by `rustwren setup`"))
+            }
         })
     }
 

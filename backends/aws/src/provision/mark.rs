@@ -20,14 +20,20 @@ pub(crate) fn wanted(settings: &Settings) -> Result<Tags> {
     let mut tags = Tags::new();
     for tag in settings.get_list("tags")? {
         let Some((name, value)) = tag.split_once('=') else {
-            return Err(settings.error("tags", format!("must be a list of `name=value`, and `{tag}` has no `=`")));
+            return Err(
+                settings.error("tags", format!("must be a list of `name=value`, and `{tag}` has no `=`"))
+            );
         };
         let (name, value) = (name.trim(), value.trim());
         if name == MARK || name.to_ascii_lowercase().starts_with("aws:") {
-            return Err(settings.error("tags", format!("must not have `{name}`: it has a meaning of its own")));
+            return Err(
+                settings.error("tags", format!("must not have `{name}`: it has a meaning of its own"))
+            );
         }
         if !(1..=128).contains(&name.chars().count()) || value.chars().count() > 256 {
-            return Err(settings.error("tags", "must have names of 1 to 128 and values of up to 256 characters"));
+            return Err(
+                settings.error("tags", "must have names of 1 to 128 and values of up to 256 characters")
+            );
         }
         if tags.insert(name.to_owned(), value.to_owned()).is_some() {
             return Err(settings.error("tags", format!("must have `{name}` once")));
@@ -48,7 +54,8 @@ pub(crate) fn is_ours(tags: &Tags) -> bool {
 
 /// The refusal of a thing that is not ours. `key` is the setting that names it.
 pub(crate) fn not_ours(kind: &str, name: &str, key: &str) -> Error {
-    let message = format!("the {kind} {name} is there, and was not made by `rustwren setup`: it is left alone");
+    let message =
+        format!("the {kind} {name} is there, and was not made by `rustwren setup`: it is left alone");
     Error::new(ErrorKind::Config, message).with_hint(format!(
         "set `{key}` to another name; or, if it is to be RustWren's, tag it with {MARK}={MARK_VALUE}, and it will be changed \
          by setup and removed by teardown"

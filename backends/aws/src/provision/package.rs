@@ -215,7 +215,10 @@ mod tests {
         let error = pack(&path, &platform(std::env::consts::ARCH), MAX_ZIP).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Incompatible);
         let text = error.to_string();
-        assert!(text.contains("needs glibc 2.39 or newer; AWS Lambda (provided.al2023) has glibc 2.34"), "{text}");
+        assert!(
+            text.contains("needs glibc 2.39 or newer; AWS Lambda (provided.al2023) has glibc 2.34"),
+            "{text}"
+        );
         assert!(text.contains("`cargo zigbuild --release -p rustwren-worker --target "), "{text}");
         assert!(text.contains("-unknown-linux-gnu.2.34`"), "{text}");
     }

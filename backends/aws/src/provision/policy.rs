@@ -280,11 +280,13 @@ mod tests {
     fn what_is_not_set_up_is_not_named() {
         let mut storage = scope();
         (storage.function, storage.role) = (None, None);
-        let text = [worker(&storage, true), runner(&storage), deployer(&storage)].map(|p| p.to_string()).concat();
+        let text =
+            [worker(&storage, true), runner(&storage), deployer(&storage)].map(|p| p.to_string()).concat();
         assert!(!text.contains("lambda") && !text.contains("logs") && !text.contains("iam"), "{text}");
         let mut workers = scope();
         workers.objects = None;
-        let text = [worker(&workers, true), runner(&workers), deployer(&workers)].map(|p| p.to_string()).concat();
+        let text =
+            [worker(&workers, true), runner(&workers), deployer(&workers)].map(|p| p.to_string()).concat();
         assert!(!text.contains("s3"), "{text}");
     }
 }

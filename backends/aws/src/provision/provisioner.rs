@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use aws_sdk_sts::Client as Sts;
 use rustwren_core::clock::Clock;
 use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::provision::{
-    Applied, Change, Leg, LogQuery, LogStream, Plan, Provisioner, Step, Watch,
-};
+use rustwren_core::provision::{Applied, Change, Leg, LogQuery, LogStream, Plan, Provisioner, Step, Watch};
 
 use super::arn::Account;
 use super::bucket::Bucket;
@@ -70,7 +68,10 @@ impl AwsProvisioner {
         let caller = call("sts:GetCallerIdentity", "asking AWS who is calling", sent).await?;
         let arn = caller.arn.unwrap_or_default();
         let account = Account::of_caller(&arn).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("AWS says that the caller is {arn:?}, which names no account"))
+            Error::new(
+                ErrorKind::Internal,
+                format!("AWS says that the caller is {arn:?}, which names no account"),
+            )
         })?;
         Ok((account, arn))
     }
@@ -171,7 +172,8 @@ impl Provisioner for AwsProvisioner {
         for (index, planned) in plan.pending() {
             watch.started(index);
             let same = |step: &Step| (&step.kind, &step.name) == (&planned.kind, &planned.name);
-            let at = found.iter().position(|(_, removal)| matches!(removal, Removal::Ours(step) if same(step)));
+            let at =
+                found.iter().position(|(_, removal)| matches!(removal, Removal::Ours(step) if same(step)));
             // What is no longer found is gone, or has been given to somebody else.
             if let Some(at) = at {
                 let (part, _) = found.swap_remove(at);
@@ -194,5 +196,6 @@ impl Provisioner for AwsProvisioner {
 
 fn stale(step: &Step) -> Error {
     let message = format!("the {} {} is no longer as it was when the plan was made", step.kind, step.name);
-    Error::new(ErrorKind::Unavailable, message).with_hint("run `rustwren setup` again to see what there is to do now")
+    Error::new(ErrorKind::Unavailable, message)
+        .with_hint("run `rustwren setup` again to see what there is to do now")
 }

@@ -57,9 +57,11 @@ impl Role {
     async fn look(&self) -> Result<Option<Found>> {
         let Some(role) = self.role().await? else { return Ok(None) };
         let sent = self.client.get_role_policy().role_name(&self.name).policy_name(POLICY).send();
-        let policy = call("iam:GetRolePolicy", format!("reading the policy of the role {}", self.name), sent).await;
+        let policy =
+            call("iam:GetRolePolicy", format!("reading the policy of the role {}", self.name), sent).await;
         let policy = if_there(policy)?.map(|found| found.policy_document);
-        let mut others: Vec<String> = self.inline().await?.into_iter().filter(|name| name != POLICY).collect();
+        let mut others: Vec<String> =
+            self.inline().await?.into_iter().filter(|name| name != POLICY).collect();
         others.extend(self.attached().await?);
         Ok(Some(Found {
             tags: role.tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect(),
@@ -82,7 +84,8 @@ impl Role {
 
     /// ARNs of the policies that are attached to the role.
     async fn attached(&self) -> Result<Vec<String>> {
-        let mut pages = self.client.list_attached_role_policies().role_name(&self.name).into_paginator().send();
+        let mut pages =
+            self.client.list_attached_role_policies().role_name(&self.name).into_paginator().send();
         let mut arns = Vec::new();
         let what = || format!("listing the policies attached to the role {}", self.name);
         while let Some(page) = pages.next().await {
@@ -147,9 +150,14 @@ impl Role {
         }
         let trust = policy::trust();
         if found.trust.as_ref() != Some(&trust) {
-            let sent =
-                self.client.update_assume_role_policy().role_name(name).policy_document(trust.to_string()).send();
-            call("iam:UpdateAssumeRolePolicy", format!("setting who may take on the role {name}"), sent).await?;
+            let sent = self
+                .client
+                .update_assume_role_policy()
+                .role_name(name)
+                .policy_document(trust.to_string())
+                .send();
+            call("iam:UpdateAssumeRolePolicy", format!("setting who may take on the role {name}"), sent)
+                .await?;
         }
         let policy = self.policy(account);
         if found.policy.as_ref() != Some(&policy) {
@@ -200,7 +208,9 @@ impl Resource for Role {
         let Some(role) = self.role().await? else { return Ok(Removal::Nothing) };
         let tags = role.tags().iter().map(|tag| (tag.key.clone(), tag.value.clone())).collect();
         if mark::is_ours(&tags) {
-            return Ok(Removal::Ours(Step::new("role", &self.name, Change::Delete).about("with its policies")));
+            return Ok(Removal::Ours(
+                Step::new("role", &self.name, Change::Delete).about("with its policies"),
+            ));
         }
         Ok(Removal::Stays(format!("the role {} stays: it was not made by `rustwren setup`", self.name)))
     }
@@ -209,12 +219,14 @@ impl Resource for Role {
         let name = &self.name;
         for policy in self.inline().await? {
             let sent = self.client.delete_role_policy().role_name(name).policy_name(&policy).send();
-            let removed = call("iam:DeleteRolePolicy", format!("removing {policy} from the role {name}"), sent).await;
+            let removed =
+                call("iam:DeleteRolePolicy", format!("removing {policy} from the role {name}"), sent).await;
             if_there(removed)?;
         }
         for policy in self.attached().await? {
             let sent = self.client.detach_role_policy().role_name(name).policy_arn(&policy).send();
-            let removed = call("iam:DetachRolePolicy", format!("detaching {policy} from the role {name}"), sent).await;
+            let removed =
+                call("iam:DetachRolePolicy", format!("detaching {policy} from the role {name}"), sent).await;
             if_there(removed)?;
         }
         let sent = self.client.delete_role().role_name(name).send();
@@ -234,6 +246,7 @@ fn document(encoded: &str) -> Option<Value> {
 }
 
 fn tag_list(tags: &Tags) -> Result<Vec<Tag>> {
-    let tag = |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build().map_err(unbuildable);
+    let tag =
+        |(key, value): (&String, &String)| Tag::builder().key(key).value(value).build().map_err(unbuildable);
     tags.iter().map(tag).collect()
 }

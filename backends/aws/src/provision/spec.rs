@@ -50,7 +50,9 @@ impl BucketSpec {
         let prefix = config.prefix.as_ref().map(|prefix| format!("{prefix}/")).unwrap_or_default();
         // Policies would take them for something else.
         if prefix.contains(['*', '?', '$']) {
-            return Err(settings.error("prefix", "must not have `*`, `?` or `$` in it for setup: policies name it"));
+            return Err(
+                settings.error("prefix", "must not have `*`, `?` or `$` in it for setup: policies name it")
+            );
         }
         Ok(Self {
             objects: Objects { bucket: config.bucket.clone(), prefix },
@@ -80,7 +82,11 @@ impl BucketSpec {
 }
 
 impl WorkerSpec {
-    pub(crate) fn from_settings(setup: &Setup, settings: &Settings, bucket: Option<&BucketSpec>) -> Result<Self> {
+    pub(crate) fn from_settings(
+        setup: &Setup,
+        settings: &Settings,
+        bucket: Option<&BucketSpec>,
+    ) -> Result<Self> {
         let config = ComputeConfig::from_settings(settings)?;
         let Some(bucket) = bucket else {
             let storage = setup.storage.backend().unwrap_or_default();

@@ -11,7 +11,13 @@ async fn what_changed_in_the_configuration_is_what_changes() {
     let changed = world
         .try_provisioner(
             &[("keep_jobs", "7d"), ("tags", "team=vision")],
-            &[("memory", "512MiB"), ("timeout", "1m"), ("log_retention", "30d"), ("reserved", "5"), ("pass_env", "AWS_*")],
+            &[
+                ("memory", "512MiB"),
+                ("timeout", "1m"),
+                ("log_retention", "30d"),
+                ("reserved", "5"),
+                ("pass_env", "AWS_*"),
+            ],
             "other-runtime",
         )
         .await
@@ -93,16 +99,26 @@ async fn rules_and_tags_of_others_stay() {
         .build()
         .unwrap();
     rules.push(theirs);
-    let rules = aws_sdk_s3::types::BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().unwrap();
-    s3.put_bucket_lifecycle_configuration().bucket(BUCKET).lifecycle_configuration(rules).send().await.unwrap();
+    let rules =
+        aws_sdk_s3::types::BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().unwrap();
+    s3.put_bucket_lifecycle_configuration()
+        .bucket(BUCKET)
+        .lifecycle_configuration(rules)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(told(&provisioner.plan().await.unwrap()), [""; 0]);
-    for (storage, left) in [(&[("keep_jobs", "3d"), ("tags", "a=1")][..], 2), (&[("keep_jobs", "0s")][..], 1)] {
+    for (storage, left) in [(&[("keep_jobs", "3d"), ("tags", "a=1")][..], 2), (&[("keep_jobs", "0s")][..], 1)]
+    {
         set_up(&world.provisioner(storage, &[]).await).await;
         let found = s3.get_bucket_lifecycle_configuration().bucket(BUCKET).send().await.unwrap();
         assert_eq!(found.rules().len(), left);
         assert!(found.rules().iter().any(|rule| rule.id() == Some("theirs")));
         let tags = s3.get_bucket_tagging().bucket(BUCKET).send().await.unwrap();
-        assert!(tags.tag_set().iter().any(|tag| tag.key() == "a"), "a tag that is no longer asked for is left");
+        assert!(
+            tags.tag_set().iter().any(|tag| tag.key() == "a"),
+            "a tag that is no longer asked for is left"
+        );
     }
 }
 

@@ -107,7 +107,9 @@ async fn answers_that_are_lost_do_no_harm() {
         ];
         // Each once.
         match makes.iter().position(|makes| *makes) {
-            Some(which) if counted.fetch_or(1 << which, Ordering::SeqCst) & (1 << which) == 0 => Verdict::LoseAnswer,
+            Some(which) if counted.fetch_or(1 << which, Ordering::SeqCst) & (1 << which) == 0 => {
+                Verdict::LoseAnswer
+            }
             _ => Verdict::Pass,
         }
     });

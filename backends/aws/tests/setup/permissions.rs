@@ -120,7 +120,8 @@ async fn the_workers_role_opens_its_prefix_and_nothing_else() {
     let credentials = Credentials::new(taken.access_key_id, taken.secret_access_key, token, None, "role");
     enforce(&world.moto);
 
-    let config = config.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build();
+    let config =
+        config.to_builder().credentials_provider(SharedCredentialsProvider::new(credentials)).build();
     let s3 = aws_sdk_s3::config::Builder::from(&config).force_path_style(true).build();
     let s3 = aws_sdk_s3::Client::from_conf(s3);
     s3.get_object().bucket(BUCKET).key("rustwren/x").send().await.unwrap();
@@ -129,7 +130,8 @@ async fn the_workers_role_opens_its_prefix_and_nothing_else() {
     for key in ["neighbour/x", "rustwren-2/x"] {
         let read = s3.get_object().bucket(BUCKET).key(key).send().await.unwrap_err();
         assert_eq!(read.code(), Some("AccessDenied"), "{key}");
-        let written = s3.put_object().bucket(BUCKET).key(key).body(Vec::new().into()).send().await.unwrap_err();
+        let written =
+            s3.put_object().bucket(BUCKET).key(key).body(Vec::new().into()).send().await.unwrap_err();
         assert_eq!(written.code(), Some("AccessDenied"), "{key}");
         let removed = s3.delete_object().bucket(BUCKET).key(key).send().await.unwrap_err();
         assert_eq!(removed.code(), Some("AccessDenied"), "{key}");
@@ -137,7 +139,8 @@ async fn the_workers_role_opens_its_prefix_and_nothing_else() {
     let removed = s3.delete_bucket().bucket(BUCKET).send().await.unwrap_err();
     assert_eq!(removed.code(), Some("AccessDenied"));
     let iam = aws_sdk_iam::Client::new(&config);
-    let wide = iam.put_role_policy().role_name(ROLE).policy_name("rustwren").policy_document("{}").send().await;
+    let wide =
+        iam.put_role_policy().role_name(ROLE).policy_name("rustwren").policy_document("{}").send().await;
     assert_eq!(wide.unwrap_err().code(), Some("AccessDenied"));
 }
 
@@ -151,7 +154,8 @@ async fn whoever_has_the_documented_policy_can_set_up_and_tear_down() {
     set_up(&first).await;
     assert!(first.verify().await.iter().all(|leg| leg.outcome.is_ok()));
     let changed = [("memory", "512MiB"), ("reserved", "4"), ("tags", "a=b"), ("log_retention", "30d")];
-    let second = world.try_provisioner(&[("tags", "a=b"), ("keep_jobs", "9d")], &changed, "other-runtime").await;
+    let second =
+        world.try_provisioner(&[("tags", "a=b"), ("keep_jobs", "9d")], &changed, "other-runtime").await;
     set_up(&second.unwrap()).await;
     set_up(&first).await;
     let removed = tear_down(&first).await;

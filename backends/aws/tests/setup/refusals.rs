@@ -11,7 +11,10 @@ async fn refused(world: &World, what: &str, name: &str) {
     let provisioner = world.provisioner(&[], &[]).await;
     let error = provisioner.plan().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(error.message().starts_with(&format!("the {what} {name} is there, and was not made by")), "{error}");
+    assert!(
+        error.message().starts_with(&format!("the {what} {name} is there, and was not made by")),
+        "{error}"
+    );
     assert!(error.hint().is_some_and(|hint| hint.contains("rustwren=setup")), "{error}");
     let plan = tear_down(&provisioner).await;
     assert!(plan.steps.is_empty(), "{plan:?}");
@@ -22,7 +25,8 @@ async fn refused(world: &World, what: &str, name: &str) {
 async fn a_bucket_of_somebody_elses_is_left_alone() {
     let world = World::new();
     let s3 = world.s3().await;
-    let place = aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint(REGION.into()).build();
+    let place =
+        aws_sdk_s3::types::CreateBucketConfiguration::builder().location_constraint(REGION.into()).build();
     s3.create_bucket().bucket(BUCKET).create_bucket_configuration(place).send().await.unwrap();
     refused(&world, "bucket", BUCKET).await;
     assert!(s3.get_public_access_block().bucket(BUCKET).send().await.is_err(), "nothing was set");
@@ -61,8 +65,10 @@ async fn a_function_of_somebody_elses_is_left_alone() {
     let iam = aws_sdk_iam::Client::new(&config);
     let role = iam.create_role().role_name("theirs").assume_role_policy_document("{}").send().await.unwrap();
     let lambda = aws_sdk_lambda::Client::new(&config);
-    let code = aws_sdk_lambda::types::FunctionCode::builder().zip_file(aws_sdk_lambda::primitives::Blob::new("zip"));
-    let create = lambda.create_function().function_name(FUNCTION).role(role.role().unwrap().arn()).code(code.build());
+    let code =
+        aws_sdk_lambda::types::FunctionCode::builder().zip_file(aws_sdk_lambda::primitives::Blob::new("zip"));
+    let create =
+        lambda.create_function().function_name(FUNCTION).role(role.role().unwrap().arn()).code(code.build());
     create.runtime("python3.12".into()).handler("x.y").send().await.unwrap();
     refused(&world, "function", FUNCTION).await;
     let found = lambda.get_function_configuration().function_name(FUNCTION).send().await.unwrap();
@@ -91,7 +97,10 @@ async fn answered(
 ) -> Error {
     let mut world = World::new();
     let front =
-        Front::before(world.moto.address(), move |request| if which(request) { verdict.clone() } else { Verdict::Pass });
+        Front::before(
+            world.moto.address(),
+            move |request| if which(request) { verdict.clone() } else { Verdict::Pass },
+        );
     world.endpoint = front.endpoint();
     world.provisioner(&[], &[]).await.plan().await.unwrap_err()
 }
@@ -159,7 +168,10 @@ async fn a_runtime_that_cannot_run_there_is_refused_before_anything_is_asked_or_
     let arm = world.provisioner(&[], &[("architecture", "arm64")]).await;
     let error = arm.plan().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Incompatible);
-    assert!(error.hint().is_some_and(|hint| hint.contains("--target aarch64-unknown-linux-gnu.2.34")), "{error}");
+    assert!(
+        error.hint().is_some_and(|hint| hint.contains("--target aarch64-unknown-linux-gnu.2.34")),
+        "{error}"
+    );
     let missing = world.try_provisioner(&[], &[], "nowhere").await.unwrap();
     assert_eq!(missing.plan().await.unwrap_err().kind(), ErrorKind::Config);
     assert_eq!(front.served(), 0);

@@ -163,7 +163,9 @@ fn small_program(tag: u64) -> Vec<u8> {
         put(size, value);
     }
     // All of the file, to be read and run.
-    for (size, value) in [(4, 1), (4, 5), (8, 0), (8, 0x40_0000), (8, 0x40_0000), (8, 128), (8, 128), (8, 4096)] {
+    for (size, value) in
+        [(4, 1), (4, 5), (8, 0), (8, 0x40_0000), (8, 0x40_0000), (8, 128), (8, 128), (8, 4096)]
+    {
         put(size, value);
     }
     put(8, tag);

@@ -29,11 +29,15 @@ pub(super) async fn removal(client: &Client, objects: &Objects) -> Result<Remova
         return Ok(Removal::Ours(Step::new("bucket", bucket, Change::Delete).about(about)));
     }
     if found.keys == 0 {
-        let note = format!("the bucket {bucket} stays: it holds objects outside `{prefix}`, which are not RustWren's");
+        let note = format!(
+            "the bucket {bucket} stays: it holds objects outside `{prefix}`, which are not RustWren's"
+        );
         return Ok(Removal::Stays(note));
     }
     let step = Step::new(OBJECTS, format!("{bucket}/{prefix}"), Change::Delete);
-    Ok(Removal::Ours(step.about("the bucket stays: it holds objects outside the prefix, which are not RustWren's")))
+    Ok(Removal::Ours(
+        step.about("the bucket stays: it holds objects outside the prefix, which are not RustWren's"),
+    ))
 }
 
 /// What a first page of a listing says.
@@ -90,7 +94,8 @@ pub(super) async fn remove(
     };
     match patience.until_done(still_going, remove).await {
         Err(refusal) if refusal.is(&["BucketNotEmpty"]) => {
-            Err(Error::from(refusal).with_hint("something still writes to it: end the jobs, and run it again"))
+            Err(Error::from(refusal)
+                .with_hint("something still writes to it: end the jobs, and run it again"))
         }
         done => Ok(done?),
     }
@@ -125,7 +130,8 @@ async fn remove_batch(client: &Client, bucket: &str, found: Vec<ObjectIdentifier
             let (code, key) = (error.code().unwrap_or_default(), error.key().unwrap_or_default());
             let message = format!("removing {key} from the bucket {bucket}: {code}");
             let kind = if code == "AccessDenied" { ErrorKind::Denied } else { ErrorKind::Unavailable };
-            Err(Error::new(kind, message).with_hint("allow s3:DeleteObject and s3:DeleteObjectVersion, and run it again"))
+            Err(Error::new(kind, message)
+                .with_hint("allow s3:DeleteObject and s3:DeleteObjectVersion, and run it again"))
         }
     }
 }

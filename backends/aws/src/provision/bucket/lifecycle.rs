@@ -2,8 +2,8 @@
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{
-    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration, LifecycleRule,
-    LifecycleRuleFilter,
+    AbortIncompleteMultipartUpload, BucketLifecycleConfiguration, ExpirationStatus, LifecycleExpiration,
+    LifecycleRule, LifecycleRuleFilter,
 };
 use rustwren_core::error::Result;
 
@@ -77,10 +77,8 @@ fn kept(days: Option<i32>) -> String {
 pub(super) async fn read(client: &Client, bucket: &str) -> Result<Rules> {
     let sent = client.get_bucket_lifecycle_configuration().bucket(bucket).send();
     let what = format!("reading the lifecycle rules of the bucket {bucket}");
-    let found = absent(
-        call("s3:GetLifecycleConfiguration", what, sent).await,
-        "NoSuchLifecycleConfiguration",
-    )?;
+    let found =
+        absent(call("s3:GetLifecycleConfiguration", what, sent).await, "NoSuchLifecycleConfiguration")?;
     Ok(Rules(found.and_then(|found| found.rules).unwrap_or_default()))
 }
 
@@ -113,7 +111,8 @@ pub(super) async fn write(
         patience.until_done(still_going, remove).await?;
         return Ok(());
     }
-    let rules = BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().map_err(unbuildable)?;
+    let rules =
+        BucketLifecycleConfiguration::builder().set_rules(Some(rules)).build().map_err(unbuildable)?;
     let put = || {
         let put = client.put_bucket_lifecycle_configuration().bucket(bucket);
         call("s3:PutLifecycleConfiguration", what.clone(), put.lifecycle_configuration(rules.clone()).send())
