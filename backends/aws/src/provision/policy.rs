@@ -42,7 +42,7 @@ pub fn log_group(function: &str) -> String {
 
 /// Who may take on the worker's role.
 pub fn trust() -> Value {
-    document(vec![json!({
+    document(&[json!({
         "Effect": "Allow",
         "Principal": { "Service": "lambda.amazonaws.com" },
         "Action": "sts:AssumeRole",
@@ -62,7 +62,7 @@ pub fn worker(scope: &Scope, nested: bool) -> Value {
             statements.push(allow("Workers", &["lambda:InvokeFunction"], &[function]));
         }
     }
-    document(statements)
+    document(&statements)
 }
 
 /// What whoever runs jobs, looks at them or reads their logs may do.
@@ -74,7 +74,7 @@ pub fn runner(scope: &Scope) -> Value {
         let group = scope.account.log_group(&scope.region, &log_group(function));
         statements.push(allow("Logs", &["logs:FilterLogEvents"], &[format!("{group}:*")]));
     }
-    document(statements)
+    document(&statements)
 }
 
 /// What whoever sets up and tears down may do. Running jobs comes on top, and setup ends with a small one.
@@ -100,7 +100,7 @@ pub fn deployer(scope: &Scope) -> Value {
         let any = scope.account.log_group(&scope.region, "*");
         statements.push(allow("LogGroups", &["logs:DescribeLogGroups"], &[any]));
     }
-    document(statements)
+    document(&statements)
 }
 
 /// What setup and teardown do to the bucket.
@@ -183,7 +183,7 @@ fn allow(sid: &str, actions: &[&str], resources: &[String]) -> Value {
     json!({ "Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources })
 }
 
-fn document(statements: Vec<Value>) -> Value {
+fn document(statements: &[Value]) -> Value {
     json!({ "Version": VERSION, "Statement": statements })
 }
 
