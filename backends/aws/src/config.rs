@@ -7,8 +7,10 @@ use rustwren_core::storage::Key;
 use crate::client::Access;
 
 mod compute;
+mod setup;
 
 pub use compute::{Architecture, COMPUTE, ComputeConfig};
+use setup::{BUCKET_TAGS, KEEP_JOBS, MAKE_BUCKET};
 
 /// The region, in both sections.
 pub(crate) const REGION: KeyDoc = KeyDoc::optional(
@@ -77,6 +79,9 @@ pub const STORAGE: BackendKeys = BackendKeys {
             "8",
             "How many parts of one object travel at once.",
         ),
+        MAKE_BUCKET,
+        KEEP_JOBS,
+        BUCKET_TAGS,
     ],
 };
 

@@ -42,7 +42,7 @@ pub(crate) struct Failure {
     /// The service's own name for the error. Answers without a body (to HEAD) have none.
     pub(crate) code: Option<String>,
     /// What the service, or this side, says about it.
-    message: String,
+    pub(crate) message: String,
     request_id: Option<String>,
     /// How long the service asks to wait.
     pub(crate) retry_after: Option<Duration>,

@@ -1,4 +1,4 @@
-//! `RustWren` on AWS: S3 storage, Lambda workers and what sets them up.
+//! RustWren on AWS: S3 storage, Lambda workers and what sets them up.
 
 pub mod client;
 pub mod config;
@@ -8,6 +8,8 @@ mod factory;
 mod files;
 #[cfg(feature = "compute")]
 mod invoker;
+#[cfg(feature = "provision")]
+pub mod provision;
 mod storage;
 
 pub use factory::S3StorageFactory;

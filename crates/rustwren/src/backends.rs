@@ -19,5 +19,7 @@ pub fn compiled_in() -> Registry {
     #[cfg(feature = "aws")]
     let registry =
         registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
+    #[cfg(feature = "aws-setup")]
+    let registry = registry.provisioner(rustwren_aws::provision::AwsProvisionerFactory::default());
     registry
 }

@@ -7,6 +7,7 @@ use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
 use rustwren_core::image::Platform;
 
+use super::setup::{FUNCTION_TAGS, LOG_RETENTION, RESERVED, ROLE};
 use super::{ENDPOINT, PROFILE, REGION};
 use crate::client::Access;
 
@@ -60,6 +61,10 @@ pub const COMPUTE: BackendKeys = BackendKeys {
              credentials (`AWS_*`) and whatever else looks like some to itself unless listed here: list `AWS_*` where tasks \
              call AWS, start jobs or are detached.",
         ),
+        ROLE,
+        RESERVED,
+        LOG_RETENTION,
+        FUNCTION_TAGS,
     ],
 };
 
