@@ -31,7 +31,6 @@ macro_rules! function {
 }
 
 /// Of functions without a shared value.
-#[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
 pub fn open(_: &[u8]) -> Result<Shared, TaskFailure> {
     Ok(Box::new(()))
 }
