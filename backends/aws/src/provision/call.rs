@@ -6,6 +6,7 @@ use std::future::Future;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+use futures_util::future::BoxFuture;
 use rustwren_core::error::{Error, ErrorKind};
 
 use crate::error::{Cause, Failure};
@@ -18,7 +19,7 @@ const POLICIES: &str = "docs/aws.md has the policy of whoever sets up";
 pub(crate) struct Refusal {
     action: &'static str,
     attempted: String,
-    pub(crate) failure: Failure,
+    pub(crate) failure: Box<Failure>,
 }
 
 impl Refusal {
@@ -38,7 +39,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let Refusal { action, attempted, failure } = refusal;
         let denied = failure.cause == Cause::Refused && failure.status == Some(403);
-        let error = Error::from(failure.into_error(&attempted));
+        let error = Error::from((*failure).into_error(&attempted));
         match error.hint() {
             None if denied && error.kind() == ErrorKind::Denied => {
                 error.with_hint(format!("allow {action}: {POLICIES}"))
@@ -48,17 +49,21 @@ impl From<Refusal> for Error {
     }
 }
 
-/// Makes a call. `action` is what IAM calls it, `attempted` what it is for: `making the bucket b`.
-pub(crate) async fn call<T, E>(
+/// Makes a call. `action` is what IAM calls it, `attempted` what it is for: `making the bucket b`. On the heap: what the SDK
+/// holds of a request is large.
+pub(crate) fn call<'a, T, E>(
     action: &'static str,
     attempted: impl Into<String>,
-    sent: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-) -> Result<T, Refusal>
+    sent: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, Refusal>>
 where
     E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
 {
     tracing::debug!(action, "calling AWS");
-    sent.await.map_err(|error| Refusal { action, attempted: attempted.into(), failure: Failure::of(&error) })
+    let attempted = attempted.into();
+    Box::pin(async move {
+        sent.await.map_err(|error| Refusal { action, attempted, failure: Box::new(Failure::of(&error)) })
+    })
 }
 
 /// The answer, or none where what was asked for is not there.

@@ -9,7 +9,8 @@ use aws_sdk_lambda::client::Waiters as _;
 use aws_sdk_lambda::operation::get_function::GetFunctionOutput;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{
-    Architecture as LambdaArchitecture, Environment, EphemeralStorage, FunctionCode, Runtime, State,
+    Architecture as LambdaArchitecture, Concurrency, Environment, EphemeralStorage, FunctionCode,
+    FunctionConfiguration, Runtime, State,
 };
 use rustwren_core::config::units::format_duration;
 use rustwren_core::error::{Error, ErrorKind, Result};
@@ -57,11 +58,11 @@ impl Found {
         let config = output.configuration();
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let number = |number: Option<i32>| number.unwrap_or_default();
-        let timeout = number(config.and_then(|c| c.timeout())).unsigned_abs();
+        let timeout = number(config.and_then(FunctionConfiguration::timeout)).unsigned_abs();
         let tmp = config.and_then(|c| c.ephemeral_storage()).map(|tmp| tmp.size);
         let settings = [
             ("role", text(config.and_then(|c| c.role()))),
-            ("memory", megabytes(number(config.and_then(|c| c.memory_size())))),
+            ("memory", megabytes(number(config.and_then(FunctionConfiguration::memory_size)))),
             ("timeout", format_duration(Duration::from_secs(timeout.into()))),
             ("tmp", megabytes(number(tmp))),
             ("runtime", text(config.and_then(|c| c.runtime()).map(Runtime::as_str))),
@@ -75,7 +76,7 @@ impl Found {
             environment: variables.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect(),
             architecture: architecture.map_or("x86_64", LambdaArchitecture::as_str).to_owned(),
             sha256: text(config.and_then(|c| c.code_sha256())),
-            reserved: output.concurrency().and_then(|c| c.reserved_concurrent_executions()),
+            reserved: output.concurrency().and_then(Concurrency::reserved_concurrent_executions),
         }
     }
 }
@@ -185,31 +186,9 @@ impl Function {
         match made {
             // By a call of ours whose answer was lost.
             Err(refusal) if refusal.is(&["ResourceConflictException"]) => Ok(()),
-            Err(refusal) => Err(self.explained(refusal)),
+            Err(refusal) => Err(explained(refusal)),
             Ok(_) => Ok(()),
         }
-    }
-
-    /// The mend, where Lambda's own words do not name it.
-    fn explained(&self, refusal: Refusal) -> Error {
-        let hint = match refusal.failure.code() {
-            "CodeStorageExceededException" => {
-                "remove functions or versions that nobody uses: the account's room for code is full"
-            }
-            "InvalidParameterValueException" if refusal.failure.message.contains("MemorySize") => {
-                "new accounts are held to less memory: ask for a higher quota, or set `memory = \"3008MiB\"` in [compute]"
-            }
-            "InvalidParameterValueException"
-                if refusal.failure.message.contains("ReservedConcurrentExecutions") =>
-            {
-                "100 executions of the account stay unreserved: set `reserved` in [compute] to less, or leave it out"
-            }
-            "InvalidParameterValueException" if is_unassumable(&refusal) => {
-                "the role must trust lambda.amazonaws.com: docs/aws.md has its trust policy"
-            }
-            _ => return refusal.into(),
-        };
-        Error::from(refusal).with_hint(hint)
     }
 
     fn environment(&self) -> Environment {
@@ -234,7 +213,7 @@ impl Function {
                 .environment(self.environment());
             let what = format!("setting up the function {name}");
             let sent = || call("lambda:UpdateFunctionConfiguration", what.clone(), update.clone().send());
-            patience.until_done(passes, sent).await.map_err(|refusal| self.explained(refusal))?;
+            patience.until_done(passes, sent).await.map_err(explained)?;
             self.until_updated(patience).await?;
         }
         let architecture = self.architecture();
@@ -248,7 +227,7 @@ impl Function {
                 .zip_file(Blob::new(package.zip.clone()));
             let what = format!("uploading the runtime to the function {name}");
             let sent = || call("lambda:UpdateFunctionCode", what.clone(), update.clone().send());
-            patience.until_done(passes, sent).await.map_err(|refusal| self.explained(refusal))?;
+            patience.until_done(passes, sent).await.map_err(explained)?;
             self.until_updated(patience).await?;
         }
         if self.spec.tags.iter().any(|(key, value)| found.tags.get(key) != Some(value)) {
@@ -269,7 +248,7 @@ impl Function {
                 let put = self.client.put_function_concurrency().function_name(name);
                 let sent = put.reserved_concurrent_executions(reserved).send();
                 let put = call("lambda:PutFunctionConcurrency", what, sent).await;
-                put.map(drop).map_err(|refusal| self.explained(refusal))
+                put.map(drop).map_err(explained)
             }
             None => {
                 let sent = self.client.delete_function_concurrency().function_name(name).send();
@@ -282,13 +261,13 @@ impl Function {
     async fn until_active(&self, patience: Patience<'_>) -> Result<()> {
         patience.tell("Lambda prepares the function");
         let waiter = self.client.wait_until_function_active_v2().function_name(self.name());
-        waiter.wait(READY).await.map(drop).map_err(|error| self.not_ready(&error))
+        Box::pin(waiter.wait(READY)).await.map(drop).map_err(|error| self.not_ready(&error))
     }
 
     async fn until_updated(&self, patience: Patience<'_>) -> Result<()> {
         patience.tell("Lambda updates the function");
         let waiter = self.client.wait_until_function_updated_v2().function_name(self.name());
-        waiter.wait(READY).await.map(drop).map_err(|error| self.not_ready(&error))
+        Box::pin(waiter.wait(READY)).await.map(drop).map_err(|error| self.not_ready(&error))
     }
 
     fn not_ready(&self, error: &(dyn std::error::Error + 'static)) -> Error {
@@ -378,6 +357,28 @@ impl Resource for Function {
         };
         Ok(patience.until_done(passes, remove).await?)
     }
+}
+
+/// The mend, where Lambda's own words do not name it.
+fn explained(refusal: Refusal) -> Error {
+    let hint = match refusal.failure.code() {
+        "CodeStorageExceededException" => {
+            "remove functions or versions that nobody uses: the account's room for code is full"
+        }
+        "InvalidParameterValueException" if refusal.failure.message.contains("MemorySize") => {
+            "new accounts are held to less memory: ask for a higher quota, or set `memory = \"3008MiB\"` in [compute]"
+        }
+        "InvalidParameterValueException"
+            if refusal.failure.message.contains("ReservedConcurrentExecutions") =>
+        {
+            "100 executions of the account stay unreserved: set `reserved` in [compute] to less, or leave it out"
+        }
+        "InvalidParameterValueException" if is_unassumable(&refusal) => {
+            "the role must trust lambda.amazonaws.com: docs/aws.md has its trust policy"
+        }
+        _ => return refusal.into(),
+    };
+    Error::from(refusal).with_hint(hint)
 }
 
 /// What passes by itself: a role that Lambda does not know yet, a change that is still being made.

@@ -14,7 +14,7 @@ const LONGER: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// How long is waited for changes that are not yet known everywhere: a role at Lambda, say.
-pub(crate) const SPREADING: Duration = Duration::from_secs(60);
+pub(crate) const SPREADING: Duration = Duration::from_mins(1);
 
 /// Who waits for a step, and who is told.
 #[derive(Clone, Copy)]

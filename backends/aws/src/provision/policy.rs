@@ -82,12 +82,12 @@ pub fn deployer(scope: &Scope) -> Value {
     let mut statements = Vec::new();
     if let Some(Objects { bucket, .. }) = &scope.objects {
         let bucket = scope.account.bucket(bucket);
-        statements.push(allow("Bucket", BUCKET, &[bucket.clone()]));
+        statements.push(allow("Bucket", BUCKET, std::slice::from_ref(&bucket)));
         statements.push(allow("Emptying", EMPTYING, &[format!("{bucket}/*")]));
     }
     if let Some(role) = &scope.role {
         let role = scope.account.role(role);
-        statements.push(allow("Role", ROLE, &[role.clone()]));
+        statements.push(allow("Role", ROLE, std::slice::from_ref(&role)));
         let mut pass = allow("PassRole", &["iam:PassRole"], &[role]);
         pass["Condition"] = json!({ "StringEquals": { "iam:PassedToService": "lambda.amazonaws.com" } });
         statements.push(pass);

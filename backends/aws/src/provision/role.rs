@@ -131,7 +131,6 @@ impl Role {
             .client
             .create_role()
             .role_name(&self.name)
-            .description("Workers of RustWren, made by `rustwren setup`")
             .assume_role_policy_document(policy::trust().to_string())
             .set_tags(Some(tag_list(&self.tags)?))
             .send();

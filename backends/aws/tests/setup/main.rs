@@ -4,7 +4,7 @@
 //! - It ignores `EphemeralStorage` in `UpdateFunctionConfiguration` and `Architectures` in `UpdateFunctionCode`.
 //! - It shows the first `PutFunctionEventInvokeConfig`, whatever comes after it.
 //! - With enforcement on, it knows conditions of trust policies alone, and resources of S3 alone; it finds every signature
-//!   for Lambda wrong.
+//!   for Lambda wrong, and those for IAM where there is a space in what is sent.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests: what fails, fails the test")]
 
