@@ -15,7 +15,8 @@ use serde_json::Value;
 fn home(endpoint: &str, compute: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let mut config = "provider = 'aws'\n".to_owned();
-    write!(config, "[storage]\nbucket = 'ada-rustwren'\nregion = 'eu-west-1'\nendpoint = '{endpoint}'\n").unwrap();
+    write!(config, "[storage]\nbucket = 'ada-rustwren'\nregion = 'eu-west-1'\nendpoint = '{endpoint}'\n")
+        .unwrap();
     write!(config, "[compute]\nregion = 'eu-west-1'\nendpoint = '{endpoint}'\n{compute}\n").unwrap();
     fs::write(home.path().join("rustwren.toml"), config).unwrap();
     home
@@ -74,7 +75,11 @@ fn the_life_of_a_setup() {
     let front = Front::before(moto.address(), |request| {
         if request.path.ends_with("/invocations") {
             let headers = vec![("x-amzn-errortype", "AccessDeniedException".to_owned())];
-            return Verdict::Answer { status: 403, headers, body: "{\"Message\":\"not in this test\"}".to_owned() };
+            return Verdict::Answer {
+                status: 403,
+                headers,
+                body: "{\"Message\":\"not in this test\"}".to_owned(),
+            };
         }
         Verdict::Pass
     });

@@ -160,8 +160,8 @@ mod tests {
             "invoking f: Runtime.ExitError: signal: killed (most likely out of memory)\n  | START\n  | out of memory"
         );
         assert!(error.hint().unwrap().contains("`memory`"));
-        let long = STANDARD.encode("ä".repeat(TAIL) + "\nlast");
-        assert_eq!(tail(Some(&long)), "last");
+        let cut = STANDARD.encode("ä".repeat(TAIL) + "\nlast");
+        assert_eq!(tail(Some(&cut)), "last");
         assert_eq!(tail(Some("no base64 at all")), "");
     }
 }

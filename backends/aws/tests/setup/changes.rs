@@ -42,10 +42,10 @@ async fn what_changed_in_the_configuration_is_what_changes() {
     changed.apply(&plan, &Unwatched).await.unwrap();
     assert_eq!(told(&changed.plan().await.unwrap()), [""; 0]);
     // And back, with what is no longer wanted removed.
-    let plain = world.provisioner(&[("keep_jobs", "0s")], &[]).await;
-    let plan = set_up(&plain).await;
+    let bare = world.provisioner(&[("keep_jobs", "0s")], &[]).await;
+    let plan = set_up(&bare).await;
     assert!(told(&plan)[0].ends_with("kept for 7 days -> kept for ever"), "{plan:?}");
-    assert_eq!(told(&plain.plan().await.unwrap()), [""; 0]);
+    assert_eq!(told(&bare.plan().await.unwrap()), [""; 0]);
 }
 
 #[tokio::test]

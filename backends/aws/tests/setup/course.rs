@@ -51,7 +51,7 @@ async fn what_is_made_is_what_the_plan_says() {
     let rules = s3.get_bucket_lifecycle_configuration().bucket(BUCKET).send().await.unwrap();
     let rule = &rules.rules()[0];
     assert_eq!(rule.filter().and_then(|f| f.prefix()), Some("rustwren/jobs/"));
-    assert_eq!(rule.expiration().and_then(|e| e.days()), Some(30));
+    assert_eq!(rule.expiration().and_then(aws_sdk_s3::types::LifecycleExpiration::days), Some(30));
     let tags = s3.get_bucket_tagging().bucket(BUCKET).send().await.unwrap();
     let mut tags: Vec<_> = tags.tag_set().iter().map(|tag| (tag.key(), tag.value())).collect();
     tags.sort_unstable();
@@ -60,7 +60,10 @@ async fn what_is_made_is_what_the_plan_says() {
     let lambda = aws_sdk_lambda::Client::new(&config);
     let function = lambda.get_function().function_name(FUNCTION).send().await.unwrap();
     assert_eq!(function.tags().unwrap().len(), 2);
-    assert_eq!(function.concurrency().and_then(|c| c.reserved_concurrent_executions()), Some(7));
+    assert_eq!(
+        function.concurrency().and_then(aws_sdk_lambda::types::Concurrency::reserved_concurrent_executions),
+        Some(7)
+    );
     let function = function.configuration.unwrap();
     assert_eq!(function.role(), Some(&*format!("arn:aws:iam::123456789012:role/{ROLE}")));
     assert_eq!((function.memory_size(), function.timeout()), (Some(1769), Some(900)));

@@ -116,8 +116,8 @@ async fn the_workers_role_opens_its_prefix_and_nothing_else() {
     let role = format!("arn:aws:iam::123456789012:role/{ROLE}");
     let taken = sts.assume_role().role_arn(role).role_session_name("worker").send().await.unwrap();
     let taken = taken.credentials.unwrap();
-    let token = Some(taken.session_token);
-    let credentials = Credentials::new(taken.access_key_id, taken.secret_access_key, token, None, "role");
+    let session = Some(taken.session_token);
+    let credentials = Credentials::new(taken.access_key_id, taken.secret_access_key, session, None, "role");
     enforce(&world.moto);
 
     let config =

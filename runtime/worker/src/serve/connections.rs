@@ -142,9 +142,9 @@ mod tests {
         let fourth = connections.add().unwrap();
         assert_eq!(open(&connections), [0, 1, 3], "0 is trusted, 1 is busy");
         let busy_too = Busy::new(&fourth.state);
-        let _fifth = connections.add().unwrap();
+        let fifth = connections.add().unwrap();
         assert_eq!(open(&connections), [1, 3, 4]);
-        let busy_as_well = Busy::new(&_fifth.state);
+        let busy_as_well = Busy::new(&fifth.state);
         assert!(connections.add().is_none());
         drop((busy, busy_too, busy_as_well));
         drop(places);

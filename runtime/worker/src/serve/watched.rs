@@ -156,7 +156,7 @@ mod tests {
     use super::super::connections::{Busy, Connections};
     use super::*;
 
-    const PATIENCE: Patience = Patience { headers: Duration::from_secs(10), idle: Duration::from_secs(60) };
+    const PATIENCE: Patience = Patience { headers: Duration::from_secs(10), idle: Duration::from_mins(1) };
 
     fn watched() -> (Watched<DuplexStream>, DuplexStream, Arc<State>) {
         let place = Arc::new(Connections::new(1)).add().unwrap();
