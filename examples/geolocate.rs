@@ -3,11 +3,12 @@
 //! (`examples/data/README.md`).
 //!
 //! ```text
-//! $ cargo run --release --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE]]
+//! $ cargo run --release --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS]]]
 //! ```
 //!
 //! With `LOOKUPS_AT_ONCE` 1, each worker makes one lookup at a time, as a blocking program does. How many workers there
-//! are is the configuration's matter: `RUSTWREN__COMPUTE__WORKERS=100` for a hundred function processes here.
+//! are is the configuration's matter: `RUSTWREN__COMPUTE__WORKERS=100` for a hundred function processes here. They are
+//! started in the first of `RUNS` runs, and are there in the others.
 
 use std::ffi::OsString;
 
@@ -20,6 +21,7 @@ async fn main() -> rustwren::Result<()> {
     let given: Vec<OsString> = std::env::args_os().skip(1).collect();
     let delay_ms = args::parse(&given, 0, "DELAY_MS", 75_u64).map_err(wrong)?;
     let at_once = args::parse(&given, 1, "LOOKUPS_AT_ONCE", 100_u32).map_err(wrong)?;
+    let runs = args::parse(&given, 2, "RUNS", 1_u32).map_err(wrong)?;
     let executor = Executor::connect().await?;
     let service = Service::start().map_err(|error| {
         rustwren::Error::new(rustwren::ErrorKind::Unavailable, "the service could not be started")
@@ -27,7 +29,13 @@ async fn main() -> rustwren::Result<()> {
     })?;
     let lookups: Vec<Lookup> =
         zip_codes().map(|zip| Lookup { zip: zip.to_owned(), service: service.url(), delay_ms }).collect();
+    for _ in 0..runs {
+        run(&executor, lookups.clone(), at_once).await?;
+    }
+    Ok(())
+}
 
+async fn run(executor: &Executor, lookups: Vec<Lookup>, at_once: u32) -> rustwren::Result<()> {
     let done = Pipeline::new(lookups)
         .try_map_async(geolocate)
         .concurrency(at_once)
@@ -36,7 +44,7 @@ async fn main() -> rustwren::Result<()> {
         .sequential(sort)
         .on_error(OnError::Collect)
         .baseline(40)
-        .run(&executor)
+        .run(executor)
         .await?;
 
     for place in [done.items.first(), done.items.last()].into_iter().flatten() {
@@ -58,5 +66,5 @@ fn sort(mut places: Vec<Place>) -> Vec<Place> {
 
 fn wrong(message: String) -> rustwren::Error {
     rustwren::Error::new(rustwren::ErrorKind::Config, message)
-        .with_hint("cargo run --release --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE]]")
+        .with_hint("cargo run --release --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS]]]")
 }

@@ -116,10 +116,14 @@ impl Host {
         })?;
         let image = invocation.job.entry.image;
         let warm = self.warm.of(image)?;
-        let pool = warm.pool(|| self.image(image), &self.options.pool, self.storage()).await?;
+        let pool = tokio::select! {
+            pool = warm.pool(|| self.image(image), &self.options.pool, self.storage()) => pool?,
+            error = self.warm.about_to_end() => return Err(error),
+        };
         let fetched = begun.elapsed();
         invocation.job = warm.job(invocation.job);
-        let carrier = Carrier::new(invocation.id, job, room, events);
+        let store_above = invocation.passing.store_above;
+        let carrier = Carrier::new(invocation.id, job, room, store_above, events);
         let mut sink: Arc<dyn Events> = Arc::clone(&carrier) as _;
         if let Some(log) = self.log {
             sink = Arc::new(Heard {

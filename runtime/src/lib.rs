@@ -19,6 +19,7 @@ mod output;
 mod pool;
 mod process;
 mod receive;
+mod references;
 mod rope;
 mod runs;
 mod settle;

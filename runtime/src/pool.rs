@@ -13,6 +13,7 @@ use crate::driver::{Place, drive};
 use crate::fetch::fetch;
 use crate::life::{self, Life, Lifetime};
 use crate::options::PoolOptions;
+use crate::references::resolve;
 use crate::state::{Call, EventSink, KnownJob, Pieces, State, Told};
 
 #[derive(Debug)]
@@ -98,6 +99,11 @@ impl Pool {
         let inputs = match invocation.inputs {
             Payload::Inline(rope) => rope,
             Payload::Stored { key, offset, len } => self.fetch(&key, offset, len).await?,
+        };
+        let inputs = if invocation.passing.refers {
+            resolve(&**self.storage("inputs")?, inputs).await?
+        } else {
+            inputs
         };
         let shared = match &invocation.job.shared {
             Some(Payload::Stored { key, offset, len }) if !self.knows(&invocation.job) => {
@@ -194,13 +200,14 @@ impl Pool {
     }
 
     async fn fetch(&self, key: &str, offset: u64, len: u64) -> Result<Vec<Bytes>, BackendError> {
-        let storage = self.storage.as_ref().ok_or_else(|| {
-            BackendError::new(
-                ErrorClass::Misconfigured,
-                format!("{key} lies in storage, and none is configured"),
-            )
-        })?;
-        Ok(vec![fetch(&**storage, key, offset, len).await?])
+        Ok(vec![fetch(&**self.storage(key)?, key, offset, len).await?])
+    }
+
+    fn storage(&self, wanted: &str) -> Result<&Arc<dyn Storage>, BackendError> {
+        self.storage.as_ref().ok_or_else(|| {
+            let message = format!("{wanted} may lie in storage, and none is configured");
+            BackendError::new(ErrorClass::Misconfigured, message)
+        })
     }
 }
 

@@ -11,6 +11,9 @@
     reason = "tests fail by panicking, and their tasks do what tasks should not"
 )]
 
+use std::any::Any;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
 
@@ -18,6 +21,8 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use rustwren::blocking::block_on;
 use rustwren::{Executor, Result};
 
+pub mod fleet;
+pub mod hosted;
 pub mod suite;
 
 /// A future that a suite runs on a plain thread.
@@ -39,11 +44,63 @@ pub struct Backend {
 /// One test of a suite.
 pub type Test = (&'static str, fn(Executor) -> BoxFuture<()>);
 
+thread_local! {
+    static KEPT: RefCell<Vec<Box<dyn Any>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Keeps what an executor needs outside of it (servers, a folder) until the test that runs on this thread is over.
+pub fn keep(needed: impl Any) {
+    KEPT.with_borrow_mut(|kept| kept.push(Box::new(needed)));
+}
+
+/// Lets go of what a test has kept, also if it fails.
+struct Kept;
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(KEPT.take());
+    }
+}
+
+/// A test of its own, beside the suites, for [`main_with`]. What it has [kept](keep) goes when it is over.
+pub fn trial(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        let _kept = Kept;
+        run();
+        Ok(())
+    })
+}
+
+/// An example's executable, beside the test binaries, where `cargo nextest run --workspace` and `cargo test --workspace`
+/// put it.
+///
+/// # Panics
+///
+/// Where it was not built.
+pub fn example(name: &str) -> PathBuf {
+    let deps = std::env::current_exe().unwrap();
+    let path = deps.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    assert!(
+        path.is_file(),
+        "{} is missing: `cargo build -p rustwren-examples --examples` makes it",
+        path.display()
+    );
+    path
+}
+
 /// Runs all suites over these backends, as `cargo test` and `cargo nextest` expect it.
 pub fn main(backends: &[Backend]) -> ExitCode {
+    main_with(backends, Vec::new())
+}
+
+/// The same with tests beside the suites.
+pub fn main_with(backends: &[Backend], mut trials: Vec<Trial>) -> ExitCode {
     rustwren::init();
+    // The runtimes of a fleet are this program, too.
+    if fleet::serves() {
+        return rustwren_worker::main();
+    }
     let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
     for backend in backends.iter().copied() {
         let tests = suite::ALL.iter().flat_map(|tests| tests.iter().map(|test| (test, backend.connect)));
         let limited = |connect| suite::deadlines::TESTS.iter().map(move |test| (test, connect));
@@ -51,6 +108,7 @@ pub fn main(backends: &[Backend]) -> ExitCode {
         for (&(name, run), connect) in tests.chain(short) {
             let gap = backend.gaps.iter().find(|(gap, _)| *gap == name);
             let trial = Trial::test(format!("{}::{name}", backend.name), move || {
+                let _kept = Kept;
                 let executor = block_on(connect()).map_err(|error| Failed::from(error.to_string()))?;
                 block_on(run(executor));
                 Ok(())

@@ -19,15 +19,27 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-directory", &["rustwren-core"]),
     ("rustwren-http", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
-    ("rustwren-worker", &["rustwren-core", "rustwren-aws", "rustwren-directory", "rustwren-runtime"]),
-    ("rustwren", &["rustwren-core", "rustwren-macros", "rustwren-aws", "rustwren-chaos", "rustwren-local"]),
+    (
+        "rustwren-worker",
+        &["rustwren-core", "rustwren-aws", "rustwren-directory", "rustwren-http", "rustwren-runtime"],
+    ),
+    (
+        "rustwren",
+        &["rustwren-core", "rustwren-macros", "rustwren-aws", "rustwren-chaos", "rustwren-http", "rustwren-local"],
+    ),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),
-    ("rustwren-tests", &["rustwren", "rustwren-core", "rustwren-worker"]),
+    (
+        "rustwren-tests",
+        &["rustwren", "rustwren-core", "rustwren-directory", "rustwren-runtime", "rustwren-worker"],
+    ),
 ];
 
 /// What tests of a crate may depend on besides: what its invoker talks to, for instance.
-const FOR_TESTS: &[(&str, &[&str])] = &[("rustwren-http", &["rustwren-directory", "rustwren-worker"])];
+const FOR_TESTS: &[(&str, &[&str])] = &[
+    ("rustwren-http", &["rustwren-directory", "rustwren-worker"]),
+    ("rustwren-tests", &["rustwren-worker"]),
+];
 
 /// For tests only: every crate may have it as a dev-dependency, none but `TESTS` as anything else.
 const TESTKIT: &str = "rustwren-testkit";

@@ -2,22 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use rustwren_tests::example;
 use tempfile::TempDir;
-
-/// Beside the test binaries, where `cargo nextest run --workspace` and `cargo test --workspace` put it.
-fn example(name: &str) -> PathBuf {
-    let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    assert!(
-        path.is_file(),
-        "{} is missing: `cargo build -p rustwren-examples --examples` makes it",
-        path.display()
-    );
-    path
-}
 
 /// Runs an example in a folder of its own, with nothing in its environment but that folder.
 fn run(dir: &TempDir, name: &str, args: &[&str]) -> Output {

@@ -24,10 +24,15 @@ pub enum Delay {
 impl Delay {
     /// Whether it is never more than nothing.
     pub fn is_none(&self) -> bool {
+        self.most().is_zero()
+    }
+
+    /// The longest that it can be.
+    pub fn most(&self) -> Duration {
         match *self {
-            Self::None => true,
-            Self::Uniform(least, most) => least.max(most).is_zero(),
-            Self::Pareto { most, .. } => most.is_zero(),
+            Self::None => Duration::ZERO,
+            Self::Uniform(least, most) => least.max(most),
+            Self::Pareto { most, .. } => most,
         }
     }
 

@@ -112,6 +112,7 @@ impl ChaosInvoker {
             limits.pipelining = 0;
         }
         limits.stragglers |= plan.stragglers > 0.0;
+        limits.startup += plan.cold_start.most();
         // Nobody pays for what cannot be known, but a budget must not be exceeded by what can.
         limits.stops_when_dropped &= plan.ghosts <= 0.0 && plan.lost <= 0.0;
         let ramp = plan.ramp.unwrap_or(Ramp::flat(usize::MAX));

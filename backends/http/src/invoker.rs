@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::StatusCode;
 use rustwren_core::error::{BackendError, ErrorClass, Result};
+use rustwren_core::image::Platform;
 use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Reply};
 use rustwren_core::protocol::calls::{DETACH, INVOKE};
 use rustwren_core::protocol::{invocation, listener::Listener};
@@ -42,7 +43,7 @@ impl HttpInvoker {
         limits.max_duration = options.max_duration;
         limits.overhead = OVERHEAD;
         limits.ships_image = true;
-        limits.platform.name = "HTTP workers".to_owned();
+        limits.platform = Platform { name: "HTTP workers".to_owned(), ..Platform::this_machine() };
         limits.reports_start = true;
         limits.heartbeat = Some(HEARTBEAT);
         Ok(Self { client: Client::new(&options.client)?, limits, options, closed: watch::Sender::new(false) })

@@ -7,10 +7,12 @@ mod client;
 pub mod config;
 mod factory;
 mod invoker;
+pub mod provision;
 mod refusal;
 mod storage;
 
 pub use client::{Client, ClientOptions, Protocol};
 pub use factory::{HttpInvokerFactory, HttpStorageFactory};
 pub use invoker::{HttpInvoker, HttpOptions};
+pub use provision::HttpProvisionerFactory;
 pub use storage::HttpStorage;

@@ -66,8 +66,7 @@ impl HttpStorage {
 
     /// The objects of a page, and where the next one begins, if there is one.
     async fn page(&self, prefix: &str, after: String) -> StorageResult<(Vec<ObjectMeta>, Option<String>)> {
-        let list = ObjectCall::List { prefix: prefix.to_owned(), after };
-        let body = self.read(&list).await?;
+        let body = self.read(&ObjectCall::List { prefix: prefix.to_owned(), after }).await?;
         let page = std::str::from_utf8(&body).ok().and_then(parse_page);
         let (objects, more) = page.ok_or_else(|| self.odd())?;
         let last = objects.last().map(|object| object.key.as_str().to_owned());

@@ -79,3 +79,27 @@ async fn errors_have_classes_and_hints() {
     assert!(error.hint().unwrap().contains("--storage"), "{error}");
     none.end().await;
 }
+
+const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/ca.pem");
+const TLS: [(&str, &str); 2] = [
+    ("tls_cert", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/cert.pem")),
+    ("tls_key", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls/key.pem")),
+];
+
+#[tokio::test]
+async fn over_tls() {
+    let (dir, key) = (tempfile::tempdir().unwrap(), Key::new("k").unwrap());
+    let runtime = Runtime::start(Arc::new(MemoryStorage::new()), dir.path(), &TLS).await;
+    for protocol in [Protocol::Http1, Protocol::Http2, Protocol::Auto] {
+        let options = ClientOptions { tls_ca: Some(CA.into()), ..runtime.client(protocol) };
+        let storage = storage(&options);
+        storage.put(&key, bytes::Bytes::from_static(b"x")).await.unwrap();
+        assert_eq!(storage.get(&key).await.unwrap(), "x", "{protocol:?}");
+    }
+    // An authority that has signed something else: the certificate itself.
+    let options = ClientOptions { tls_ca: Some(TLS[0].1.into()), ..runtime.client(Protocol::Auto) };
+    let error = storage(&options).get(&key).await.unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Misconfigured, "{error}");
+    assert!(error.hint().unwrap().contains("tls_ca"), "{error}");
+    runtime.end().await;
+}

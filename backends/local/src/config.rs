@@ -2,6 +2,7 @@
 
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
+use rustwren_core::price::Usd;
 use rustwren_runtime::config::{self, ProcessConfig};
 
 /// `[compute]` with `backend = "local"`.
@@ -14,6 +15,13 @@ pub const COMPUTE: BackendKeys = BackendKeys {
         config::STACK_SIZE,
         config::START_TIMEOUT,
         config::MAX_DURATION,
+        KeyDoc::optional(
+            "price_per_second",
+            Kind::Usd,
+            "its time is not priced, and jobs cannot have a `budget_usd`",
+            "0.00002",
+            "What a second of one function process costs, in US dollars, where you want this machine's time to be reckoned.",
+        ),
         KeyDoc::with_default(
             "image",
             Kind::Choice(&["direct", "packed"]),
@@ -39,6 +47,8 @@ pub enum ImageMode {
 pub struct ComputeConfig {
     /// How function processes are run.
     pub processes: ProcessConfig,
+    /// What a second of one function process costs.
+    pub price_per_second: Option<Usd>,
     /// How the program is started.
     pub image: ImageMode,
 }
@@ -50,7 +60,8 @@ impl ComputeConfig {
             Some("packed") => ImageMode::Packed,
             _ => ImageMode::Direct,
         };
-        Ok(Self { processes: ProcessConfig::from_settings(settings)?, image })
+        let price_per_second = settings.get_usd("price_per_second")?;
+        Ok(Self { processes: ProcessConfig::from_settings(settings)?, price_per_second, image })
     }
 }
 
@@ -86,6 +97,7 @@ mod tests {
             ("stack_size", "2MiB"),
             ("start_timeout", "500ms"),
             ("max_duration", "15m"),
+            ("price_per_second", "0.00002"),
             ("image", "packed"),
             ("pass_env", "AWS_*,TOKEN"),
         ])
@@ -98,7 +110,8 @@ mod tests {
             max_duration: Some(Duration::from_mins(15)),
             pass_env: vec!["AWS_*".to_owned(), "TOKEN".to_owned()],
         };
-        assert_eq!(config, ComputeConfig { processes, image: ImageMode::Packed });
+        let price_per_second = Some(Usd::from_nanos(20_000));
+        assert_eq!(config, ComputeConfig { processes, price_per_second, image: ImageMode::Packed });
     }
 
     #[test]

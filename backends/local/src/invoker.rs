@@ -10,6 +10,7 @@ use rustwren_core::env;
 use rustwren_core::error::{BackendError, ErrorClass, Result};
 use rustwren_core::image::{ImageId, ProgramImage, image_key};
 use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Payload, Reply};
+use rustwren_core::price::Price;
 use rustwren_core::storage::Storage;
 use rustwren_runtime::image_cache::{CachedImage, ImageCache};
 use rustwren_runtime::{Life, Pool, Program, fetch};
@@ -37,6 +38,8 @@ pub struct LocalOptions {
     /// RustWren's cache folder, for unpacked images and the logs of agents. Without one, only the running program
     /// can be run.
     pub cache_dir: Option<PathBuf>,
+    /// Variables by which tasks find the storage.
+    pub storage_variables: Vec<(String, String)>,
     /// Where images, large inputs and shared values lie.
     pub storage: Arc<dyn Storage>,
 }
@@ -52,7 +55,8 @@ impl LocalOptions {
             (ImageMode::Packed, dir) => Some(dir?),
             (ImageMode::Direct, dir) => dir.ok(),
         };
-        Ok(Self { cache_dir: cache_dir.map(ToOwned::to_owned), config, storage })
+        let storage_variables = settings.storage_variables().to_vec();
+        Ok(Self { cache_dir: cache_dir.map(ToOwned::to_owned), storage_variables, config, storage })
     }
 }
 
@@ -82,6 +86,8 @@ impl LocalInvoker {
         limits.pipelining = PIPELINING;
         limits.overhead = OVERHEAD;
         limits.max_duration = options.config.processes.max_duration;
+        limits.price = options.config.price_per_second.map(Price::of_time);
+        limits.startup = options.config.processes.start_timeout;
         limits.reports_start = true;
         limits.heartbeat = Some(HEARTBEAT * 2);
         limits.ships_image = options.config.image == ImageMode::Packed;
@@ -132,6 +138,7 @@ impl LocalInvoker {
         let mut options = config.processes.pool_options(image);
         options.program =
             cached.as_ref().map_or(Program::ThisProgram, |cached| Program::Path(cached.path().to_owned()));
+        options.set = self.options.storage_variables.iter().map(|(k, v)| (k.into(), v.into())).collect();
         options.depth = env::worker_depth();
         options.heartbeat = Some(HEARTBEAT);
         Ok(Started { pool: Pool::new(options, Some(Arc::clone(&self.options.storage))), _image: cached })

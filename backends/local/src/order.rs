@@ -134,7 +134,7 @@ mod tests {
     use rustwren_core::config::Settings;
     use rustwren_core::entry::{Call, Entry, Target};
     use rustwren_core::image::ImageId;
-    use rustwren_core::invoker::{JobSpec, Payload};
+    use rustwren_core::invoker::{JobSpec, Passing, Payload};
 
     use super::*;
     use crate::config::COMPUTE;
@@ -165,6 +165,7 @@ mod tests {
             attempt: 1,
             concurrency: 1,
             whole: false,
+            passing: Passing::default(),
             inputs: Payload::Inline(vec![Bytes::from_static(b"\x00")]),
         }
     }

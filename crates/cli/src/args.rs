@@ -9,9 +9,11 @@ use crate::exit;
 
 mod jobs;
 pub(crate) mod repro;
+pub(crate) mod setup;
 
-pub(crate) use jobs::{CleanArgs, JobsCommand};
+pub(crate) use jobs::{BudgetArgs, CleanArgs, JobsCommand};
 pub(crate) use repro::ReproArgs;
+pub(crate) use setup::{Consent, LogsArgs, SetupArgs, TeardownArgs};
 
 /// Maps ordinary Rust functions over this machine or thousands of serverless workers.
 #[derive(Debug, Parser)]
@@ -54,12 +56,21 @@ pub(crate) enum Command {
         #[arg(default_value = rustwren::__cli::config::FILE_NAME)]
         path: PathBuf,
     },
+    /// Make what the configured providers need
+    #[command(long_about = setup::SETUP, after_help = setup::SETUP_EXAMPLES)]
+    Setup(SetupArgs),
+    /// Remove what `rustwren setup` has made
+    #[command(long_about = setup::TEARDOWN)]
+    Teardown(TeardownArgs),
     /// Run a closure through the configured provider and tell how long each leg of its way took
     Doctor {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
+    /// Print what workers and runtimes have logged at the provider
+    #[command(long_about = setup::LOGS, after_help = setup::LOGS_EXAMPLES)]
+    Logs(LogsArgs),
     /// Look at jobs whose state is in storage, and steer them
     #[command(after_help = JOBS_EXAMPLES)]
     Jobs {
@@ -93,6 +104,8 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum Provider {
     /// This machine
     Local,
+    /// Runtimes behind a URL
+    Http,
     /// Faults on purpose, around any other provider
     Chaos,
     /// AWS: S3 and Lambda

@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr; see `exit.rs` for the exit codes and `docs/cli.md` for users.
 
 mod args;
+mod ask;
 mod commands;
 #[cfg(test)]
 mod docs;
@@ -13,6 +14,7 @@ mod human;
 mod log;
 mod output;
 mod place;
+mod provider;
 mod table;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -58,6 +60,9 @@ fn dispatch(cli: &Cli) -> Result<Exit, Failure> {
         Command::Config { command: ConfigCommand::Show { json } } => commands::config::show(cli, *json),
         Command::Config { command: ConfigCommand::Path } => commands::config::path(cli),
         Command::Init { provider, force, path } => commands::init::run(*provider, *force, path),
+        Command::Setup(args) => commands::setup::run(cli, args),
+        Command::Teardown(args) => commands::teardown::run(cli, args),
+        Command::Logs(args) => commands::logs::run(cli, args),
         Command::Doctor { json } => commands::doctor::run(cli, *json),
         Command::Jobs { command } => return commands::jobs::run(cli, command),
         Command::Repro(args) => return commands::repro::run(cli, args),

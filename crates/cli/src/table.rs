@@ -23,7 +23,9 @@ impl Cell {
     }
 
     pub(crate) fn styled(text: impl Into<String>, style: Style) -> Self {
-        Self { style, ..Self::new(text) }
+        let cell = Self::new(text);
+        // Nothing has no looks, and a line ends before it.
+        if cell.text.is_empty() { cell } else { Self { style, ..cell } }
     }
 }
 

@@ -55,6 +55,9 @@ pub struct Limits {
     pub stragglers: bool,
     /// What an invocation costs, where that is known.
     pub price: Option<Price>,
+    /// How long a worker may take to start and to fetch what it needs, as far as that counts as its time on top of
+    /// `max_duration`, or of the job's time limit. A budget allows for it.
+    pub startup: Duration,
     /// Whether dropping the future of an invocation also ends it at the worker, within moments, and with it what
     /// it costs. Where this is `false` a budget counts it up to `max_duration`.
     pub stops_when_dropped: bool,
@@ -76,6 +79,7 @@ impl Limits {
             heartbeat: None,
             stragglers: false,
             price: None,
+            startup: Duration::ZERO,
             stops_when_dropped: true,
         }
     }
@@ -130,6 +134,18 @@ pub struct JobSpec {
     pub concurrency: u32,
 }
 
+/// How what passes from one job to the next travels, where jobs feed each other: see `docs/pipeline.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Passing {
+    /// Whether the inputs are [referring records](crate::protocol::references): the worker's side reads from storage
+    /// what they refer to.
+    pub refers: bool,
+    /// Items of outputs (see [`Course`](crate::task::step::Course)) that are longer than so many bytes may stay in
+    /// storage, and the outputs then say where: a worker that stores results does so, though they would fit its answer.
+    /// They are needed until the job has ended, and whoever asked for this removes them.
+    pub store_above: Option<u64>,
+}
+
 /// A run of consecutive elements of one job, on its way to a worker.
 #[derive(Debug, Clone)]
 pub struct Invocation {
@@ -147,6 +163,8 @@ pub struct Invocation {
     pub concurrency: u32,
     /// Whether it stays with one worker: an invoker that could fetch part of it back for an idle worker does not.
     pub whole: bool,
+    /// How inputs come from the job before, and outputs go to the job behind.
+    pub passing: Passing,
     /// The inputs: `count` input records, see [`crate::protocol::records`].
     pub inputs: Payload,
 }

@@ -18,6 +18,7 @@ pub mod init;
 pub mod invoker;
 pub mod price;
 pub mod protocol;
+pub mod provision;
 #[expect(unsafe_code, reason = "the one module that needs it; see the safety argument of each file")]
 mod raw;
 pub mod scheduler;

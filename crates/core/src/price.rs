@@ -1,10 +1,14 @@
 //! What invocations cost by a provider's published prices.
 
+mod table;
+
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use table::{PRICES, PriceRow, PriceTable};
 
 const NANOS: f64 = 1e9;
 
@@ -24,10 +28,26 @@ impl Usd {
         Self(nanos)
     }
 
+    /// So many millionths of a dollar.
+    pub(crate) const fn from_micros(micros: u64) -> Self {
+        Self(micros.saturating_mul(1000))
+    }
+
+    /// In millionths of a dollar, rounded up.
+    pub(crate) const fn micros(self) -> u64 {
+        self.0.div_ceil(1000)
+    }
+
     /// So many dollars, to the nearest nano-dollar. `None` for what is not a number from 0 to 18 billion.
     pub fn from_dollars(dollars: f64) -> Option<Self> {
         let nanos = (dollars * NANOS).round();
         (0.0..u64::MAX as f64).contains(&nanos).then_some(Self(nanos as u64))
+    }
+
+    /// So many dollars, or the nearest amount that there is.
+    pub fn saturating(dollars: f64) -> Self {
+        // A conversion to whole numbers saturates, and what is not a number becomes 0.
+        Self((dollars * NANOS).round() as u64)
     }
 
     /// In billionths of a dollar.
@@ -104,6 +124,19 @@ pub struct Price {
 }
 
 impl Price {
+    /// So much for each second of a worker, and nothing else.
+    pub fn of_time(per_second: Usd) -> Self {
+        Self {
+            per_gb_second: 0.0,
+            per_vcpu_second: per_second.dollars(),
+            per_request: 0.0,
+            granularity: Duration::from_nanos(1),
+            minimum: Duration::ZERO,
+            memory_gb: 0.0,
+            vcpus: 1.0,
+        }
+    }
+
     /// What a second of one worker costs, in US dollars.
     pub fn per_second(&self) -> f64 {
         self.per_gb_second * self.memory_gb + self.per_vcpu_second * self.vcpus

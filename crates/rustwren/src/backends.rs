@@ -14,5 +14,10 @@ pub fn compiled_in() -> Registry {
     #[cfg(feature = "aws")]
     let registry =
         registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
+    #[cfg(feature = "http")]
+    let registry = registry
+        .storage(rustwren_http::HttpStorageFactory)
+        .invoker(rustwren_http::HttpInvokerFactory)
+        .provisioner(rustwren_http::HttpProvisionerFactory);
     registry
 }

@@ -38,8 +38,10 @@ pub use rustwren_core::executor::{
 };
 pub use rustwren_core::failure::{FailureKind, TaskError, TaskFailure};
 pub use rustwren_core::invoker;
-pub use rustwren_core::scheduler::OnError;
+pub use rustwren_core::price::{Price, Usd};
+pub use rustwren_core::provision;
 pub use rustwren_core::scheduler::stats::{JobStats, Progress};
+pub use rustwren_core::scheduler::{Backups, Budget, OnError};
 pub use rustwren_core::storage;
 pub use rustwren_core::task::context::{Task, task};
 pub use rustwren_macros::{main, remote};

@@ -20,7 +20,7 @@ use rustwren_core::codec;
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Payload, Reply, ResultBatch};
+use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Passing, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, split_result};
 use rustwren_core::storage::{Key, Storage};
 
@@ -151,6 +151,7 @@ pub(crate) fn invocation(job: &JobSpec, elements: &[Vec<u8>]) -> Invocation {
         attempt: 1,
         concurrency: 1,
         whole: true,
+        passing: Passing::default(),
         inputs,
     }
 }

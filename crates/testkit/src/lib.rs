@@ -5,8 +5,11 @@
 mod checks;
 mod instant;
 pub mod invoker_suite;
+pub mod provisioner_suite;
+mod shelf;
 pub mod sim;
 pub mod standins;
 pub mod storage_suite;
 
 pub use instant::InstantInvoker;
+pub use shelf::{Shelf, Things};

@@ -8,11 +8,17 @@ use std::time::Duration;
 use rustwren_core::scheduler::{Backups, OnError};
 use rustwren_testkit::sim::{self, Consumer, JobPlan, Poison, Provider, Report, Scenario, Times};
 
-/// The seeds to run: one, if `RUSTWREN_SIM_SEED` names it, to look into a failure.
-fn seeds() -> Range<u64> {
+/// How many seeds run here: `rustwren-testkit simulate` runs more.
+const SEEDS: u64 = 2000;
+/// In so many tests, which can run at once.
+const PARTS: u64 = 4;
+
+/// The seeds of one part: one in all, if `RUSTWREN_SIM_SEED` names it, to look into a failure.
+fn seeds(part: u64) -> Range<u64> {
     #[expect(clippy::disallowed_methods, reason = "read by this test alone, no part of the product")]
     match std::env::var_os("RUSTWREN_SIM_SEED") {
-        None => 0..1000,
+        None => part * SEEDS / PARTS..(part + 1) * SEEDS / PARTS,
+        Some(_) if part > 0 => 0..0,
         Some(seed) => {
             let seed =
                 seed.to_str().and_then(|seed| seed.parse().ok()).expect("RUSTWREN_SIM_SEED is a number");
@@ -21,13 +27,32 @@ fn seeds() -> Range<u64> {
     }
 }
 
-#[test]
-fn many_seeds() {
-    for seed in seeds() {
+fn run_all(seeds: Range<u64>) {
+    for seed in seeds {
         if let Err(failure) = sim::run(seed) {
             panic!("{failure}");
         }
     }
+}
+
+#[test]
+fn many_seeds() {
+    run_all(seeds(0));
+}
+
+#[test]
+fn many_seeds_more() {
+    run_all(seeds(1));
+}
+
+#[test]
+fn many_seeds_and_more() {
+    run_all(seeds(2));
+}
+
+#[test]
+fn many_seeds_and_the_last() {
+    run_all(seeds(PARTS - 1));
 }
 
 fn ends(provider: Provider, jobs: Vec<JobPlan>) -> Vec<Report> {
@@ -105,10 +130,45 @@ fn the_pace_finds_what_the_provider_takes() {
     provider.capacity = 100;
     let mut job = JobPlan::plain(20_000);
     job.options.chunk_size = Some(1);
+    // 200 s at best; about one in a second is refused, and 900 at the beginning.
+    for (named, most) in [(None, 1300), (Some(0), 1300), (Some(5), 1100)] {
+        provider.retry_after = named.map(Duration::from_secs);
+        let report = &ends(provider.clone(), vec![job.clone()])[0];
+        assert!(report.at < Duration::from_secs(215), "{named:?}: {report:?}");
+        assert!(report.stats.throttled < most, "{named:?}: {report:?}");
+        assert_eq!(report.stats.failures, 0);
+    }
+}
+
+#[test]
+fn jobs_share_what_the_provider_takes() {
+    let mut provider = Provider::flawless(1000);
+    provider.times = Times::Constant(Duration::from_secs(1));
+    provider.capacity = 100;
+    let jobs = (0..2).map(|number| {
+        let mut job = JobPlan::plain(5_000);
+        job.options.chunk_size = Some(1);
+        job.begins = Duration::from_secs(10 * number);
+        job
+    });
+    let reports = ends(provider, jobs.collect());
+    // The first has all for ten seconds and half for eighty; the second has half, and all for the last ten.
+    for (report, at) in reports.iter().zip([90, 100]) {
+        let at = Duration::from_secs(at);
+        assert!(report.at > at.mul_f64(0.93) && report.at < at.mul_f64(1.08), "{reports:?}");
+    }
+}
+
+#[test]
+fn a_burst_of_refusals_costs_no_attempts() {
+    let mut provider = Provider::flawless(1000);
+    provider.throttle = 0.5;
+    let mut job = JobPlan::plain(3000);
+    job.options.retry.retries = Some(0);
+    job.options.chunk_size = Some(1);
     let report = &ends(provider, vec![job])[0];
-    // 200 s at best.
-    assert!(report.at < Duration::from_secs(400), "{report:?}");
-    assert!(report.stats.throttled < 10_000, "{report:?}");
+    assert!(report.end.is_ok() && report.stats.throttled > 1000, "{report:?}");
+    assert_eq!((report.stats.failures, report.progress.done), (0, 3000));
 }
 
 #[test]
@@ -189,7 +249,7 @@ fn makespans(provider: &Provider, job: &JobPlan) -> (Vec<f64>, Vec<Report>) {
 #[test]
 fn backups_cut_off_the_tail_of_heavy_tailed_times() {
     let mut provider = Provider::flawless(100);
-    provider.times = Times::Pareto { least: Duration::from_secs(1), alpha: 1.2 };
+    provider.times = Times::Pareto { least: Duration::from_secs(1), alpha: 1.2, most: Times::HOUR };
     let mut job = JobPlan::plain(1000);
     job.options.chunk_size = Some(1);
     job.options.backups = Backups::Off;

@@ -21,7 +21,9 @@ use rustwren_core::scheduler::outbox::{Delivery, Outbox};
 use rustwren_core::scheduler::slots::Slots;
 use rustwren_core::scheduler::stats::JobStats;
 use rustwren_core::scheduler::{Commands, JobOptions, JobRun, Resources};
-use rustwren_core::storage::{Key, MemoryStorage, ObjectMeta, PutOutcome, Storage, StorageResult};
+use rustwren_core::storage::{
+    Key, MemoryStorage, ObjectMeta, PutOutcome, Storage, StorageExt, StorageResult,
+};
 use rustwren_testkit::InstantInvoker;
 use rustwren_testkit::sim::{SimClock, SimExecutor};
 
@@ -74,7 +76,7 @@ impl Storage for Failing {
 const ELEMENTS: u32 = 3;
 
 fn key(index: u64) -> String {
-    format!("results/{index}")
+    format!("jobs/stored/out/{index}")
 }
 
 /// Runs a job of three elements in one chunk, whose results are stored: half as long as announced for the one
@@ -90,6 +92,9 @@ fn run(failures: &[(u64, &[ErrorClass])], short: Option<u64>) -> (Result<Vec<u64
         let body = Bytes::copy_from_slice(&index.to_le_bytes());
         executor.block_on(storage.put(&Key::new(key(index)).unwrap(), body)).unwrap().unwrap();
     }
+    let other = Key::new("jobs/other/out/0").unwrap();
+    executor.block_on(storage.put(&other, Bytes::new())).unwrap().unwrap();
+    let kept = Arc::clone(&storage);
     let invoker = Arc::new(InstantInvoker::new(1, move |invocation| {
         let mut records = Vec::new();
         for index in invocation.first..invocation.first + u64::from(invocation.count) {
@@ -141,6 +146,9 @@ fn run(failures: &[(u64, &[ErrorClass])], short: Option<u64>) -> (Result<Vec<u64
         got.sort_unstable();
         Ok::<_, Error>(got)
     });
+    let left = executor.block_on(async move { kept.list_all("").await }).unwrap().unwrap();
+    let left: Vec<_> = left.into_iter().map(|object| object.key).collect();
+    assert_eq!(left, [other], "nothing of the job's is left");
     (got.unwrap(), outbox.stats())
 }
 
@@ -164,7 +172,7 @@ fn a_result_that_stays_away_ends_the_job_after_a_while() {
     let (got, stats) = run(&[], Some(2));
     let error = got.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("8 of 16 bytes of a result are in results/2"), "{error}");
+    assert!(error.to_string().contains("8 of 16 bytes of a result are in jobs/stored/out/2"), "{error}");
     assert_eq!(stats.invocations, 1 + u64::from(JobOptions::default().patience));
 }
 

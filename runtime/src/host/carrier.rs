@@ -2,7 +2,7 @@
 //!
 //! Results that are stored lie behind each other in objects of about [`PART`] bytes, and in their place the client is
 //! told where: so objects grow with invocations and bytes, not with elements. The client is told of a result when its
-//! object is there.
+//! object is there. So it is with long items that another job is to take from here, whether there is room or not.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,6 +14,7 @@ use rustwren_core::durable::{JobId, Store};
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, LogLine, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_result, split_result};
+use rustwren_core::task::step::Course;
 use tokio::sync::Notify;
 
 use super::Room;
@@ -33,6 +34,8 @@ pub(super) struct Carrier {
     job: JobId,
     /// Names this run of the invocation: a job may run it a second time.
     run: u64,
+    /// Items of outputs that are longer are stored, though there is room for them: another job reads them here.
+    store_above: Option<u64>,
     events: Arc<dyn Events>,
     state: Mutex<State>,
     changed: Notify,
@@ -66,12 +69,19 @@ struct Part {
 }
 
 impl Carrier {
-    pub(super) fn new(id: u64, job: JobId, room: Room, events: &Arc<dyn Events>) -> Arc<Self> {
+    pub(super) fn new(
+        id: u64,
+        job: JobId,
+        room: Room,
+        store_above: Option<u64>,
+        events: &Arc<dyn Events>,
+    ) -> Arc<Self> {
         let state = State { inline: room.inline, most: room.most, log: room.log, ..State::default() };
         Arc::new(Self {
             id,
             job,
             run: fastrand::u64(..),
+            store_above,
             events: Arc::clone(events),
             state: Mutex::new(state),
             changed: Notify::new(),
@@ -149,6 +159,57 @@ impl Carrier {
         Ok(())
     }
 
+    /// Results whose long items are put aside; none if there are no such.
+    fn lift(&self, part: &mut Part, batch: &ResultBatch) -> Result<Option<ResultBatch>, BackendError> {
+        let Some(above) = self.store_above else { return Ok(None) };
+        let key = self.job.output_key(self.run, part.number)?;
+        let (mut records, mut any) = (Vec::new(), false);
+        let mut rest = &batch.records[..];
+        while !rest.is_empty() {
+            let (tag, body, len) = split_result(rest).map_err(|e| internal(&e))?;
+            let lifted = match tag {
+                ResultTag::Output => {
+                    Course::lift(body, above, key.as_str(), |item| part.put(batch.records.slice_ref(item)))
+                }
+                ResultTag::Failure | ResultTag::Stored => None,
+            };
+            if let Some(lifted) = lifted {
+                any = true;
+                append_result(&mut records, ResultTag::Output, |out| {
+                    out.extend_from_slice(&lifted);
+                    Ok::<(), BackendError>(())
+                })?;
+            } else {
+                records.extend_from_slice(&rest[..len]);
+            }
+            rest = &rest[len..];
+        }
+        Ok(any.then(|| ResultBatch { records: records.into(), ..batch.clone() }))
+    }
+
+    /// Passes results on, now or when what they stand for is stored.
+    fn take(&self, state: &mut State, batch: ResultBatch) -> Result<Option<ResultBatch>, BackendError> {
+        let lifted = self.lift(&mut state.part, &batch)?;
+        let now = lifted.is_none();
+        let batch = lifted.unwrap_or(batch);
+        let len = batch.records.len() + FRAME;
+        if len > state.inline || len > state.most {
+            self.set_aside(state, &batch)?;
+        } else {
+            state.inline -= len;
+            state.most -= len;
+            if now {
+                return Ok(Some(batch));
+            }
+            state.part.batches.push(batch);
+        }
+        if state.part.len >= PART {
+            state.finish_part();
+            self.changed.notify_one();
+        }
+        Ok(None)
+    }
+
     /// Takes results in that have no room in the answer.
     fn set_aside(&self, state: &mut State, batch: &ResultBatch) -> Result<(), BackendError> {
         let key = self.job.output_key(self.run, state.part.number)?.as_str().to_owned();
@@ -183,8 +244,7 @@ impl Carrier {
             };
             state.most = left;
             if stored {
-                state.part.len += body.len();
-                state.part.outputs.push(batch.records.slice_ref(body));
+                state.part.put(batch.records.slice_ref(body));
             }
             count += 1;
             rest = &rest[len..];
@@ -193,11 +253,17 @@ impl Carrier {
             let batch = ResultBatch { offset: batch.offset, count, records: records.into() };
             state.part.batches.push(batch);
         }
-        if state.part.len >= PART {
-            state.finish_part();
-            self.changed.notify_one();
-        }
         Ok(())
+    }
+}
+
+impl Part {
+    /// Adds bytes; where they begin.
+    fn put(&mut self, bytes: Bytes) -> u64 {
+        let at = self.len as u64;
+        self.len += bytes.len();
+        self.outputs.push(bytes);
+        at
     }
 }
 
@@ -216,16 +282,17 @@ fn internal(error: &dyn std::fmt::Display) -> BackendError {
 impl Events for Carrier {
     fn results(&self, id: u64, batch: ResultBatch) {
         let mut state = self.lock();
-        let len = batch.records.len() + FRAME;
-        if len <= state.inline && len <= state.most {
-            state.inline -= len;
-            state.most -= len;
-            drop(state);
-            self.events.results(id, batch);
-        } else if let Err(error) = self.set_aside(&mut state, &batch) {
-            // Cannot be: a pool looks at the records it passes on. Not reported is handed back.
-            tracing::error!(%error, "results are lost");
-            state.dropped = true;
+        match self.take(&mut state, batch) {
+            Ok(None) => {}
+            Ok(Some(batch)) => {
+                drop(state);
+                self.events.results(id, batch);
+            }
+            Err(error) => {
+                // Cannot be: a pool looks at the records it passes on. Not reported is handed back.
+                tracing::error!(%error, "results are lost");
+                state.dropped = true;
+            }
         }
     }
 

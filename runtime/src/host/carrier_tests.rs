@@ -5,6 +5,8 @@ use futures_util::stream::BoxStream;
 use proptest::prelude::*;
 use rustwren_core::clock::TokioClock;
 use rustwren_core::failure::{FailureKind, TaskFailure};
+use rustwren_core::protocol::records::{append_input, input_bodies};
+use rustwren_core::protocol::references::{Place, Referred};
 use rustwren_core::storage::{
     Key, MemoryStorage, ObjectMeta, PutOutcome, Storage, StorageExt, StorageResult,
 };
@@ -35,9 +37,13 @@ struct Fixture {
 
 impl Fixture {
     fn new(room: Room) -> Self {
+        Self::storing(room, None)
+    }
+
+    fn storing(room: Room, store_above: Option<u64>) -> Self {
         let record = Arc::new(Record::default());
         let events: Arc<dyn Events> = Arc::clone(&record) as _;
-        let carrier = Carrier::new(1, JobId::new("job").unwrap(), room, &events);
+        let carrier = Carrier::new(1, JobId::new("job").unwrap(), room, store_above, &events);
         Self { storage: Arc::new(MemoryStorage::new()), record, carrier }
     }
 
@@ -232,4 +238,75 @@ proptest! {
             assert!(fixture.objects().await <= 1);
         });
     }
+}
+
+/// An output of a pipeline's step with two items of this length: one step, which took no time, in process 0.
+fn course(len: usize) -> Vec<u8> {
+    let mut course = vec![1 << 1, 0, 2, 0];
+    for item in [1, 2] {
+        append_input(&mut course, |out| {
+            out.extend(vec![item; len]);
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+    }
+    course
+}
+
+fn courses(lens: &[usize]) -> ResultBatch {
+    let mut records = Vec::new();
+    for len in lens {
+        append_result(&mut records, ResultTag::Output, |out| {
+            out.extend(course(*len));
+            Ok::<(), ()>(())
+        })
+        .unwrap();
+    }
+    ResultBatch { offset: 0, count: lens.len() as u32, records: records.into() }
+}
+
+/// The items of outputs, wherever they are.
+async fn items(fixture: &Fixture) -> Vec<Vec<u8>> {
+    let mut items = Vec::new();
+    for (_, output) in fixture.outputs().await {
+        let (course, at) = Course::read(&output).unwrap();
+        for body in input_bodies(&output[at..]) {
+            let body = body.unwrap();
+            items.push(match Referred::read(body) {
+                Ok(Referred::Stored(Place { key, offset, len })) if course.refers => {
+                    let key = Key::new(key).unwrap();
+                    fixture.storage.get_range(&key, offset..offset + len).await.unwrap().to_vec()
+                }
+                Ok(Referred::Here(item)) if course.refers => item.to_vec(),
+                _ => body.to_vec(),
+            });
+        }
+    }
+    items
+}
+
+#[tokio::test]
+async fn long_items_are_stored_though_there_is_room_and_told_when_they_are() {
+    let lens = [10, 1000, 20, 2000];
+    let expected: Vec<_> = lens.iter().flat_map(|len| [vec![1; *len], vec![2; *len]]).collect();
+    // With room, and where even what stands for them has none.
+    for inline in [usize::MAX, 100] {
+        let fixture = Fixture::storing(Room { inline, ..Room::STREAM }, Some(500));
+        fixture.carrier.results(1, courses(&lens));
+        assert!(fixture.record.batches.lock().unwrap().is_empty(), "nothing is stored yet");
+        fixture.carry(Vec::new()).await;
+        let told: usize =
+            fixture.record.batches.lock().unwrap().iter().map(|batch| batch.records.len()).sum();
+        assert!(told < 1000, "{told}");
+        assert_eq!((items(&fixture).await, fixture.objects().await), (expected.clone(), 1));
+    }
+}
+
+#[tokio::test]
+async fn short_items_are_passed_on_at_once() {
+    let fixture = Fixture::storing(Room::STREAM, Some(500));
+    fixture.carrier.results(1, courses(&[500, 0]));
+    assert_eq!(fixture.record.batches.lock().unwrap().len(), 1);
+    assert_eq!(items(&fixture).await.len(), 4);
+    assert_eq!(fixture.objects().await, 0);
 }

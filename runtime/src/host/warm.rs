@@ -7,7 +7,7 @@ use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::image::ImageId;
 use rustwren_core::invoker::JobSpec;
 use rustwren_core::storage::Storage;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, watch};
 
 use super::jobs::Jobs;
 use crate::image_cache::CachedImage;
@@ -59,13 +59,13 @@ pub(super) struct Warms {
     most: usize,
     idle: Duration,
     state: Mutex<State>,
+    winding_down: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// With when it was last asked for; the one asked for last at the end.
     warm: Vec<(Arc<Warm>, Instant)>,
-    winding_down: bool,
 }
 
 impl State {
@@ -87,7 +87,8 @@ impl State {
 
 impl Warms {
     pub(super) fn new(most: usize, idle: Duration) -> Self {
-        Self { most: most.max(1), idle, state: Mutex::default() }
+        let winding_down = watch::Sender::new(false);
+        Self { most: most.max(1), idle, state: Mutex::default(), winding_down }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -97,8 +98,8 @@ impl Warms {
     /// The image, which stays warm as long as what is returned lives.
     pub(super) fn of(&self, image: ImageId) -> Result<Arc<Warm>, BackendError> {
         let mut state = self.lock();
-        if state.winding_down {
-            return Err(BackendError::new(ErrorClass::Transient, "the worker is about to end"));
+        if *self.winding_down.borrow() {
+            return Err(ending());
         }
         let known = state.warm.iter().position(|(warm, _)| warm.image == image);
         let warm = match known {
@@ -119,11 +120,18 @@ impl Warms {
     }
 
     pub(super) fn wind_down(&self, until: Instant) {
-        let mut state = self.lock();
-        state.winding_down = true;
+        let state = self.lock();
+        self.winding_down.send_replace(true);
         for running in state.warm.iter().filter_map(|(warm, _)| warm.running.get()) {
             running.pool.wind_down(until);
         }
+    }
+
+    /// The error of whoever waits for an image when there is no more time for it.
+    pub(super) async fn about_to_end(&self) -> BackendError {
+        // The sender lives as long as this does.
+        drop(self.winding_down.subscribe().wait_for(|ending| *ending).await);
+        ending()
     }
 
     pub(super) fn clear(&self) {
@@ -132,6 +140,10 @@ impl Warms {
             running.pool.shutdown();
         }
     }
+}
+
+fn ending() -> BackendError {
+    BackendError::new(ErrorClass::Transient, "the worker is about to end")
 }
 
 /// Ending processes waits until they are gone, which is not for a thread that has others to serve.

@@ -12,7 +12,7 @@ use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::BackendError;
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{Events, Invocation, JobSpec, LogLine, Payload, Reply, ResultBatch};
+use rustwren_core::invoker::{Events, Invocation, JobSpec, LogLine, Passing, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, split_result};
 use rustwren_core::storage::Storage;
 use rustwren_runtime::{Life, Pool, PoolOptions, fetch};
@@ -81,6 +81,7 @@ pub(crate) fn invocation<I: AsRef<[u8]>>(job: &Arc<JobSpec>, inputs: &[I]) -> In
         attempt: 1,
         concurrency: job.concurrency,
         whole: false,
+        passing: Passing::default(),
         inputs: Payload::Inline(vec![Bytes::from(records)]),
     }
 }

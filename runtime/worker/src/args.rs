@@ -22,8 +22,8 @@ pub enum Command {
     /// Serves invocations over HTTP, alone or as one of a fleet behind a load balancer.
     ///
     /// Everything can be set in a configuration file or by environment variables as well: `workers = 4` in [compute] of
-    /// the file is RUSTWREN__COMPUTE__WORKERS=4 in the environment. config/runtime.toml has all keys with their defaults.
-    /// The shared secret comes from `secret_file` or the environment variable RUSTWREN_HTTP_SECRET; there must be
+    /// the file is `RUSTWREN__COMPUTE__WORKERS=4` in the environment. `config/runtime.toml` has all keys with defaults.
+    /// The shared secret comes from `secret_file` or the environment variable `RUSTWREN_HTTP_SECRET`; there must be
     /// one. SIGTERM ends it when what is running is done or handed back.
     Serve(ServeArgs),
 }

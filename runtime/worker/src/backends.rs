@@ -10,6 +10,7 @@ pub fn compiled_in() -> Registry {
     let registry = Registry::new()
         .storage(MemoryStorageFactory)
         .storage(rustwren_directory::DirectoryStorageFactory)
+        .storage(rustwren_http::HttpStorageFactory)
         .declare(KEYS);
     #[cfg(feature = "aws")]
     let registry = registry.storage(rustwren_aws::S3StorageFactory).declare(rustwren_aws::config::COMPUTE);

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustwren_core::auth::Verifier;
 use rustwren_core::config::Config;
 use rustwren_core::error::{Error, ErrorKind, Result};
@@ -59,6 +60,10 @@ const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// `rustwren-runtime serve`: serves until SIGTERM or SIGINT, and then until what runs is done or handed back.
 pub fn main(args: &ServeArgs) -> Result<()> {
+    // Tasks run as the same user. This keeps them from reading the secret in this process's memory or environment.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "tasks may be able to read the secret");
+    }
     let failed =
         |error: std::io::Error| Error::new(ErrorKind::Internal, "the async runtime").with_source(error);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -92,6 +97,8 @@ pub fn main(args: &ServeArgs) -> Result<()> {
 struct Shared {
     config: ServeConfig,
     host: Arc<Host>,
+    /// For detached invocations: their processes are no worker's.
+    detached_host: Arc<Host>,
     verifier: Verifier,
     metrics: Metrics,
     slots: Slots,
@@ -103,6 +110,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn hosts(&self) -> impl Iterator<Item = &Host> {
+        [&*self.host, &*self.detached_host].into_iter()
+    }
+
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
     }
@@ -130,8 +141,6 @@ impl Server {
             Error::new(ErrorKind::Config, format!("{address} cannot be listened on")).with_source(error)
         })?;
         let mut pool = config.processes.pool_options(ImageId([0; 32]));
-        // Those of detached invocations are no worker's.
-        pool.workers += config.detached;
         pool.heartbeat = Some(HEARTBEAT);
         let options = HostOptions {
             pool,
@@ -139,8 +148,11 @@ impl Server {
             warm_images: config.warm_images,
             idle: config.idle,
         };
+        let mut detached = options.clone();
+        detached.pool.workers = config.detached;
         let shared = Shared {
-            host: Arc::new(Host::new(options, storage)),
+            host: Arc::new(Host::new(options, Arc::clone(&storage))),
+            detached_host: Arc::new(Host::new(detached, storage)),
             verifier: Verifier::new(config.secrets.clone()),
             metrics: Metrics::default(),
             slots: Slots::new(config.processes.workers, config.queue_time),
@@ -181,7 +193,7 @@ impl Server {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 ticks.tick().await;
-                shared.host.sweep();
+                shared.hosts().for_each(Host::sweep);
             }
         };
         let mut serving = pin!(async { tokio::join!(accepting, sweeping) });
@@ -191,7 +203,8 @@ impl Server {
         }
         tracing::info!("ending: no more invocations are taken");
         shared.draining.store(true, Ordering::Relaxed);
-        shared.host.wind_down(Instant::now() + shared.config.drain);
+        let until = Instant::now() + shared.config.drain;
+        shared.hosts().for_each(|host| host.wind_down(until));
         let all_done = async { tokio::join!(shared.slots.all_free(), shared.detached_slots.all_free()) };
         tokio::select! {
             _ = &mut serving => {}
@@ -202,7 +215,7 @@ impl Server {
         if timeout(FLUSH, shared.connections.all_closed()).await.is_err() {
             tracing::warn!("some callers did not take their answers in time");
         }
-        shared.host.shutdown();
+        shared.hosts().for_each(Host::shutdown);
         tracing::info!("ended");
     }
 }

@@ -135,6 +135,12 @@ async fn main() -> Result<()> {
             say(&format!("{:?}", job.handle().end()))
         }
         "wrong type" => executor.attach::<String>(args.next().unwrap_or_default()).await.map(drop),
+        "gated" => {
+            let odd = time + Duration::from_nanos(1);
+            let inputs = (0..count).map(move |index| (index, if index < count / 2 { time } else { odd }));
+            check(executor.map(gated, inputs).chunk_size(1).label("kept").durable().spawn().await?, count)
+                .await
+        }
         "leave" => {
             let odd = time + Duration::from_nanos(1);
             let inputs = (0..count).map(move |index| (index, if index < count / 2 { time } else { odd }));

@@ -20,6 +20,7 @@ crate::tests![
     paths_that_are_not_utf8,
     no_more_workers_than_asked_for,
     own_objects,
+    own_objects_of_tasks,
     waiting_on_a_plain_thread,
     labels_default_to_the_function,
 ];
@@ -184,6 +185,33 @@ async fn own_objects(executor: Executor) {
     assert_eq!(storage.get(&key).await.unwrap(), "kept");
     storage.delete(&key).await.unwrap();
     assert!(!storage.exists(&key).await.unwrap());
+}
+
+/// What the client puts there tasks read, and the other way round; RustWren's own objects nobody changes so.
+async fn own_objects_of_tasks(executor: Executor) {
+    use rustwren::blocking::block_on;
+    let storage = executor.storage();
+    let name = format!("tasks/{}", std::process::id());
+    storage.put(&Key::new(format!("{name}/client")).unwrap(), "from the client".into()).await.unwrap();
+    let copy = |name: &String, index: u64| {
+        let storage = task().storage().unwrap();
+        let read = block_on(storage.get(&Key::new(format!("{name}/client")).unwrap())).unwrap();
+        block_on(storage.put(&Key::new(format!("{name}/{index}")).unwrap(), read)).unwrap();
+    };
+    executor.map_with(&name, copy, 0..4).await.unwrap();
+    let nested = |name: String| async move {
+        let storage = task().storage().unwrap();
+        let listed = storage.list_all(&name).await.unwrap();
+        let refused = storage.put(&Key::new("jobs/x/manifest").unwrap(), "".into()).await.unwrap_err();
+        (listed.len(), refused.to_string())
+    };
+    let (count, refused) = executor.map_async(nested, [name.clone()]).await.unwrap().remove(0);
+    assert_eq!(count, 5);
+    assert!(refused.contains("below jobs/ is RustWren's"), "{refused}");
+    for object in storage.list_all(&name).await.unwrap() {
+        assert_eq!(storage.get(&object.key).await.unwrap(), "from the client");
+        storage.delete(&object.key).await.unwrap();
+    }
 }
 
 async fn waiting_on_a_plain_thread(executor: Executor) {

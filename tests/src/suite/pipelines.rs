@@ -11,6 +11,7 @@ crate::tests![
     order_is_kept,
     lists_shrink_and_grow,
     an_empty_list,
+    a_list_that_becomes_empty,
     no_steps,
     only_sequential_steps,
     sequential_steps_see_everything,
@@ -110,6 +111,25 @@ async fn an_empty_list(executor: Executor) {
         .unwrap();
     assert!(done.items.is_empty());
     assert_eq!((done.report.items, done.report.outputs, done.report.steps.len()), (0, 0, 4));
+}
+
+async fn a_list_that_becomes_empty(executor: Executor) {
+    for inputs in [0, 100_u64] {
+        // Jobs of their own, one of which has no inputs at all.
+        let done = Pipeline::new(0..inputs)
+            .map(|x| x)
+            .chunk_size(7)
+            .flat_map(|_: u64| None::<u64>)
+            .chunk_size(5)
+            .map(|x| x)
+            .chunk_size(3)
+            .run(&executor)
+            .await
+            .unwrap();
+        assert!(done.items.is_empty());
+        let counts = done.report.steps.iter().map(|step| (step.inputs, step.outputs)).collect::<Vec<_>>();
+        assert_eq!(counts, [(inputs, inputs), (inputs, 0), (0, 0)]);
+    }
 }
 
 async fn no_steps(executor: Executor) {

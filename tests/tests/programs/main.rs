@@ -2,12 +2,14 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what went wrong by failing")]
 
+mod disks;
 mod ending;
 mod harness;
 mod journal;
 mod kept;
 mod kept_in_s3;
 mod output;
+mod pipes;
 mod screen;
 mod settings;
 mod starting;

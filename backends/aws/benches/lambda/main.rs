@@ -32,7 +32,7 @@ use rustwren_aws::config::{COMPUTE, ComputeConfig};
 use rustwren_core::config::Settings;
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{Events, Invocation, Invoker as _, JobSpec, LogLine, Payload, ResultBatch};
+use rustwren_core::invoker::{Events, Invocation, Invoker as _, JobSpec, LogLine, Passing, Payload, ResultBatch};
 use rustwren_core::storage::MemoryStorage;
 
 const SERVER: &str = "--server";
@@ -127,6 +127,7 @@ fn ours(count: usize) -> Taken {
         attempt: 1,
         concurrency: 1,
         whole: false,
+        passing: Passing::default(),
         inputs: Payload::Inline(vec![Bytes::from_static(b"\x01x")]),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use rustwren_chaos::{ChaosInvoker, ChaosPlan};
 use rustwren_core::clock::Clock;
 use rustwren_core::error::BackendError;
-use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, LogLine, Payload, Reply, ResultBatch};
+use rustwren_core::invoker::{
+    Events, Invocation, Invoker, Limits, LogLine, Passing, Payload, Reply, ResultBatch,
+};
 use rustwren_core::protocol::records::{ResultTag, append_input, append_result};
 use rustwren_testkit::invoker_suite::Functions;
 use rustwren_testkit::sim::{SimClock, SimExecutor};
@@ -213,6 +215,7 @@ pub(crate) fn invocation(id: u64, first: u64, count: u32) -> Invocation {
         attempt: 1,
         concurrency: 1,
         whole: true,
+        passing: Passing::default(),
         inputs: Payload::Inline(vec![Bytes::from(records)]),
     }
 }

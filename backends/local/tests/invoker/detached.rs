@@ -16,12 +16,12 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open};
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::ErrorClass;
-use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::{ImageId, ProgramImage, image_key};
-use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Payload};
+use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Passing, Payload};
 use rustwren_core::storage::Key;
-use rustwren_core::worker::{Chunk, Function, Shared};
+use rustwren_core::worker::{Chunk, Function};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
+use rustwren_testkit::invoker_suite::program;
 use tempfile::TempDir;
 
 /// Says where it is, waits for a word, and leaves the word in a file. Its input is the folder.
@@ -46,11 +46,7 @@ pub(crate) fn report() -> &'static Function {
             Ok(())
         });
     }
-    #[expect(clippy::unnecessary_wraps, reason = "the signature of `Function::open`")]
-    fn open(_: &[u8]) -> Result<Shared, TaskFailure> {
-        Ok(Box::new(()))
-    }
-    &Function { open, run }
+    &Function { open: program::open, run }
 }
 
 /// A place with a storage and a socket.
@@ -63,6 +59,7 @@ fn options(folder: &Path, mode: &str) -> LocalOptions {
     LocalOptions {
         config: super::compute("2", mode),
         cache_dir: Some(folder.join("cache")),
+        storage_variables: Vec::new(),
         storage: Arc::new(DirectoryStorage::open(folder.join("storage")).unwrap()),
     }
 }
@@ -90,6 +87,7 @@ async fn invocation(folder: &Path, image: ImageId) -> Invocation {
         attempt: 1,
         concurrency: 1,
         whole: false,
+        passing: Passing::default(),
         inputs: Payload::Stored { key: "input".to_owned(), offset: 0, len },
     }
 }

@@ -16,7 +16,9 @@ use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::{ImageId, ProgramImage, image_key};
-use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, LogLine, Payload, Reply, ResultBatch};
+use rustwren_core::invoker::{
+    Events, Invocation, Invoker, JobSpec, LogLine, Passing, Payload, Reply, ResultBatch,
+};
 use rustwren_core::storage::{Key, Storage};
 use rustwren_core::worker::{Chunk, Function, Shared, serve};
 use rustwren_local::config::{COMPUTE, ComputeConfig};
@@ -82,6 +84,7 @@ fn invocation(image: ImageId, inputs: Payload, shared: Payload) -> Invocation {
         attempt: 1,
         concurrency: 1,
         whole: false,
+        passing: Passing::default(),
         inputs,
     }
 }
@@ -103,7 +106,12 @@ async fn run(mode: &str) {
     let dir = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(DirectoryStorage::open(dir.path().join("storage")).unwrap());
     let cache_dir = Some(dir.path().to_owned());
-    let options = LocalOptions { config: compute("1", mode), cache_dir, storage: Arc::clone(&storage) };
+    let options = LocalOptions {
+        config: compute("1", mode),
+        cache_dir,
+        storage_variables: Vec::new(),
+        storage: Arc::clone(&storage),
+    };
     let invoker = LocalInvoker::new(options);
     assert_eq!((invoker.limits().concurrency, invoker.limits().ships_image), (1, mode == "packed"));
 

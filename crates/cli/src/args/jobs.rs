@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use rustwren::__cli::config::units::parse_duration;
+use rustwren::__cli::config::units::{parse_duration, parse_usd};
+use rustwren::Usd;
 
 const LIST: &str = "\
 Durable, detached and resumable jobs are listed, and other jobs as long as they run. `--all` lists as well those that \
@@ -28,15 +29,16 @@ Examples:
 const ATTACH: &str = "\
 Shows a progress bar until the job ends, whoever drives it, here or on another machine. When its driver is gone, \
 another one is started from the program in storage, and the job goes on where it stopped: results that are in storage \
-are not made again.
+are not made again. A job that has stopped at its budget goes on when it is given a larger one.
 
 Ctrl-C leaves the job running. The exit code is the job's: 0 when every task has its result, 1 when tasks or the job \
-failed, 130 when it was cancelled.";
+failed, 7 when it has stopped at its budget, 130 when it was cancelled.";
 
 const ATTACH_EXAMPLES: &str = "\
 Examples:
   rustwren jobs attach 6742f1a3-09c2f1-0
-  rustwren jobs attach 6742 && echo all there";
+  rustwren jobs attach 6742 && echo all there
+  rustwren jobs attach 6742 --budget-usd 5";
 
 const CANCEL: &str = "\
 Asks the job's driver to stop and waits until it has. Results that are in storage stay there. A job without a driver is \
@@ -90,6 +92,8 @@ pub(crate) enum JobsCommand {
         /// The job's id, or the beginning of it
         #[arg(value_name = "JOB")]
         id: String,
+        #[command(flatten)]
+        budget: BudgetArgs,
     },
     /// Stop jobs, and keep their results
     #[command(after_help = CANCEL_EXAMPLES, long_about = concat_about("Stop jobs, and keep their results", CANCEL))]
@@ -104,6 +108,24 @@ pub(crate) enum JobsCommand {
     /// Delete what jobs have in storage
     #[command(after_help = CLEAN_EXAMPLES, long_about = concat_about("Delete what jobs have in storage", CLEAN))]
     Clean(CleanArgs),
+}
+
+/// A new budget; what the job has used up counts.
+#[derive(Debug, Args)]
+pub(crate) struct BudgetArgs {
+    /// Let the job cost so many US dollars in all, from its next driver on
+    #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
+    pub(crate) budget_usd: Option<Usd>,
+    /// Let the job make so many invocations in all
+    #[arg(long, value_name = "N")]
+    pub(crate) max_invocations: Option<u64>,
+    /// Let the job take so much time from all its workers together: 90m, 12h
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) max_worker_time: Option<Duration>,
+}
+
+fn dollars(text: &str) -> Result<Usd, String> {
+    parse_usd(text.trim_start_matches('$'))
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
 //! `rustwren doctor`: every leg of a job's way, tried by itself, with its time.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use rustwren::__cli::config::{Config, LoadOptions};
 use rustwren::__cli::durable::jobs::State;
 use rustwren::__cli::registry;
 use rustwren::blocking::block_on;
+use rustwren::provision::SetupOptions;
 use rustwren::storage::{Key, StorageExt as _};
 use rustwren::{Error, ErrorKind, Executor, JobStats, Result};
 use serde::Serialize;
@@ -16,11 +18,12 @@ use crate::failure::Failure;
 use crate::human;
 use crate::output::{self, DIM, GOOD, WARNING};
 use crate::place::Place;
+use crate::provider::Providers;
 
 /// One leg and how it went.
 #[derive(Debug, Serialize)]
 struct Leg {
-    name: &'static str,
+    name: Cow<'static, str>,
     seconds: f64,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -45,7 +48,13 @@ impl Report {
         self.add(name, started.elapsed(), result)
     }
 
-    fn add<T>(&mut self, name: &'static str, time: Duration, result: Result<(T, String)>) -> Result<T> {
+    fn add<T>(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        time: Duration,
+        result: Result<(T, String)>,
+    ) -> Result<T> {
+        let name = name.into();
         let seconds = time.as_secs_f64();
         match result {
             Ok((value, detail)) => {
@@ -104,12 +113,31 @@ pub(crate) fn run(cli: &Cli, json: bool) -> std::result::Result<(), Failure> {
     Ok(outcome?)
 }
 
-fn try_all(cli: &Cli, report: &mut Report) -> Result<()> {
-    let mut options = LoadOptions::of_process().set("client.progress", "never");
-    if let Some(path) = &cli.config {
-        options = options.file(path);
+/// The configuration, without a progress bar for calls that take no time.
+fn load_options(cli: &Cli) -> LoadOptions {
+    let options = LoadOptions::of_process().set("client.progress", "never");
+    match &cli.config {
+        Some(path) => options.file(path),
+        None => options,
     }
-    report.leg("config", || {
+}
+
+/// Sends a closure the whole way, after a setup, and says how long it took.
+pub(super) fn hello(cli: &Cli) -> Result<String> {
+    let started = Instant::now();
+    let executor = block_on(Executor::connect_with(&load_options(cli)))?;
+    let answered = block_on(call(&executor)).map_err(|error| {
+        error
+            .context("everything is set up, but a first call failed")
+            .and_hint("`rustwren doctor` tries each leg")
+    })?;
+    let time = human::duration(started.elapsed());
+    Ok(format!("a closure went the whole way in {time}; process {} answered", answered.0))
+}
+
+fn try_all(cli: &Cli, report: &mut Report) -> Result<()> {
+    let options = load_options(cli);
+    let config = report.leg("config", || {
         let config = Config::load(&registry(), &options)?;
         let file =
             config.file().map_or_else(|| "no file: defaults".to_owned(), |path| path.display().to_string());
@@ -117,11 +145,13 @@ fn try_all(cli: &Cli, report: &mut Report) -> Result<()> {
             let name = settings.backend().unwrap_or("none");
             settings.wraps().map_or_else(|| name.to_owned(), |wrapped| format!("{name} around {wrapped}"))
         };
-        Ok((
-            (),
-            format!("{file}; storage {}, compute {}", backend(config.storage()), backend(config.compute())),
-        ))
+        let detail =
+            format!("{file}; storage {}, compute {}", backend(config.storage()), backend(config.compute()));
+        Ok((config, detail))
     })?;
+    for leg in Providers::of(config, &SetupOptions::default())?.verify() {
+        report.add(leg.name, leg.time, leg.outcome.map(|detail| ((), detail)))?;
+    }
     let executor = report.leg("connect", || {
         let executor = block_on(Executor::connect_with(&options))?;
         let limits = executor.limits();

@@ -15,6 +15,7 @@ use crate::output;
 pub(crate) fn run(provider: Provider, force: bool, path: &Path) -> Result<(), Failure> {
     let text = match provider {
         Provider::Local => include_str!("../../../../config/local.toml"),
+        Provider::Http => include_str!("../../../../config/http.toml"),
         Provider::Chaos => include_str!("../../../../config/chaos.toml"),
         Provider::Aws => include_str!("../../../../config/aws.toml"),
     };

@@ -20,7 +20,7 @@ pub(crate) fn run(cli: &Cli, command: &JobsCommand) -> Result<Exit, Failure> {
     match command {
         JobsCommand::List { json, all } => list::run(&place, *json, *all),
         JobsCommand::Show { id, json } => show::run(&place, id, *json),
-        JobsCommand::Attach { id } => attach::run(&place, id),
+        JobsCommand::Attach { id, budget } => attach::run(&place, id, budget),
         JobsCommand::Cancel { ids, no_wait } => cancel::run(&place, ids, *no_wait),
         JobsCommand::Clean(args) => clean::run(&place, args),
     }

@@ -18,7 +18,11 @@ use crate::made::{begun, ended, progress, spec};
 use crate::repro::{failure, keep_of, text};
 use crate::{PROGRAM, live};
 
-crate::tests![every_class_has_its_section, examples_are_what_programs_say];
+crate::tests![
+    every_class_has_its_section,
+    examples_are_what_programs_say,
+    a_job_at_its_budget_goes_on_under_a_larger_one,
+];
 
 fn page_path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/failures.md")
@@ -212,6 +216,40 @@ fn half_way(signal: Signal, shown: &str) -> String {
     transcript.0
 }
 
+/// A durable job that has stopped at its budget, and an attempt to go on with it.
+fn budget() -> String {
+    let place = Place::new();
+    let scrubber = Scrubber::new(&place);
+    let mut transcript = Transcript::default();
+    transcript.add(&scrubber, "render", &in_place(&place, "durable budget").output().unwrap());
+    transcript.add(
+        &scrubber,
+        "rustwren jobs attach 6a22",
+        &place.run(&["jobs", "attach", &only_job(&place)]),
+    );
+    transcript.0
+}
+
+fn only_job(place: &Place) -> String {
+    let listed = place.run(&["jobs", "list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    listed["jobs"][0]["id"].as_str().unwrap().to_owned()
+}
+
+fn a_job_at_its_budget_goes_on_under_a_larger_one() {
+    let place = Place::new();
+    assert!(!in_place(&place, "durable budget").output().unwrap().status.success());
+    let id = only_job(&place);
+    let again = place.run(&["jobs", "attach", &id]);
+    assert_eq!(again.status.code(), Some(7), "{again:?}");
+    let raised = place.run(&["jobs", "attach", &id, "--max-invocations", "1000"]);
+    assert!(raised.status.success(), "{raised:?}");
+    let shown = place.run(&["jobs", "show", &id, "--json"]);
+    let shown: serde_json::Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!(shown["done"], 20, "{shown}");
+    assert!(shown["spent"]["invocations"].as_u64().unwrap() >= 20, "{shown}");
+}
+
 fn config() -> String {
     let place = Place::new();
     std::fs::write(place.path("work/rustwren.toml"), "[compute]\nwokers = 4\n").unwrap();
@@ -266,6 +304,15 @@ fn scenario(name: &str) -> String {
         "deadline" => {
             let variables = [("RUSTWREN__COMPUTE__MAX_DURATION", "1s")];
             program("one endless", "RUSTWREN__COMPUTE__MAX_DURATION=1s render", &variables)
+        }
+        "budget" => budget(),
+        "budget in dollars" => {
+            let variables = [
+                ("RUSTWREN__COMPUTE__PRICE_PER_SECOND", "0.01"),
+                ("RUSTWREN__JOB__TIMEOUT", "5s"),
+                ("RUSTWREN__JOB__BUDGET_USD", "0.1"),
+            ];
+            program("lone", "RUSTWREN__JOB__BUDGET_USD=0.1 render", &variables)
         }
         "config" => config(),
         "incompatible" => incompatible(),

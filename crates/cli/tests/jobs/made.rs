@@ -64,7 +64,12 @@ pub(crate) async fn begun(place: &Place, id: &str, label: &str, kind: Kind, owne
 
 /// Commits that so many elements are done and failed.
 pub(crate) async fn progress(leadership: &mut Leadership, done: u64, failed: u64) {
-    let spent = Spent { invocations: 3, worker_time: Duration::from_millis(1_500), micro_usd: 420 };
+    let spent = Spent {
+        invocations: 3,
+        worker_time: Duration::from_millis(1_500),
+        micro_usd: 420,
+        ..Spent::default()
+    };
     let results = Results { spent, tally: Tally { done, failed }, ..Results::default() };
     let commit = leadership.commit(&Entry::Results(results)).await.unwrap();
     assert!(matches!(commit, Commit::Written(_)), "{commit:?}");

@@ -117,6 +117,10 @@ async fn run(what: String) -> Result<()> {
         "durable" => {
             executor.map(tile, 20..40).label("render").durable().await?;
         }
+        "durable budget" => {
+            let job = executor.map(tile, 20..40).label("render").chunk_size(1);
+            job.max_invocations(10).durable().await?;
+        }
         "durable held" => {
             executor.map(held, 0..2 * HELD).label("render").durable().await?;
         }

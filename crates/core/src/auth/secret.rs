@@ -69,14 +69,18 @@ impl Secrets {
     /// Those in a text: one on each line or separated by commas. Empty lines, and lines that begin with `#`, count for
     /// nothing. There must be one at least.
     pub fn parse(text: &str) -> Result<Self> {
-        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
-        let words = lines.flat_map(|line| line.split(',')).map(str::trim).filter(|word| !word.is_empty());
-        let secrets: Vec<Secret> = words.map(Secret::new).collect::<Result<_>>()?;
+        let secrets: Vec<Secret> = Self::words(text).map(Secret::new).collect::<Result<_>>()?;
         if secrets.is_empty() {
             return Err(Error::new(ErrorKind::Config, "there is no shared secret in it")
                 .with_hint("make one with `openssl rand -hex 32`"));
         }
         Ok(Self(secrets))
+    }
+
+    /// What [`parse`](Self::parse) takes for secrets, as they are written: for whoever keeps a file of them.
+    pub fn words(text: &str) -> impl Iterator<Item = &str> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+        lines.flat_map(|line| line.split(',')).map(str::trim).filter(|word| !word.is_empty())
     }
 
     /// Those in a file.

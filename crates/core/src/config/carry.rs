@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::units::{format_duration, format_range, format_share, format_size};
+use super::units::{format_duration, format_range, format_share, format_size, format_usd};
 use super::{Config, LoadOptions, Origin, Settings, Value};
+use crate::env;
 
 /// What was set of a configuration, whoever set it, but for secrets: whoever is given this finds those in an environment
 /// of its own.
@@ -51,8 +52,26 @@ impl From<&Value> for Item {
             Value::Duration(duration) => Self::Text(format_duration(*duration)),
             Value::Range(least, most) => Self::Text(format_range(*least, *most)),
             Value::Share(parts) => Self::Text(format_share(*parts)),
+            Value::Usd(amount) => Self::Text(format_usd(*amount)),
             Value::List(items) => Self::List(items.clone()),
         }
+    }
+}
+
+impl Settings {
+    /// What was set of it, as environment variables with their values, for a program elsewhere that is to work with the
+    /// same; but for secrets, which it must be given in another way.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let mut items = Vec::new();
+        carry_all(self, &mut items);
+        let text = |item| match item {
+            Item::Text(text) => text,
+            Item::Integer(number) => number.to_string(),
+            Item::Bool(value) => value.to_string(),
+            Item::List(items) => items.join(","),
+        };
+        let name = |key: &str| format!("{}{}", env::OVERRIDE_PREFIX, key.to_uppercase().replace('.', "__"));
+        items.into_iter().map(|(key, item)| (name(&key), text(item))).collect()
     }
 }
 
@@ -61,14 +80,19 @@ impl Config {
     pub fn carried(&self) -> Carried {
         let mut items = Vec::new();
         for settings in [self.storage(), self.compute()] {
-            if let Some(backend) = settings.backend() {
-                items.push((format!("{}.backend", settings.section), Item::Text(backend.to_owned())));
-            }
-            carry(settings, &mut items);
+            carry_all(settings, &mut items);
         }
         carry(&self.job_settings, &mut items);
         Carried(items)
     }
+}
+
+/// Which backend it is, and its settings.
+fn carry_all(settings: &Settings, items: &mut Vec<(String, Item)>) {
+    if let Some(backend) = settings.backend() {
+        items.push((format!("{}.backend", settings.section), Item::Text(backend.to_owned())));
+    }
+    carry(settings, items);
 }
 
 fn carry(settings: &Settings, items: &mut Vec<(String, Item)>) {

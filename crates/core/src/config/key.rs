@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::units::{DURATION_FORM, RANGE_FORM, SHARE_FORM, SIZE_FORM};
+use super::units::{DURATION_FORM, RANGE_FORM, SHARE_FORM, SIZE_FORM, USD_FORM};
 
 /// What a key's value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Kind {
     DurationRange,
     /// A share of a whole: `"2%"`, `"0.5%"`.
     Share,
+    /// An amount of US dollars: `2.5`.
+    Usd,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A list of texts; separated by commas where it comes from an environment variable.
@@ -49,6 +51,7 @@ impl fmt::Display for Kind {
             Self::Duration => f.write_str(DURATION_FORM),
             Self::DurationRange => f.write_str(RANGE_FORM),
             Self::Share => f.write_str(SHARE_FORM),
+            Self::Usd => f.write_str(USD_FORM),
             Self::Choice(words) => match words.split_last() {
                 None => f.write_str("nothing"),
                 Some((last, [])) => write!(f, "\"{last}\""),

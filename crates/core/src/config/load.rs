@@ -151,8 +151,9 @@ impl Config {
             Some(path) => Some(options.absolute(Path::new(path))),
             None => options.user_cache_dir.as_ref().map(|dir| dir.join("rustwren")),
         };
-        let context = Arc::new(Context { cache_dir });
+        let context = Arc::new(Context { cache_dir, ..Context::default() });
         let merged = merge.finish(&context)?;
+        context.storage.get_or_init(|| merged.storage.1.variables());
         Ok(Self {
             file: found.file,
             searched: found.searched,

@@ -197,7 +197,7 @@ fn raw_value(value: &DeValue<'_>) -> RawValue {
         DeValue::Array(items) => {
             RawValue::Array(items.iter().map(|item| raw_value(item.get_ref())).collect())
         }
-        DeValue::Float(_) => RawValue::Other("a number with a fraction"),
+        DeValue::Float(number) => RawValue::Float(number.as_str().to_owned()),
         DeValue::Datetime(_) => RawValue::Other("a date or time"),
         DeValue::Table(_) => RawValue::Other("a table"),
     }

@@ -80,6 +80,7 @@ the wrong kind are errors.
   `KiB`, `MB`, `MiB`, `GB`, `GiB`, `TB`, `TiB`.
 - Durations are whole numbers with units: `\"90s\"`, `\"1m30s\"`, `\"250ms\"`; `d`, `h`, `m`, `s`, `ms`, `us`, `ns`.
 - Ranges of durations are two with `..` between, `\"60ms..300ms\"`, or one. Shares are percentages: `\"2%\"`, `\"0.5%\"`.
+- Amounts are dollars, without quotes: `2.5`, `0.00002`.
 - Relative paths in the file count from the file's folder, others from the working directory; `~/` is the home folder.
 
 ";

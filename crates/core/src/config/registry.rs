@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BackendKeys, InvokerWrapper, KeyDoc, Section, Settings, StorageWrapper};
+use super::{BackendKeys, InvokerWrapper, KeyDoc, ProvisionerFactory, Section, Settings, StorageWrapper};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::Invoker;
 use crate::storage::Storage;
@@ -63,6 +63,7 @@ type InvokerEntry = Entry<Arc<dyn InvokerFactory>, Arc<dyn InvokerWrapper>>;
 pub struct Registry {
     storage: BTreeMap<&'static str, StorageEntry>,
     compute: BTreeMap<&'static str, InvokerEntry>,
+    pub(crate) provisioners: BTreeMap<&'static str, Arc<dyn ProvisionerFactory>>,
 }
 
 /// What a backend's name stands for in one section.
@@ -90,6 +91,12 @@ impl Registry {
     pub fn invoker(mut self, factory: impl InvokerFactory) -> Self {
         let keys = factory.keys();
         self.compute.insert(keys.name, Entry { keys, maker: Maker::Factory(Arc::new(factory)) });
+        self
+    }
+
+    /// Adds the setup side of a backend.
+    pub fn provisioner(mut self, factory: impl ProvisionerFactory) -> Self {
+        self.provisioners.insert(factory.backend(), Arc::new(factory));
         self
     }
 
@@ -234,6 +241,7 @@ impl fmt::Debug for Registry {
         f.debug_struct("Registry")
             .field("storage", &self.storage.keys())
             .field("compute", &self.compute.keys())
+            .field("provisioners", &self.provisioners.keys())
             .finish()
     }
 }

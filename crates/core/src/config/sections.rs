@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{KeyDoc, Kind, Settings};
 use crate::error::Result;
+use crate::scheduler::Budget;
 
 /// The key outside all sections.
 pub(crate) const PROVIDER: KeyDoc = KeyDoc::optional(
@@ -50,6 +51,29 @@ pub(crate) const JOB: &[KeyDoc] = &[
         "How many elements one worker works on at once: threads for plain functions, futures for async ones.",
     ),
     KeyDoc::optional(
+        "budget_usd",
+        Kind::Usd,
+        "no limit",
+        "2.5",
+        "What one job may cost in US dollars, by the provider's published prices of workers' time and calls. The worst case of \
+         what is under way counts, so something must limit how long invocations take: `timeout` here, or the provider.",
+    ),
+    KeyDoc::optional(
+        "max_invocations",
+        Kind::Integer { min: 1, max: u64::MAX },
+        "no limit",
+        "10000",
+        "How many invocations one job may make, those that fail or are repeated included.",
+    ),
+    KeyDoc::optional(
+        "max_worker_time",
+        Kind::Duration,
+        "no limit",
+        "10h",
+        "How much time one job may take from all its workers together. The worst case of what is under way counts, as for \
+         `budget_usd`.",
+    ),
+    KeyDoc::optional(
         "lease",
         Kind::Duration,
         "15 seconds",
@@ -92,6 +116,8 @@ pub struct JobDefaults {
     pub workers: Option<usize>,
     /// Elements that one worker works on at once; none to let the kind of function decide.
     pub concurrency: Option<u32>,
+    /// What a job may cost.
+    pub budget: Budget,
     /// How long a sign of life of a durable job's driver holds.
     pub lease: Option<Duration>,
 }
@@ -112,8 +138,14 @@ impl JobDefaults {
                 .error("lease", "must be at least 100ms")
                 .with_hint("a driver that is slow for a moment would be taken for dead"));
         }
+        let budget = Budget {
+            invocations: settings.get_u64("max_invocations")?,
+            worker_time: settings.get_duration("max_worker_time")?,
+            cost: settings.get_usd("budget_usd")?,
+        };
         Ok(Self {
             lease,
+            budget,
             retries: small("retries")?,
             timeout,
             chunk_size: small("chunk_size")?,

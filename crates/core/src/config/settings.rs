@@ -3,18 +3,21 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::{BackendKeys, KeyDefault, KeyDoc, Kind, Origin, RawValue, Value};
 use crate::error::{Error, ErrorKind, Result};
+use crate::price::Usd;
 
 /// What all sections of one configuration share.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     pub(crate) cache_dir: Option<PathBuf>,
+    /// See [`Settings::storage_variables`].
+    pub(crate) storage: OnceLock<Vec<(String, String)>>,
 }
 
 impl Context {
@@ -83,7 +86,7 @@ impl Settings {
             wraps: None,
             keys: Keys::of(keys.keys),
             values: BTreeMap::new(),
-            context: Arc::new(Context { cache_dir: Some(cache_dir.into()) }),
+            context: Arc::new(Context { cache_dir: Some(cache_dir.into()), ..Context::default() }),
         };
         for (name, raw) in pairs {
             let key = settings.key(name)?;
@@ -123,9 +126,20 @@ impl Settings {
         })
     }
 
+    /// The settings of the backend that is wrapped, or these where nothing is.
+    pub(crate) fn innermost(&self) -> Self {
+        self.wrapped().unwrap_or_else(|| self.clone())
+    }
+
     /// RustWren's cache folder. It need not exist yet.
     pub fn cache_dir(&self) -> Result<&Path> {
         self.context.cache_dir()
+    }
+
+    /// Environment variables by which another process finds the storage of this configuration, but for secrets. For
+    /// function processes, whose tasks use it as well. None for settings made in a program.
+    pub fn storage_variables(&self) -> &[(String, String)] {
+        self.context.storage.get().map_or(&[], Vec::as_slice)
     }
 
     /// The value of a key of [`Kind::Text`] or [`Kind::Choice`].
@@ -179,6 +193,11 @@ impl Settings {
         let parts =
             self.typed(key, |value| if let Value::Share(parts) = value { Some(parts) } else { None })?;
         Ok(parts.map(|parts| f64::from(parts) / 1_000_000.0))
+    }
+
+    /// The value of a key of [`Kind::Usd`].
+    pub fn get_usd(&self, key: &str) -> Result<Option<Usd>> {
+        self.typed(key, |value| if let Value::Usd(amount) = value { Some(amount) } else { None })
     }
 
     /// The value of a key of [`Kind::List`]; empty where it is not set.

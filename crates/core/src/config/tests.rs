@@ -3,6 +3,7 @@
 mod any_input;
 mod mistakes;
 mod places;
+mod setup;
 mod wrapping;
 
 use std::fs;
@@ -262,7 +263,7 @@ fn the_check_of_annotated_files_finds_what_is_wrong() {
             KeyDoc::optional("root", Kind::Text, "nowhere", "x", "Doc."),
         ],
     };
-    let plain = "#[job]\n# none after an error or a panic, up to three after a lost worker\n#retries = 2\n# no limit\n#timeout = '30s'\n# adapted to the measured time of the tasks\n#chunk_size = 100\n# as many as the provider allows\n#workers = 100\n# one for plain functions, many for async ones\n#concurrency = 4\n# 15 seconds\n#lease = '1m'\n#[client]\n#progress = 'auto'\n#logs = 'all'\n";
+    let plain = "#[job]\n# none after an error or a panic, up to three after a lost worker\n#retries = 2\n# no limit\n#timeout = '30s'\n# adapted to the measured time of the tasks\n#chunk_size = 100\n# as many as the provider allows\n#workers = 100\n# one for plain functions, many for async ones\n#concurrency = 4\n# no limit\n#budget_usd = 2.5\n# no limit\n#max_invocations = 10000\n# no limit\n#max_worker_time = '10h'\n# 15 seconds\n#lease = '1m'\n#[client]\n#progress = 'auto'\n#logs = 'all'\n";
     let head = "# as `backend` in each section says\nprovider = 'b'\n[compute]\n#backend = 'b'\n";
     let check = |body: &str| reference::check_annotated(&format!("{head}{body}{plain}"), &[KEYS]);
     assert_eq!(check("#limit = '1MB'\n# When not set: nowhere.\n#root = 'x'\n"), Vec::<String>::new());

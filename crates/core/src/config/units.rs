@@ -1,9 +1,11 @@
-//! Durations, sizes and shares as people write them: `1m30s`, `250ms`, `512MB`, `1GiB`, `2%`.
+//! Durations, sizes, shares and amounts as people write them: `1m30s`, `250ms`, `512MB`, `1GiB`, `2%`, `2.5`.
 //!
 //! Durations and sizes are exact: whole numbers with units, no fractions, so that what is written is what is meant and every
 //! value prints as text that reads back as the same value.
 
 use std::time::Duration;
+
+use crate::price::Usd;
 
 /// The forms that durations take, for messages.
 pub(crate) const DURATION_FORM: &str = r#"a duration such as "90s", "1m30s" or "250ms""#;
@@ -14,6 +16,11 @@ pub(crate) const SIZE_FORM: &str = r#"a size such as "512MB" or "1GiB""#;
 pub(crate) const RANGE_FORM: &str = r#"a range of durations such as "60ms..300ms", or one duration"#;
 /// The forms that shares take, for messages.
 pub(crate) const SHARE_FORM: &str = r#"a share such as "2%" or "0.5%""#;
+
+/// The forms that amounts of money take, for messages.
+pub(crate) const USD_FORM: &str = "an amount of dollars such as 2.5";
+/// Larger ones are taken for mistakes; up to here every amount reads back as it was written.
+const MOST_DOLLARS: f64 = 9e6;
 
 const DURATION_UNITS: &[(&str, u128)] = &[
     ("d", 86_400_000_000_000),
@@ -113,6 +120,24 @@ pub fn format_size(bytes: u64) -> String {
         .copied()
         .unwrap_or(("B", 1));
     format!("{}{unit}", u128::from(bytes) / scale)
+}
+
+/// Reads an amount of dollars, to the nearest billionth of one. The error says what is wrong with it.
+pub fn parse_usd(text: &str) -> Result<Usd, String> {
+    // TOML allows these between digits.
+    let dollars: f64 = text.trim().replace('_', "").parse().map_err(|_| "it is not a number".to_owned())?;
+    if dollars > MOST_DOLLARS {
+        return Err("it is more than nine million".to_owned());
+    }
+    Usd::from_dollars(dollars).ok_or_else(|| "it is less than nothing, or not a number".to_owned())
+}
+
+/// Writes an amount of dollars so that [`parse_usd`] reads it back unchanged.
+pub fn format_usd(amount: Usd) -> String {
+    let (whole, part) = (amount.nanos() / 1_000_000_000, amount.nanos() % 1_000_000_000);
+    let part = format!("{part:09}");
+    let part = part.trim_end_matches('0');
+    format!("{whole}.{}", if part.is_empty() { "0" } else { part })
 }
 
 /// Reads a range of durations: two of them with `..` between, the shorter first, or one that is both ends. The error
@@ -231,6 +256,24 @@ mod tests {
     }
 
     #[test]
+    fn amounts_read() {
+        for (text, nanos) in
+            [("2.5", 2_500_000_000), ("1_000", 1_000_000_000_000), ("1.6e-5", 16_000), ("0", 0)]
+        {
+            assert_eq!(parse_usd(text), Ok(Usd::from_nanos(nanos)), "{text}");
+        }
+        for (text, why) in [
+            ("", "not a number"),
+            ("-1", "less than nothing"),
+            ("inf", "nine million"),
+            ("$1", "not a number"),
+        ] {
+            let error = parse_usd(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn sizes_read() {
         for (text, bytes) in [
             ("512MB", 512_000_000),
@@ -308,6 +351,12 @@ mod tests {
             let ends = (Duration::from_nanos(least), Duration::from_nanos(least.saturating_add(longer.into())));
             prop_assert_eq!(parse_range(&format_range(ends.0, ends.1)), Ok(ends));
             prop_assert_eq!(parse_share(&format_share(parts)), Ok(parts));
+        }
+
+        #[test]
+        fn amounts_round_trip(nanos in 0..=9_000_000_000_000_000_u64) {
+            let amount = Usd::from_nanos(nanos);
+            prop_assert_eq!(parse_usd(&format_usd(amount)), Ok(amount));
         }
 
         #[test]

@@ -8,9 +8,10 @@ use serde::{Serialize, Serializer};
 
 use super::Kind;
 use super::units::{
-    format_duration, format_range, format_share, format_size, parse_duration, parse_range, parse_share,
-    parse_size,
+    format_duration, format_range, format_share, format_size, format_usd, parse_duration, parse_range,
+    parse_share, parse_size, parse_usd,
 };
+use crate::price::Usd;
 
 /// A checked value of a key.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Value {
     Range(Duration, Duration),
     /// Of [`Kind::Share`]: parts of a million.
     Share(u32),
+    /// Of [`Kind::Usd`].
+    Usd(Usd),
     /// Of [`Kind::List`].
     List(Vec<String>),
 }
@@ -48,6 +51,7 @@ impl fmt::Display for Value {
             Self::Duration(duration) => write!(f, "\"{}\"", format_duration(*duration)),
             Self::Range(least, most) => write!(f, "\"{}\"", format_range(*least, *most)),
             Self::Share(parts) => write!(f, "\"{}\"", format_share(*parts)),
+            Self::Usd(amount) => f.write_str(&format_usd(*amount)),
             Self::List(items) => {
                 let items: Vec<_> = items.iter().map(|item| quoted(item)).collect();
                 write!(f, "[{}]", items.join(", "))
@@ -75,6 +79,7 @@ impl Serialize for Value {
             Self::Duration(duration) => serializer.serialize_str(&format_duration(*duration)),
             Self::Range(least, most) => serializer.serialize_str(&format_range(*least, *most)),
             Self::Share(parts) => serializer.serialize_str(&format_share(*parts)),
+            Self::Usd(amount) => serializer.serialize_f64(amount.dollars()),
             Self::List(items) => items.serialize(serializer),
         }
     }
@@ -94,6 +99,8 @@ pub enum RawValue {
     String(String),
     /// A TOML integer; those beyond an `i128` are held as its limits.
     Integer(i128),
+    /// A TOML float, as it is written.
+    Float(String),
     /// A TOML boolean.
     Bool(bool),
     /// A TOML array.
@@ -115,6 +122,7 @@ impl RawValue {
             Self::Text(_) => "this text",
             Self::String(_) => "a string",
             Self::Integer(_) => "an integer",
+            Self::Float(_) => "a number with a fraction",
             Self::Bool(_) => "a boolean",
             Self::Array(_) => "an array",
             Self::Other(name) => name,
@@ -127,6 +135,7 @@ impl RawValue {
             _ if secret => self.type_name().to_owned(),
             Self::Text(text) | Self::String(text) if text.chars().count() <= 40 => format!("{text:?}"),
             Self::Integer(number) if *number != i128::MAX => number.to_string(),
+            Self::Float(text) if text.len() <= 40 => text.clone(),
             Self::Bool(value) => value.to_string(),
             _ => self.type_name().to_owned(),
         }
@@ -163,6 +172,15 @@ impl RawValue {
             }
             (Kind::Size | Kind::Duration | Kind::DurationRange | Kind::Share, Self::Integer(_)) => {
                 Err(Some("write a string with a unit".to_owned()))
+            }
+            (Kind::Usd, Self::Text(text) | Self::Float(text)) => {
+                parse_usd(text).map(Value::Usd).map_err(Some)
+            }
+            (Kind::Usd, Self::Integer(number)) => {
+                parse_usd(&number.to_string()).map(Value::Usd).map_err(Some)
+            }
+            (Kind::Usd, Self::String(text)) if parse_usd(text).is_ok() => {
+                Err(Some("write it without the quotes".to_owned()))
             }
             (Kind::Bool, Self::Bool(value)) => Ok(Value::Bool(*value)),
             (Kind::Bool, Self::Text(text)) => text.parse().map(Value::Bool).map_err(|_| None),
@@ -244,6 +262,8 @@ mod tests {
             (Value::Range(Duration::ZERO, Duration::from_secs(90)), Some("\"0s..1m30s\"")),
             (Value::Share(2_500), Some("\"0.25%\"")),
             (Value::List(vec!["AWS_*".to_owned(), "B".to_owned()]), Some("[\"AWS_*\", \"B\"]")),
+            (Value::Usd(Usd::from_nanos(2_500_000_016)), Some("2.500000016")),
+            (Value::Usd(Usd::from_nanos(7_000_000_000)), Some("7.0")),
             (Value::Integer(3), Some("3")),
             (Value::Bool(true), Some("true")),
         ] {
@@ -265,6 +285,12 @@ mod tests {
         assert_eq!(read(small, "x"), Err(None));
         assert_eq!(read(Kind::Bool, "true"), Ok(Value::Bool(true)));
         assert_eq!(read(Kind::Bool, "1"), Err(None));
+        assert_eq!(read(Kind::Usd, "2.5"), Ok(Value::Usd(Usd::from_nanos(2_500_000_000))));
+        assert_eq!(read(Kind::Usd, "1.6e-5"), Ok(Value::Usd(Usd::from_nanos(16_000))));
+        assert_eq!(RawValue::Integer(3).resolve(Kind::Usd), Ok(Value::Usd(Usd::from_nanos(3_000_000_000))));
+        for wrong in ["-1", "nan", "1e12", "five"] {
+            assert!(read(Kind::Usd, wrong).is_err(), "{wrong}");
+        }
         assert_eq!(read(Kind::List, " a, b ,,"), Ok(Value::List(vec!["a".to_owned(), "b".to_owned()])));
         assert_eq!(read(Kind::List, ""), Ok(Value::List(vec![])));
         assert_eq!(read(Kind::Choice(&["auto", "never"]), "never"), Ok(Value::Text("never".to_owned())));

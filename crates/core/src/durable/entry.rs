@@ -101,6 +101,11 @@ pub struct Spent {
     pub worker_time: Duration,
     /// In millionths of a dollar, where prices are known.
     pub micro_usd: u64,
+    /// The most that what is under way may take on top, where the job has a budget of time or money: should its driver
+    /// die now, nobody learns what it really takes.
+    pub held_time: Duration,
+    /// The same in millionths of a dollar.
+    pub held_micro_usd: u64,
 }
 
 /// How far a job has come.

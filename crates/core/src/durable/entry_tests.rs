@@ -77,6 +77,8 @@ fn results() -> impl Strategy<Value = Results> {
         invocations,
         worker_time,
         micro_usd,
+        held_time: worker_time / 2,
+        held_micro_usd: micro_usd / 2,
     });
     let groups = proptest::collection::vec(group(), 0..6);
     (groups, proptest::collection::vec(task_error(), 0..3), spent, tally())

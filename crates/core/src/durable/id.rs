@@ -87,6 +87,16 @@ impl JobId {
         self.key("cancel")
     }
 
+    /// What its budget was set to since it was begun.
+    pub fn budget_key(&self) -> StorageResult<Key> {
+        self.key("budget")
+    }
+
+    /// That it has stopped at its budget.
+    pub fn stopped_key(&self) -> StorageResult<Key> {
+        self.key("stopped")
+    }
+
     /// A block of its inputs.
     pub fn input_key(&self, block: u64) -> StorageResult<Key> {
         self.key(&format!("in/{block:08}"))
@@ -112,6 +122,11 @@ impl JobId {
     /// same invocation may be run twice; `part` counts its objects.
     pub fn output_key(&self, run: u64, part: u64) -> StorageResult<Key> {
         self.key(&format!("out/{run:016x}-{part}"))
+    }
+
+    /// What the keys of all such results begin with.
+    pub fn output_prefix(&self) -> String {
+        format!("{}out/", self.prefix())
     }
 
     /// What is needed to run an element again that has failed.

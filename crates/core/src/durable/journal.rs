@@ -116,7 +116,8 @@ impl Journal {
         &self.view
     }
 
-    pub(super) fn store(&self) -> &Store {
+    /// Where it is kept.
+    pub fn store(&self) -> &Store {
         &self.store
     }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageId;
 use crate::invoker::{JobSpec, Payload};
 use crate::scheduler::retry::RetryPolicy;
-use crate::scheduler::{JobOptions, OnError};
+use crate::scheduler::{Budget, JobOptions, OnError};
 use crate::storage::Key;
 
 /// The version that this program writes, and the last one that it reads.
@@ -102,6 +102,8 @@ pub struct Options {
     pub workers: Option<usize>,
     /// See [`RetryPolicy::retries`].
     pub retries: Option<u32>,
+    /// See [`JobOptions::budget`]; what it was raised to later stands elsewhere.
+    pub budget: Budget,
     /// See [`JobOptions::on_error`].
     #[serde(with = "on_error")]
     pub on_error: OnError,
@@ -144,6 +146,7 @@ impl Manifest {
                 chunk_size: options.chunk_size,
                 workers: options.workers,
                 retries: options.retry.retries,
+                budget: options.budget,
                 on_error: options.on_error,
             },
             nonce: format!("{:032x}", fastrand::u128(..)),
@@ -169,6 +172,7 @@ impl Manifest {
             chunk_size: self.options.chunk_size,
             workers: self.options.workers,
             retry: RetryPolicy { retries: self.options.retries },
+            budget: self.options.budget,
             on_error: self.options.on_error,
             seed,
             ..JobOptions::default()

@@ -5,6 +5,7 @@
 //! reasons.
 
 mod beat;
+mod budget;
 mod cancel;
 mod capsule;
 mod committed;
@@ -26,6 +27,7 @@ mod sealed;
 mod store;
 
 pub use beat::{Beat, BeatWatch, DEFAULT_LEASE, Heart, Life, Sign};
+pub use budget::{budget_set, goes_on, note_stopped, set_budget, stopped};
 pub use cancel::{cancel_requested, request_cancel};
 pub use capsule::{Capsule, Capsules, MAX_CAPSULE_BYTES, MAX_CAPSULES};
 pub use committed::{CommittedByIndex, Outcome};

@@ -7,11 +7,21 @@ use super::job::Job;
 use super::open::open;
 use super::spawn::Keeps;
 use super::takeover;
-use crate::durable::{JobId, Kind, Manifest};
+use crate::durable::{JobId, Kind, Manifest, set_budget};
 use crate::error::{Error, ErrorKind, Result};
+use crate::scheduler::Budget;
 use crate::scheduler::follow::{Begin, Follow};
 
 impl Executor {
+    /// Gives a [durable](super::MapBuilder::durable) or [detached](super::MapBuilder::detach) job another budget, which
+    /// holds for whoever drives it from its next driver on. What the job has used up counts: a job that has stopped at
+    /// its budget goes on when somebody attaches to it after this.
+    pub async fn set_budget(&self, id: impl AsRef<str>, budget: Budget) -> Result<()> {
+        let id = JobId::new(id.as_ref())?;
+        let store = self.inner.store();
+        self.inner.driver.run(async move { set_budget(&store, &id, &budget).await }).await?
+    }
+
     /// The [durable](super::MapBuilder::durable) or [detached](super::MapBuilder::detach) job with this id, which may
     /// have been started by another program, on another machine, and may have ended long ago. `O` is the type of its
     /// outputs.

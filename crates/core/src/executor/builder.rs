@@ -13,9 +13,11 @@ use super::handle::Executor;
 use super::spawn::Keeps;
 use crate::error::{Error, ErrorKind, Result};
 use crate::failure::TaskError;
+use crate::invoker::Passing;
+use crate::price::Usd;
 use crate::scheduler::input::InputSource;
 use crate::scheduler::retry::RetryPolicy;
-use crate::scheduler::{JobOptions, OnError};
+use crate::scheduler::{Backups, Budget, JobOptions, OnError};
 use crate::task::Described;
 
 /// Futures of an async function that one worker runs at once, unless told otherwise.
@@ -36,8 +38,11 @@ pub struct MapBuilder<O> {
     workers: Option<usize>,
     retries: Option<u32>,
     on_error: OnError,
+    backups: Backups,
+    pub(super) budget: Budget,
     resume: bool,
     durable: bool,
+    passing: Passing,
     output: PhantomData<fn() -> O>,
 }
 
@@ -82,14 +87,23 @@ impl<O> MapBuilder<O> {
             workers: defaults.workers,
             retries: defaults.retries,
             on_error: OnError::default(),
+            backups: Backups::default(),
+            budget: defaults.budget,
             resume: false,
             durable: false,
+            passing: Passing::default(),
             output: PhantomData,
         }
     }
 
     pub(super) fn shared(mut self, shared: Result<Vec<u8>>) -> Self {
         self.shared = shared.map(Some);
+        self
+    }
+
+    /// How inputs come from the job before, and outputs go to the job behind.
+    pub(super) fn passing(mut self, passing: Passing) -> Self {
+        self.passing = passing;
         self
     }
 
@@ -132,6 +146,40 @@ impl<O> MapBuilder<O> {
         self
     }
 
+    /// Whether what slow workers still have at the job's end is run a second time elsewhere. By default where the
+    /// provider's workers differ in speed.
+    pub fn backups(mut self, backups: Backups) -> Self {
+        self.backups = backups;
+        self
+    }
+
+    /// What the job may cost, in US dollars, by its provider's published prices for workers' time and calls; storage and
+    /// traffic come on top. Less than nothing is nothing.
+    ///
+    /// The limit is never exceeded: the worst case of everything that is under way counts before more is sent, retries
+    /// and backups as well. That is why something must limit how long an invocation may take, the provider or a
+    /// [`timeout`](Self::timeout), and why little is under way at once where little is left. When another invocation
+    /// might be too much, what is under way finishes, and the job ends with [`ErrorKind::Budget`]. Results until then
+    /// are delivered.
+    pub fn budget_usd(mut self, dollars: f64) -> Self {
+        self.budget.cost = Some(Usd::saturating(dollars));
+        self
+    }
+
+    /// Most invocations of the job, those that fail or are repeated included. What a provider refuses for now does not
+    /// count. The job ends as with [`budget_usd`](Self::budget_usd).
+    pub fn max_invocations(mut self, invocations: u64) -> Self {
+        self.budget.invocations = Some(invocations);
+        self
+    }
+
+    /// Most time that the job may take from all its workers together, their start included. The job ends as with
+    /// [`budget_usd`](Self::budget_usd), and the same things are needed to keep to it.
+    pub fn max_worker_time(mut self, time: Duration) -> Self {
+        self.budget.worker_time = Some(time);
+        self
+    }
+
     /// How many elements one function process works on at once, at least 1: threads for plain functions (1 by
     /// default: a process per core is safer), futures for async ones (100 by default).
     pub fn concurrency(mut self, elements: u32) -> Self {
@@ -154,8 +202,11 @@ impl<O> MapBuilder<O> {
             workers: self.workers,
             retries: self.retries,
             on_error: self.on_error,
+            backups: self.backups,
+            budget: self.budget,
             resume: self.resume,
             durable: self.durable,
+            passing: self.passing,
             output: PhantomData,
         }
     }
@@ -230,6 +281,9 @@ impl<O> MapBuilder<O> {
             workers: self.workers,
             retry: RetryPolicy { retries: self.retries },
             on_error: self.on_error,
+            backups: self.backups,
+            budget: self.budget,
+            passing: self.passing,
             seed: fastrand::u64(..),
             ..JobOptions::default()
         };

@@ -40,6 +40,7 @@ impl Executor {
             chunk_size: job.chunk_size,
             workers: job.workers,
             concurrency: job.concurrency,
+            budget: job.budget,
             lease: job.lease,
         };
         let watcher = init::watcher(config.client());

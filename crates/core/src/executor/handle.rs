@@ -15,7 +15,7 @@ use super::driver::Driver;
 use super::feeder::Inputs;
 use super::program::{Program, ProgramSource};
 use super::reduce::MapReduceBuilder;
-use super::storage::DrivenStorage;
+use super::storage::{DrivenStorage, Home};
 use super::watch::Watcher;
 use crate::clock::{Clock, TokioClock};
 use crate::codec;
@@ -23,8 +23,8 @@ use crate::config::Carried;
 use crate::durable::{DEFAULT_LEASE, JobId, Owner, Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::{Invoker, Limits};
-use crate::scheduler::Resources;
 use crate::scheduler::slots::Slots;
+use crate::scheduler::{Budget, Resources};
 use crate::storage::Storage;
 use crate::task;
 
@@ -41,6 +41,8 @@ pub struct Defaults {
     pub workers: Option<usize>,
     /// See [`MapBuilder::concurrency`].
     pub concurrency: Option<u32>,
+    /// See [`MapBuilder::budget_usd`], [`MapBuilder::max_invocations`] and [`MapBuilder::max_worker_time`].
+    pub budget: Budget,
     /// For how long whoever drives a durable job may give no sign of life before another one goes on with it; 15 s when
     /// not given.
     pub lease: Option<Duration>,
@@ -192,10 +194,11 @@ impl Executor {
         self.inner.resources.invoker.limits()
     }
 
-    /// The storage of the configuration, for the program's own objects as well. Keys below `images/` and `jobs/`
-    /// are RustWren's. It can be used on any thread, and keeps the executor alive.
+    /// The storage of the configuration, for the program's own objects. Keys below `images/` and `jobs/` are RustWren's:
+    /// they can be read, and not be changed. It can be used on any thread, and keeps the executor alive. Tasks have the
+    /// same storage as [`task().storage()`](crate::task::context::Task::storage).
     pub fn storage(&self) -> Arc<dyn Storage> {
-        Arc::new(DrivenStorage { executor: Arc::clone(&self.inner) })
+        Arc::new(DrivenStorage { home: Arc::clone(&self.inner) as Arc<dyn Home> })
     }
 
     /// Maps a function over inputs: one task per input, results in input order.

@@ -8,6 +8,7 @@ mod decode;
 pub(crate) mod drive;
 mod driver;
 mod feeder;
+mod feeding;
 mod futures;
 mod handle;
 mod in_order;
@@ -19,7 +20,7 @@ mod pipeline;
 mod program;
 mod reduce;
 mod spawn;
-mod storage;
+pub(crate) mod storage;
 mod takeover;
 mod watch;
 

@@ -41,6 +41,11 @@ impl Opened {
         self.handle.outbox.clone()
     }
 
+    /// A look at it.
+    pub(super) fn handle(&self) -> JobHandle {
+        self.handle.clone()
+    }
+
     /// What its holder has.
     pub(super) fn job<O>(self, executor: Executor) -> Job<O> {
         Job::new(JobCore { handle: self.handle, executor, table: self.table })

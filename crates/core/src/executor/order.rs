@@ -12,7 +12,7 @@ use crate::durable::{Heart, Manifest, Owner, Store};
 use crate::entry::{Call, Entry, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageId;
-use crate::invoker::{Invocation, Invoker, JobSpec, Payload};
+use crate::invoker::{Invocation, Invoker, JobSpec, Passing, Payload};
 use crate::protocol::records::append_input;
 
 /// The name of the function that drives a job.
@@ -74,6 +74,7 @@ impl Order {
             attempt: 1,
             concurrency: 1,
             whole: true,
+            passing: Passing::default(),
             inputs: Payload::Inline(vec![Bytes::from(record)]),
         })
     }

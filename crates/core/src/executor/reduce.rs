@@ -15,6 +15,7 @@ use crate::codec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::records::append_input;
 use crate::scheduler::input::{Block, Ready};
+use crate::scheduler::stats::JobStats;
 use crate::task::Described;
 
 /// The outputs of the map are not decoded here; any type will do to name them.
@@ -57,6 +58,24 @@ impl<R> MapReduceBuilder<R> {
         self
     }
 
+    /// See [`MapBuilder::budget_usd`]; for both: the reduction has what the map leaves.
+    pub fn budget_usd(mut self, dollars: f64) -> Self {
+        self.map = self.map.budget_usd(dollars);
+        self
+    }
+
+    /// See [`MapBuilder::max_invocations`]; of both together.
+    pub fn max_invocations(mut self, invocations: u64) -> Self {
+        self.map = self.map.max_invocations(invocations);
+        self
+    }
+
+    /// See [`MapBuilder::max_worker_time`]; of both together.
+    pub fn max_worker_time(mut self, time: Duration) -> Self {
+        self.map = self.map.max_worker_time(time);
+        self
+    }
+
     /// See [`MapBuilder::retries`]; of the map and of the reduction.
     pub fn retries(mut self, retries: u32) -> Self {
         self.map = self.map.retries(retries);
@@ -72,17 +91,19 @@ impl<R> MapReduceBuilder<R> {
 
 impl<R: DeserializeOwned + Send + 'static> MapReduceBuilder<R> {
     async fn run(self) -> Result<R> {
-        let reduce = self.map.sibling::<R>(self.reduce);
-        let input = gather(self.map).await?;
+        let (reduce, budget) = (self.map.sibling::<R>(self.reduce), self.map.budget);
+        let (input, stats) = gather(self.map).await?;
         let block = Block { count: 1, bytes: Bytes::from(input) };
-        let results = reduce(Box::new(Ready::new([block]))).await?;
+        let mut reduce = reduce(Box::new(Ready::new([block])));
+        reduce.budget = budget.minus(&stats);
+        let results = reduce.await?;
         let missing = || Error::new(ErrorKind::Internal, "a reduction ended without an output");
         results.into_iter().next().ok_or_else(missing)
     }
 }
 
-/// Runs the map; gives the input record of the reduction: all outputs as one encoded `Vec`.
-async fn gather(map: MapBuilder<Undecoded>) -> Result<Vec<u8>> {
+/// Runs the map; gives the input record of the reduction, all outputs as one encoded `Vec`, and what the map has cost.
+async fn gather(map: MapBuilder<Undecoded>) -> Result<(Vec<u8>, JobStats)> {
     let mut job = map.spawn().await?;
     let mut parts: std::collections::BTreeMap<u64, Elements> = std::collections::BTreeMap::new();
     while let Some(delivery) = job.next_delivery().await {
@@ -102,7 +123,7 @@ async fn gather(map: MapBuilder<Undecoded>) -> Result<Vec<u8>> {
         }
         Ok::<(), Error>(())
     })?;
-    Ok(input)
+    Ok((input, job.stats()))
 }
 
 impl<R: DeserializeOwned + Send + 'static> IntoFuture for MapReduceBuilder<R> {

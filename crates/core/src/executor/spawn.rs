@@ -1,15 +1,18 @@
 //! From a builder to a job under way: plain, durable, detached, or resumed by content.
 
 use std::any::type_name;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::builder::MapBuilder;
 use super::feeder::Fed;
+use super::feeding::Feeding;
 use super::handle::Executor;
 use super::job::Job;
-use super::open::open;
+use super::open::{Opened, open};
 use super::order;
 use super::takeover::Own;
 use crate::durable::{
@@ -65,6 +68,24 @@ impl Plan {
     /// Starts a job that ends with this program.
     pub(super) async fn connected<O>(self) -> Result<Job<O>> {
         let executor = self.executor.clone();
+        Ok(self.begun(None).await?.job(executor))
+    }
+
+    /// Starts a job that another one takes its inputs from.
+    pub(super) async fn feeding(self) -> Result<Feeding> {
+        let (needed, hold) = oneshot::channel();
+        let (running, over) = oneshot::channel();
+        let opened = self.begun(Some((hold, running))).await?;
+        Ok(Feeding::new(opened.handle(), needed, over))
+    }
+
+    /// Starts a job that ends with this program. Where somebody needs what workers store of it, that stays until
+    /// `hold` ends; the other end of a pair is dropped when nothing is left of the job.
+    async fn begun(
+        self,
+        feeds: Option<(oneshot::Receiver<Infallible>, oneshot::Sender<Infallible>)>,
+    ) -> Result<Opened> {
+        let executor = self.executor.clone();
         let inner = &executor.inner;
         let id = inner.next_job_id();
         let signs = Signs::new(&inner.store(), id.clone(), inner.owner(), inner.lease(), self.entry.image);
@@ -85,8 +106,17 @@ impl Plan {
         if inner.resources.storage.is_durable() {
             run = run.with_capsules(&inner.program.path());
         }
-        inner.driver.spawn(run);
-        Ok(opened.job(executor))
+        match feeds {
+            None => inner.driver.spawn(run),
+            Some((hold, running)) => {
+                let run = run.held(hold);
+                inner.driver.spawn_kept(async move {
+                    run.await;
+                    drop(running);
+                });
+            }
+        }
+        Ok(opened)
     }
 
     /// Starts a job that is kept in storage and driven from here.
@@ -262,6 +292,11 @@ impl<O> MapBuilder<O> {
         }
     }
 
+    /// Starts a job whose outputs another job takes.
+    pub(super) async fn feed(self) -> Result<Feeding> {
+        self.plan(false).await?.feeding().await
+    }
+
     /// Hands the job over to the provider and returns its id; it runs whatever becomes of this program. Any program that
     /// has the storage can [attach](Executor::attach) to it, on any machine.
     ///
@@ -277,6 +312,7 @@ impl<O> MapBuilder<O> {
         let (executor, parts) = self.into_parts()?;
         let inner = Arc::clone(&executor.inner);
         let limits = inner.resources.invoker.limits();
+        parts.options.budget.check(limits, parts.task_timeout, &parts.label)?;
         let image = inner.program.prepare(limits, &inner.resources.storage, &inner.driver, stored).await?;
         let source: Box<dyn InputSource> = match parts.source {
             super::builder::Source::Typed(inputs) => Box::new(Fed::start(inputs)?),

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::codec::{self, CodecError};
 use crate::error::{BackendError, ErrorClass};
-use crate::invoker::{Invocation, JobSpec, Payload};
+use crate::invoker::{Invocation, JobSpec, Passing, Payload};
 
 /// The version of the encoding.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 #[derive(Serialize)]
 struct Sent<'a> {
@@ -24,6 +24,7 @@ struct Sent<'a> {
     attempt: u32,
     concurrency: u32,
     whole: bool,
+    passing: Passing,
     inputs: &'a Payload,
 }
 
@@ -36,6 +37,7 @@ struct Taken {
     attempt: u32,
     concurrency: u32,
     whole: bool,
+    passing: Passing,
     inputs: Payload,
 }
 
@@ -50,6 +52,7 @@ pub fn encode(invocation: &Invocation) -> Result<Vec<u8>, CodecError> {
         attempt: invocation.attempt,
         concurrency: invocation.concurrency,
         whole: invocation.whole,
+        passing: invocation.passing,
         inputs: &invocation.inputs,
     };
     codec::encode(&sent, &mut bytes)?;
@@ -85,6 +88,7 @@ pub fn decode(bytes: &[u8]) -> Result<Invocation, BackendError> {
         attempt: taken.attempt,
         concurrency: taken.concurrency,
         whole: taken.whole,
+        passing: taken.passing,
         inputs: taken.inputs,
     })
 }
@@ -118,6 +122,7 @@ mod tests {
             attempt: 1,
             concurrency: 3,
             whole: true,
+            passing: Passing { refers: true, store_above: Some(7) },
             inputs,
         }
     }
@@ -125,7 +130,8 @@ mod tests {
     fn same(a: &Invocation, b: &Invocation) -> bool {
         a.job == b.job
             && (a.id, a.first, a.count, a.attempt) == (b.id, b.first, b.count, b.attempt)
-            && (a.concurrency, a.whole, &a.inputs) == (b.concurrency, b.whole, &b.inputs)
+            && (a.concurrency, a.whole, a.passing, &a.inputs)
+                == (b.concurrency, b.whole, b.passing, &b.inputs)
     }
 
     fn stored() -> Payload {
@@ -148,7 +154,7 @@ mod tests {
     #[test]
     fn the_bytes_of_this_version() {
         let bytes = encode(&invocation(None, stored())).unwrap();
-        let mut expected = vec![1];
+        let mut expected = vec![2];
         // Job: id, label, image, target, no shared value, time limit, concurrency.
         expected.extend([1, b'j', 1, b'l']);
         expected.extend([7; 32]);
@@ -157,6 +163,8 @@ mod tests {
         expected.extend([252, 0x00, 0x65, 0xcd, 0x1d, 3]);
         // 300 as a 16-bit number behind its mark.
         expected.extend([9, 251, 0x2c, 0x01, 2, 1, 3, 1]);
+        // Referring inputs; items longer than 7 bytes are stored.
+        expected.extend([1, 1, 7]);
         expected.extend([1, 1, b'k', 1, 2]);
         assert_eq!(bytes, expected);
     }
@@ -164,10 +172,10 @@ mod tests {
     #[test]
     fn another_version_is_refused_with_the_mend() {
         let mut bytes = encode(&invocation(None, stored())).unwrap();
-        bytes[0] = 2;
+        bytes[0] = VERSION + 1;
         let error = decode(&bytes).unwrap_err();
         assert_eq!(error.class(), ErrorClass::Misconfigured);
-        assert!(error.to_string().contains("version 2") && error.hint().is_some(), "{error}");
+        assert!(error.to_string().contains("version 3") && error.hint().is_some(), "{error}");
     }
 
     proptest! {

@@ -10,3 +10,4 @@ pub mod json;
 pub mod listener;
 pub mod message;
 pub mod records;
+pub mod references;

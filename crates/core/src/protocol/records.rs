@@ -128,6 +128,18 @@ pub fn split_input(bytes: &[u8]) -> Result<(&[u8], usize), Malformed> {
     Ok((&bytes[head..end], end))
 }
 
+/// The bodies of input records, up to the first that is none.
+pub fn input_bodies(mut records: &[u8]) -> impl Iterator<Item = Result<&[u8], Malformed>> {
+    std::iter::from_fn(move || {
+        if records.is_empty() {
+            return None;
+        }
+        let split = split_input(records);
+        records = split.as_ref().map_or(&[], |(_, len)| &records[*len..]);
+        Some(split.map(|(body, _)| body))
+    })
+}
+
 /// Splits the first result record off: its tag, its body and the bytes it takes in all.
 #[inline]
 pub fn split_result(bytes: &[u8]) -> Result<(ResultTag, &[u8], usize), Malformed> {

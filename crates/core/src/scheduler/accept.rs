@@ -24,6 +24,7 @@ impl JobRun {
             let missing = fresh.iter().flat_map(|&(from, to)| self.done.missing(index(from), index(to)));
             fresh = missing.map(|(from, to)| ((from - first) as u32, (to - first) as u32)).collect();
         }
+        flight.useful += count(&fresh);
         self.read_records(Some(flight), first, batch, &fresh)
     }
 
@@ -40,6 +41,7 @@ impl JobRun {
         let missing = self.done.missing(index(batch.offset), index(end));
         let fresh: Vec<_> =
             missing.map(|(from, to)| ((from - past.first) as u32, (to - past.first) as u32)).collect();
+        self.unwaste(past.wasted.share(count(&fresh), past.left));
         self.read_records(None, past.first, batch, &fresh)
     }
 
@@ -53,7 +55,7 @@ impl JobRun {
         fresh: &[(u32, u32)],
     ) -> Result<(), Error> {
         let end = batch.offset + batch.count;
-        let count: u32 = fresh.iter().map(|(from, to)| to - from).sum();
+        let count = count(fresh);
         self.stats.duplicates += u64::from(batch.count - count);
         let is_fresh = |k: u32| fresh.iter().any(|&(from, to)| from <= k && k < to);
         // The start of the run of deliverable records that the scan is in: (element, byte).
@@ -150,6 +152,11 @@ impl JobRun {
             counted = counted.max(to);
         }
     }
+}
+
+/// How many elements there are in these runs.
+fn count(runs: &[(u32, u32)]) -> u32 {
+    runs.iter().map(|(from, to)| to - from).sum()
 }
 
 /// The end of a batch of an invocation of this many elements, from its beginning.

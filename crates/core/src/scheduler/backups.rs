@@ -24,6 +24,8 @@ const SAMPLES: u64 = 3;
 /// Slow invocations are looked for this many times in the time that an invocation is expected to take.
 const LOOKS: u32 = 8;
 const LOOK_LEAST: Duration = Duration::from_millis(1);
+/// A look at many takes its time: whatever happens meanwhile, the next is not before so long for each of them.
+const LOOK_EACH: Duration = Duration::from_micros(10);
 /// Invocations are not slow before they have lasted so many times what one costs beyond its elements.
 const OVERHEADS: u32 = 4;
 
@@ -90,6 +92,8 @@ pub(super) struct BackupState {
     slow: VecDeque<u64>,
     /// When slow ones are looked for next; at once if not given.
     next_look: Option<Duration>,
+    /// Not before this time.
+    rests: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -108,12 +112,18 @@ impl BackupState {
             Backups::After { factor, remaining } => Some(Policy { factor: factor.max(1.0), remaining }),
             Backups::Auto | Backups::Off => None,
         };
-        Self { policy, speeds: Speeds::default(), slow: VecDeque::new(), next_look: None }
+        Self {
+            policy,
+            speeds: Speeds::default(),
+            slow: VecDeque::new(),
+            next_look: None,
+            rests: Duration::ZERO,
+        }
     }
 
     /// Something has changed beside the passage of time.
     pub(super) fn look_again(&mut self) {
-        self.next_look = None;
+        self.next_look = self.next_look.map(|at| at.min(self.rests));
     }
 
     /// When slow ones are to be looked for next.
@@ -167,7 +177,8 @@ impl JobRun {
         }
         slow.sort_unstable();
         self.backups.slow = slow.into_iter().map(|(_, id)| id).collect();
-        let pause = self.now.saturating_add((median / LOOKS).max(LOOK_LEAST));
+        self.backups.rests = self.now + LOOK_EACH.saturating_mul(self.flights.len() as u32);
+        let pause = self.now.saturating_add((median / LOOKS).max(LOOK_LEAST)).max(self.backups.rests);
         // Nothing else is slow before something leaves, or comes back without a result.
         self.backups.next_look = Some(next.map_or(Duration::MAX, |next| next.max(pause)));
     }
@@ -188,10 +199,10 @@ impl JobRun {
                 slow.backed_up += 1;
             }
             for chunk in backups.into_iter().take(free) {
-                if self.in_flight_bytes > self.options.input_buffer {
+                if self.in_flight_bytes > self.options.input_buffer || !self.affords(&chunk) {
                     return Ok(());
                 }
-                self.share.take_spare();
+                self.share.take_spare(self.now);
                 self.stats.backups += u64::from(chunk.count);
                 let backup = self.launch(chunk, inline, vec![id]);
                 if let Some(slow) = self.flights.get_mut(&id) {

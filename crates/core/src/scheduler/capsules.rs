@@ -8,12 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 
+use super::run::internal;
 use super::signs::Signs;
 use crate::clock::Clock;
-use crate::durable::{Capsules, MAX_CAPSULE_BYTES, MAX_CAPSULES};
+use crate::durable::{Capsules, MAX_CAPSULE_BYTES, MAX_CAPSULES, Store};
 use crate::error::{Error, ErrorKind};
 use crate::failure::TaskError;
 use crate::invoker::JobSpec;
+use crate::protocol::references::{Place, Referred};
+use crate::storage::Key;
 
 /// How long a failure may wait for its capsule: it is told without one rather than late.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,6 +44,8 @@ pub(super) struct Writer {
     signs: Signs,
     spec: Arc<JobSpec>,
     clock: Arc<dyn Clock>,
+    /// Whether inputs are referring records: what they refer to goes when the job has ended, so it is kept instead.
+    refers: bool,
 }
 
 impl fmt::Debug for Writer {
@@ -50,12 +55,19 @@ impl fmt::Debug for Writer {
 }
 
 impl Keeping {
-    pub(super) fn new(signs: &Signs, spec: &Arc<JobSpec>, program: &str, clock: &Arc<dyn Clock>) -> Self {
+    pub(super) fn new(
+        signs: &Signs,
+        spec: &Arc<JobSpec>,
+        program: &str,
+        clock: &Arc<dyn Clock>,
+        refers: bool,
+    ) -> Self {
         let writer = Writer {
             capsules: Capsules::new(signs.store(), signs.id(), program),
             signs: signs.clone(),
             spec: Arc::clone(spec),
             clock: Arc::clone(clock),
+            refers,
         };
         Self { writer: Some(writer), ..Self::default() }
     }
@@ -117,10 +129,17 @@ impl Keeping {
 impl Writer {
     /// Keeps one. Its error names the command that runs it again, if it is kept.
     pub(super) async fn keep(&mut self, failed: &mut Failed) -> Result<bool, Error> {
-        let Self { capsules, signs, spec, clock } = self;
+        let Self { capsules, signs, spec, clock, refers } = self;
         let Failed { error, input } = failed;
         let writing = async {
             signs.given().await?;
+            let referred;
+            let input = if *refers {
+                referred = resolve(signs.store(), input).await?;
+                &referred
+            } else {
+                input
+            };
             capsules.keep(spec, error, input).await
         };
         let kept = match select(Box::pin(writing), clock.sleep(PATIENCE)).await {
@@ -139,5 +158,16 @@ impl Writer {
     /// Whether the shared value must stay in storage.
     pub(super) fn need_shared(&self) -> bool {
         self.capsules.need_shared()
+    }
+}
+
+/// The input that a referring record's body stands for.
+async fn resolve(store: &Store, body: &Bytes) -> Result<Bytes, Error> {
+    match Referred::read(body).map_err(|malformed| internal(&malformed))? {
+        Referred::Here(input) => Ok(body.slice_ref(input)),
+        Referred::Stored(Place { key, offset, len }) => {
+            let range = offset..offset.saturating_add(len);
+            store.storage().get_range(&Key::new(key)?, range).await.map_err(Error::from)
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use futures_util::future::{AbortHandle, Abortable};
 
+use super::budget::Charge;
 use super::flight::{Chunk, Flight};
 use super::received::Received;
 use super::run::{JobRun, internal};
 use super::slots::Taken;
-use super::travel::{self, Spill};
+use super::travel;
 use crate::error::Error;
 use crate::invoker::{Invocation, Payload};
 
@@ -27,7 +28,12 @@ impl JobRun {
         let (concurrency, pipelining, inline) =
             (limits.concurrency, limits.pipelining, limits.max_inline_input);
         let workers = self.options.workers.unwrap_or(usize::MAX).clamp(1, concurrency.max(1));
-        let bytes = if self.options.chunk_size.is_some() { usize::MAX } else { inline.min(CHUNK_BYTES) };
+        let bytes = match self.options.chunk_size {
+            // What is referred to does not come together here, but at the worker.
+            Some(_) if self.options.passing.refers => BACKLOG_BYTES,
+            Some(_) => usize::MAX,
+            None => inline.min(CHUNK_BYTES),
+        };
         let now = self.now;
         loop {
             if self.in_flight_bytes > self.options.input_buffer && !self.flights.is_empty() {
@@ -57,6 +63,11 @@ impl JobRun {
                     break;
                 }
             }
+            // Something that is under way may make room, or the job is at its end.
+            if !self.affords_one() && self.has_work() {
+                self.share.rest();
+                break;
+            }
             // A job with fewer workers than there are must not find others for what waits behind them.
             let depth = if workers < concurrency { 0 } else { self.chunker.depth(pipelining) };
             match self.share.take(cx, now, workers, depth) {
@@ -68,8 +79,10 @@ impl JobRun {
                 }
             }
             let chunk = if let Some(chunk) = self.waiting.pop(now) {
-                Some(self.for_one_life(chunk)?)
+                let most = self.within_budget(chunk.count, self.concurrency_of(&chunk), workers);
+                Some(self.front(chunk, most.min(self.chunker.most()))?)
             } else {
+                let size = self.within_budget(size, self.spec.concurrency, workers);
                 self.backlog.cut(size, bytes).map_err(|error| internal(&error))?.map(|cut| Chunk {
                     first: cut.first,
                     count: cut.count,
@@ -137,7 +150,7 @@ impl JobRun {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let bytes = chunk.bytes();
-        let concurrency = if chunk.alone { 1 } else { self.spec.concurrency };
+        let concurrency = self.concurrency_of(&chunk);
         self.stats.invocations += 1;
         self.stats.input_bytes += bytes as u64;
         self.stats.largest_chunk = self.stats.largest_chunk.max(chunk.count);
@@ -152,21 +165,29 @@ impl JobRun {
             count: chunk.count,
             attempt: chunk.attempt,
             concurrency,
-            // Another worker would be one more than the job may have.
-            whole: self
-                .options
-                .workers
-                .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
+            // Another worker would be one more than the job may have, or cost more than was reserved.
+            whole: self.purse.limits_time()
+                || self
+                    .options
+                    .workers
+                    .is_some_and(|workers| workers < self.resources.invoker.limits().concurrency),
+            passing: self.options.passing,
             inputs: Payload::Inline(chunk.inputs.clone()),
         };
+        let reserved = self.worst(chunk.count, concurrency);
+        self.purse.reserve(reserved);
         let (abort, registration) = AbortHandle::new_pair();
         let spilled = (bytes > inline).then(|| self.spill_key(id));
+        let stores = invocation.passing.store_above.is_some();
+        self.keep.outputs.stored |= stores;
+        let signs = if stores || spilled.is_some() { self.give_signs() } else { None };
         let travel = travel::travel(
             Arc::clone(&self.resources.invoker),
             Arc::clone(&self.resources.storage),
             Arc::clone(&self.events_dyn),
             invocation,
-            spilled.clone().map(|name| Spill { name, signs: self.give_signs() }),
+            signs,
+            spilled.clone(),
         );
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));
@@ -184,6 +205,9 @@ impl JobRun {
             backed_up: 0,
             expired: None,
             concurrency,
+            reserved,
+            useful: 0,
+            wasted: Charge::default(),
         };
         self.watch(&flight.signs());
         self.flights.insert(id, flight);

@@ -1,21 +1,31 @@
 //! The end of a job: what has come in is recorded, and how it ended, and then its holder is told.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use futures_util::future::{Either, select};
+use tokio::sync::oneshot;
+
 use super::capsules::{Failed, Writer};
+use super::input::Ready;
 use super::keep::Parting;
-use super::outbox::Delivery;
+use super::options::Budget;
+use super::outbox::{Delivery, Outbox};
 use super::recorder::{Apart, Recorded, Recorder};
 use super::run::JobRun;
 use super::signs::Signs;
 use super::stats::JobStats;
-use crate::durable::{Commit, CommittedByIndex, End, How, Leadership, Tally};
+use super::travel::CLEARING;
+use crate::clock::Clock;
+use crate::durable::{
+    Commit, CommittedByIndex, End, Entry, How, Leadership, Results, Spent, Tally, note_stopped,
+};
 use crate::error::{Error, ErrorKind};
 use crate::invoker::{JobSpec, Payload};
-use crate::storage::{Key, Storage};
+use crate::storage::{Key, Storage, StorageExt};
 
 type Closing = Pin<Box<dyn Future<Output = Closed> + Send>>;
 
@@ -41,6 +51,8 @@ impl JobRun {
     /// Nothing more is run.
     pub(super) fn begin_ending(&mut self, end: Result<(), Error>) {
         self.land();
+        // Another job may have been waiting for its results to be read.
+        self.source = Box::new(Ready::new([]));
         let unkept = self.keep.capsules.abandon();
         self.out.extend(unkept.into_iter().map(|failed| Delivery::Failed(failed.error)));
         self.publish();
@@ -105,6 +117,7 @@ impl JobRun {
             fatal: self.keep.fatal.take(),
             writer: self.keep.capsules.take_writer(),
             stats: self.stats,
+            spent: (self.options.budget != Budget::default()).then(|| self.spent()),
             tally: self.keep.recorder.as_ref().map_or_else(Tally::default, Recorder::tally),
             total: self.progress.total,
             leaving: self.keep.leaving,
@@ -119,9 +132,40 @@ impl JobRun {
             }
             None => {
                 let signs = self.keep.signs.clone();
+                let stored = self.keep.outputs.stored.then(|| Stored {
+                    clock: Arc::clone(&self.resources.clock),
+                    hold: self.keep.outputs.hold.take(),
+                    outbox: self.outbox.clone(),
+                });
                 let storage = Arc::clone(&self.resources.storage);
-                Box::pin(async move { Closed::Finished(last.of_plain(end, signs, &*storage).await) })
+                Box::pin(async move { Closed::Finished(last.of_plain(end, signs, stored, &*storage).await) })
             }
+        }
+    }
+}
+
+/// Results that workers have stored, at the end of a job that is not kept.
+struct Stored {
+    clock: Arc<dyn Clock>,
+    hold: Option<oneshot::Receiver<Infallible>>,
+    outbox: Outbox,
+}
+
+impl Stored {
+    /// Removes them when nobody needs them any more. Who does is told of the job's end before.
+    async fn clear(self, end: &Result<(), Error>, signs: Option<&Signs>, storage: &dyn Storage) {
+        if let Some(hold) = self.hold {
+            self.outbox.finish(end.clone());
+            // Nothing is ever sent: it ends when the other end is dropped.
+            let Err(_) = hold.await;
+        }
+        let Some(signs) = signs else { return };
+        let prefix = signs.id().output_prefix();
+        let deleting = std::pin::pin!(storage.delete_prefix(&prefix));
+        match select(deleting, self.clock.sleep(CLEARING)).await {
+            Either::Left((Ok(_), _)) => {}
+            Either::Left((Err(error), _)) => tracing::debug!(%prefix, %error, "stored results stay"),
+            Either::Right(_) => tracing::debug!(%prefix, "stored results are not removed in time"),
         }
     }
 }
@@ -133,6 +177,8 @@ struct Last {
     fatal: Option<Failed>,
     writer: Option<Writer>,
     stats: JobStats,
+    /// What the next driver has to know of, if the job has a budget.
+    spent: Option<Spent>,
     tally: Tally,
     total: Option<u64>,
     leaving: bool,
@@ -172,6 +218,12 @@ impl Last {
             Err(_) => None,
         };
         let Some(how) = how else {
+            if !self.broken {
+                self.tell_spent(&mut leadership).await;
+                if !by_content && let Err(error) = &end {
+                    self.tell_stopped(&leadership, error).await;
+                }
+            }
             if self.leaving && !self.broken {
                 return Closed::Parted(Parting::Left(leadership));
             }
@@ -201,13 +253,45 @@ impl Last {
         }
     }
 
+    /// Records what was used up since the last results were, for the next driver.
+    async fn tell_spent(&self, leadership: &mut Leadership) {
+        let Some(spent) = self.spent else { return };
+        let entry = Entry::Results(Results { spent, tally: self.tally, ..Results::default() });
+        loop {
+            match leadership.commit(&entry).await {
+                Ok(Commit::Lost(_)) => {}
+                // A new driver has read what stands there.
+                Ok(Commit::Written(_) | Commit::Deposed(_)) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the next driver will not know all that the job has used up");
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whoever finds the job without a driver is to know that it needs a larger budget.
+    async fn tell_stopped(&self, leadership: &Leadership, error: &Error) {
+        if error.kind() != ErrorKind::Budget {
+            return;
+        }
+        let journal = leadership.journal();
+        if let Err(error) = note_stopped(journal.store(), journal.id(), &error.message()).await {
+            tracing::warn!(%error, "that the job has stopped at its budget cannot be noted");
+        }
+    }
+
     async fn of_plain(
         mut self,
         end: Result<(), Error>,
         signs: Option<Signs>,
+        stored: Option<Stored>,
         storage: &dyn Storage,
     ) -> Result<(), Error> {
         let end = self.with_capsule(end).await;
+        if let Some(stored) = stored {
+            stored.clear(&end, signs.as_ref(), storage).await;
+        }
         let Some((signs, heart)) = signs.as_ref().and_then(|signs| Some((signs, signs.started()?))) else {
             return end;
         };
@@ -233,10 +317,12 @@ impl Last {
     fn kept(&self, error: Error, by_content: bool) -> Error {
         let Tally { done, .. } = self.tally;
         let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
-        let go_on = if by_content {
-            "run the same program again".to_owned()
-        } else {
-            format!("`rustwren jobs attach {}`", self.spec.id)
+        let go_on = match (by_content, error.kind()) {
+            (true, _) => "run the same program again".to_owned(),
+            (false, ErrorKind::Budget) => {
+                format!("`rustwren jobs attach {}` with a larger budget", self.spec.id)
+            }
+            (false, _) => format!("`rustwren jobs attach {}`", self.spec.id),
         };
         error.and_hint(&format!("{done}{of} results are kept: to go on with the rest, {go_on}"))
     }

@@ -1,6 +1,6 @@
 //! Results that a worker has stored, on their way from there to whoever holds the job.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,6 +41,8 @@ pub(super) struct Fetches {
     waiting: VecDeque<Fetch>,
     under_way: FuturesUnordered<Pin<Box<dyn Future<Output = Fetched> + Send>>>,
     bytes: usize,
+    /// Objects that workers have made for results of this job, which nobody needs when it is over.
+    objects: BTreeSet<Arc<str>>,
 }
 
 impl fmt::Debug for Fetches {
@@ -63,10 +65,26 @@ impl Fetches {
 impl JobRun {
     /// Has a result fetched of which a worker has said where it is.
     pub(super) fn fetch(&mut self, index: u64, chunk: Option<Chunk>, place: &[u8]) -> Result<(), Error> {
+        if !std::mem::replace(&mut self.keep.outputs.stored, true) {
+            self.give_signs();
+        }
         let stored: Payload = codec::decode(place).map_err(|error| internal(&error))?;
         self.fetches.bytes += stored.len() as usize;
+        if let Payload::Stored { key, .. } = &stored
+            && key.starts_with(&format!("jobs/{}/out/", self.spec.id))
+            && !self.fetches.objects.contains(&**key)
+        {
+            self.fetches.objects.insert(key.as_str().into());
+        }
         self.fetches.waiting.push_back(Fetch { index, chunk, stored });
         Ok(())
+    }
+
+    /// Has the objects deleted that workers have made for results.
+    pub(super) fn clear_fetched(&mut self) {
+        for name in std::mem::take(&mut self.fetches.objects) {
+            self.clear(Some(name));
+        }
     }
 
     /// Goes on with what is being fetched. Says whether anything has come.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::AbortHandle;
 
+use super::budget::Charge;
 use super::done::Done;
 use super::lease::{Expired, Signs};
 use super::received::Received;
@@ -62,6 +63,12 @@ pub(super) struct Flight {
     pub(super) expired: Option<Expired>,
     /// Elements that its process works on at once.
     pub(super) concurrency: u32,
+    /// The most that it may cost, as far as the job's budget asks.
+    pub(super) reserved: Charge,
+    /// Elements that it has brought first.
+    pub(super) useful: u32,
+    /// What of its cost brought nothing, once it is over.
+    pub(super) wasted: Charge,
 }
 
 impl Flight {

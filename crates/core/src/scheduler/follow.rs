@@ -14,15 +14,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
 
-use super::JobOptions;
 use super::commands::Command;
 use super::keep::Parting;
 use super::outbox::{Delivery, Outbox};
 use super::run::{JobRun, Resources};
 use super::stats::{JobStats, Progress};
+use super::{Budget, JobOptions};
 use crate::durable::{
     BeatWatch, CommittedByIndex, End, Entry, Heart, How, InputStore, Journal, Leadership, Life, Logged,
-    Manifest, Owner, Spent, Store, Taken, cancel_requested, request_cancel, take_lead,
+    Manifest, Owner, Spent, Store, Taken, budget_set, cancel_requested, goes_on, request_cancel, take_lead,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::JobSpec;
@@ -351,6 +351,13 @@ impl Follow {
     async fn lead(&mut self, seen: &mut Seen, leadership: Leadership, spec: Arc<JobSpec>) -> Result<Stand> {
         let store = self.store();
         let id = self.manifest.id.clone();
+        let mut options = self.options.clone();
+        if let Some(budget) = budget_set(&store, &id).await? {
+            options.budget = budget;
+        }
+        if options.budget != Budget::default() {
+            goes_on(&store, &id).await?;
+        }
         if cancel_requested(&store, &id).await? {
             self.outbox.commands().cancel();
         }
@@ -361,10 +368,10 @@ impl Follow {
         };
         let source = InputStore::new(&store, &id)
             .read_some(inputs, |elements| committed.gaps(elements).next().is_some());
-        let (options, outbox) = (self.options.clone(), self.outbox.clone());
-        let mut run = JobRun::new(spec, options, Box::new(source), outbox, self.resources.clone())
-            .recorded(leadership, committed, &seen.spent)
-            .with_capsules(&self.manifest.program);
+        let mut run =
+            JobRun::new(spec, options, Box::new(source), self.outbox.clone(), self.resources.clone())
+                .recorded(leadership, committed, &seen.spent)
+                .with_capsules(&self.manifest.program);
         (&mut run).await;
         match run.parting() {
             None => Ok(Stand::Told),

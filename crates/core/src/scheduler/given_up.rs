@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
+use super::budget::Charge;
+
 /// How many are remembered. What older ones report is dropped, and their elements are run again.
 const MOST: usize = 4096;
 
@@ -12,6 +14,10 @@ pub(super) struct Past {
     pub(super) first: u64,
     pub(super) count: u32,
     pub(super) dispatched: Duration,
+    /// How many of them it had brought nothing about.
+    pub(super) left: u32,
+    /// What of it counts as wasted.
+    pub(super) wasted: Charge,
 }
 
 /// The invocations given up last.
@@ -45,7 +51,13 @@ mod tests {
     #[test]
     fn it_forgets_the_oldest() {
         let mut given_up = GivenUp::default();
-        let past = |id| Past { first: id * 10, count: 10, dispatched: Duration::ZERO };
+        let past = |id| Past {
+            first: id * 10,
+            count: 10,
+            dispatched: Duration::ZERO,
+            left: 10,
+            wasted: Charge::default(),
+        };
         (0..MOST as u64 + 5).for_each(|id| given_up.add(id, past(id)));
         assert_eq!(given_up.get(4), None);
         assert_eq!(given_up.get(5), Some(past(5)));

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::error::Error;
 use crate::protocol::records::{Malformed, split_input};
+use crate::protocol::references::Referred;
 
 /// Some consecutive elements, encoded.
 #[derive(Debug, Clone)]
@@ -65,11 +66,22 @@ impl InputSource for Ready {
 /// no work.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
-    /// Each with the index of its first element.
-    blocks: VecDeque<(u64, Block)>,
+    /// Whether the records are referring ones: what they refer to counts as well, since a worker has to hold it.
+    refers: bool,
+    blocks: VecDeque<Waiting>,
     elements: u64,
     bytes: usize,
     end: u64,
+}
+
+/// A block, or what is left of it.
+#[derive(Debug)]
+struct Waiting {
+    /// The index of its first element.
+    first: u64,
+    block: Block,
+    /// Bytes of its elements, wherever they are.
+    weight: usize,
 }
 
 /// Consecutive elements cut out of the backlog.
@@ -81,17 +93,33 @@ pub(super) struct Cut {
 }
 
 impl Backlog {
+    /// An empty one, for records that may be referring ones.
+    pub(super) fn new(refers: bool) -> Self {
+        Self { refers, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, block: Block) {
         let first = self.end;
+        // Records that cannot be read are found out when they are cut.
+        let weight = if self.refers {
+            measure(&block.bytes, block.count, usize::MAX, true, true).map_or(0, |measured| measured.weight)
+        } else {
+            block.bytes.len()
+        };
         self.end += u64::from(block.count);
         self.elements += u64::from(block.count);
-        self.bytes += block.bytes.len();
-        self.blocks.push_back((first, block));
+        self.bytes += weight;
+        self.blocks.push_back(Waiting { first, block, weight });
     }
 
     /// Leaves a gap: elements that need no work.
     pub(super) fn skip(&mut self, count: u32) {
         self.end += u64::from(count);
+    }
+
+    /// The runs of elements waiting, each as its first and how many it has.
+    pub(super) fn runs(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.blocks.iter().map(|waiting| (waiting.first, waiting.block.count))
     }
 
     /// Elements waiting.
@@ -113,36 +141,37 @@ impl Backlog {
     /// any.
     pub(super) fn cut(&mut self, most: u32, most_bytes: usize) -> Result<Option<Cut>, Malformed> {
         let mut cut = Cut {
-            first: self.blocks.front().map_or(self.end, |(first, _)| *first),
+            first: self.blocks.front().map_or(self.end, |waiting| waiting.first),
             count: 0,
             inputs: Vec::new(),
         };
         let mut room = most_bytes;
         while cut.count < most {
-            let Some((first, block)) = self.blocks.front_mut() else {
+            let Some(Waiting { first, block, weight }) = self.blocks.front_mut() else {
                 break;
             };
             if *first != cut.first + u64::from(cut.count) {
                 break;
             }
             let wanted = most - cut.count;
-            let (count, len) = if block.count <= wanted && block.bytes.len() <= room {
-                (block.count, block.bytes.len())
+            let part = if block.count <= wanted && *weight <= room {
+                Measured { count: block.count, len: block.bytes.len(), weight: *weight }
             } else {
-                measure(&block.bytes, wanted.min(block.count), room, cut.count == 0)?
+                measure(&block.bytes, wanted.min(block.count), room, cut.count == 0, self.refers)?
             };
-            if count == 0 {
+            if part.count == 0 {
                 break;
             }
-            room -= len.min(room);
-            cut.count += count;
-            self.bytes -= len;
-            if count == block.count {
-                cut.inputs.extend(self.blocks.pop_front().map(|(_, block)| block.bytes));
+            room -= part.weight.min(room);
+            cut.count += part.count;
+            self.bytes = self.bytes.saturating_sub(part.weight);
+            if part.count == block.count {
+                cut.inputs.extend(self.blocks.pop_front().map(|waiting| waiting.block.bytes));
             } else {
-                *first += u64::from(count);
-                block.count -= count;
-                cut.inputs.push(block.bytes.split_to(len));
+                *first += u64::from(part.count);
+                *weight = weight.saturating_sub(part.weight);
+                block.count -= part.count;
+                cut.inputs.push(block.bytes.split_to(part.len));
             }
         }
         self.elements -= u64::from(cut.count);
@@ -150,19 +179,41 @@ impl Backlog {
     }
 }
 
+/// Some records at the front of a block.
+struct Measured {
+    count: u32,
+    /// Their bytes.
+    len: usize,
+    /// Bytes of what they stand for.
+    weight: usize,
+}
+
 /// How many records at the front of `bytes`, up to `most`, fit `room` bytes, and how many bytes they are. With
-/// `at_least_one` the first counts even if it does not fit.
-fn measure(bytes: &[u8], most: u32, room: usize, at_least_one: bool) -> Result<(u32, usize), Malformed> {
-    let (mut count, mut len) = (0, 0);
-    while count < most {
-        let (_, record) = split_input(&bytes[len..])?;
-        if len + record > room && !(at_least_one && count == 0) {
+/// `at_least_one` the first counts even if it does not fit. Where they are referring ones, what they refer to counts.
+fn measure(
+    bytes: &[u8],
+    most: u32,
+    room: usize,
+    at_least_one: bool,
+    refers: bool,
+) -> Result<Measured, Malformed> {
+    let mut measured = Measured { count: 0, len: 0, weight: 0 };
+    while measured.count < most {
+        let (body, record) = split_input(&bytes[measured.len..])?;
+        let weight = if refers { weight_of(body) } else { record };
+        let whole = measured.weight.saturating_add(weight);
+        if whole > room && !(at_least_one && measured.count == 0) {
             break;
         }
-        count += 1;
-        len += record;
+        measured.count += 1;
+        measured.len += record;
+        measured.weight = whole;
     }
-    Ok((count, len))
+    Ok(measured)
+}
+
+fn weight_of(body: &[u8]) -> usize {
+    usize::try_from(Referred::len_of(body)).unwrap_or(usize::MAX)
 }
 
 /// Cuts `count` records from record number `from` on out of a rope of records.

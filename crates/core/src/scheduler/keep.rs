@@ -1,6 +1,7 @@
 //! What of a job is kept in storage while it runs: signs of life, its results if it is a durable one, and its elements
 //! that failed for good.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, Stream};
+use tokio::sync::oneshot;
 
 use super::capsules::{Failed, Keeping, Writer};
 use super::ending::Ending;
@@ -37,11 +39,21 @@ enum Beside {
     Capsule { writer: Writer, failed: Failed, kept: Result<bool, Error> },
 }
 
+/// Results that workers have stored, which are removed at the end.
+#[derive(Default)]
+pub(super) struct Outputs {
+    /// Whether there may be any.
+    pub(super) stored: bool,
+    /// Who needs them beyond the job's end: they stay until it is gone.
+    pub(super) hold: Option<oneshot::Receiver<Infallible>>,
+}
+
 /// What a [`JobRun`] keeps in storage. Plain jobs keep nothing before there is a reason to.
 #[derive(Default)]
 pub(super) struct Keep {
     pub(super) signs: Option<Signs>,
     listening: bool,
+    pub(super) outputs: Outputs,
     pub(super) recorder: Option<Recorder>,
     known: Option<Known>,
     pub(super) capsules: Keeping,
@@ -74,11 +86,19 @@ impl JobRun {
         self
     }
 
+    /// Leaves results that workers have stored, and gives signs of life for them, until the other end of this is dropped,
+    /// which may be after the job's end was told.
+    pub fn held(mut self, hold: oneshot::Receiver<Infallible>) -> Self {
+        self.keep.outputs.hold = Some(hold);
+        self
+    }
+
     /// Keeps elements that fail for good, for `rustwren repro`; `program` is the file of the job's program. To be
     /// called last.
     pub fn with_capsules(mut self, program: &str) -> Self {
         if let Some(signs) = &self.keep.signs {
-            self.keep.capsules = Keeping::new(signs, &self.spec, program, &self.resources.clock);
+            let refers = self.options.passing.refers;
+            self.keep.capsules = Keeping::new(signs, &self.spec, program, &self.resources.clock, refers);
         }
         self
     }
@@ -97,6 +117,7 @@ impl JobRun {
         }
         run.done.add(at, total);
         run.stats.begin_with(spent);
+        run.purse.hold(spent);
         (run.progress.done, run.progress.failed) = (done, failed);
         run.keep.shown = Tally { done, failed };
         run.keep.recorder = Some(Recorder::by_index(leadership, committed, clock));
@@ -208,11 +229,12 @@ impl JobRun {
     /// Records what has come in, if it is time; delivers what is recorded. Says whether anything was. `flush`: without
     /// waiting for more.
     pub(super) fn record(&mut self, cx: &mut Context<'_>, flush: bool) -> Result<Recorded, Error> {
+        let spent = self.spent();
         let Some(recorder) = &mut self.keep.recorder else { return Ok(Recorded::Idle) };
         if self.keep.broken {
             return Ok(Recorded::Idle);
         }
-        let written = match recorder.poll(cx, &self.stats, flush, &mut self.keep.ready) {
+        let written = match recorder.poll(cx, spent, flush, &mut self.keep.ready) {
             Ok(written) => written,
             Err(error) => {
                 self.keep.broken = true;

@@ -21,6 +21,9 @@ const START_MOST: Duration = Duration::from_mins(2);
 const HEARTBEATS: u32 = 4;
 /// What is granted beyond a worker's own limits, for the way, and for results that are stored at the end.
 const GRACE: Duration = Duration::from_secs(30);
+/// All are looked at one after the other, which takes its time where they are many. So they rest in between, for so long
+/// for each of them.
+const LOOK_EACH: Duration = Duration::from_micros(10);
 /// A lease that ran out while this process did not get to run says nothing about the worker.
 const STALLED: Duration = Duration::from_secs(5);
 
@@ -173,7 +176,8 @@ impl JobRun {
                 None => {}
             }
         }
-        self.next_sweep = next;
+        let rest = LOOK_EACH.saturating_mul(self.flights.len() as u32);
+        self.next_sweep = next.map(|next: Duration| next.max(self.now + rest));
     }
 
     /// An invocation was given up.

@@ -8,12 +8,14 @@
 //! - [`slots`] and [`pace`]: how many invocations may be under way, shared by the jobs of one executor.
 //! - [`retry`]: what a failure costs and whether it is tried again.
 //! - `backups`: what slow workers have is run a second time.
+//! - `budget`: what a job may cost, and what it has cost.
 //! - `lease`: how long nothing may be heard of an invocation.
 //! - [`outbox`]: results on their way to whoever holds the job.
 //! - [`run`]: the future that drives all of it.
 
 mod accept;
 mod backups;
+mod budget;
 mod capsules;
 pub mod chunker;
 mod commands;

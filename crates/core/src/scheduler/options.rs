@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::retry::RetryPolicy;
+use crate::invoker::Passing;
 use crate::price::Usd;
 
 /// What to do when an element has failed for good.
@@ -39,9 +42,10 @@ impl Backups {
 }
 
 /// What a job may cost at most. The worst case of what is under way counts, so that no limit is ever exceeded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Budget {
-    /// Invocations, including those that fail, are refused or are repeated.
+    /// Invocations, including those that fail or are repeated. Those that the provider refuses for now do not count.
     pub invocations: Option<u64>,
     /// Time of workers, added up.
     pub worker_time: Option<Duration>,
@@ -72,6 +76,8 @@ pub struct JobOptions {
     pub budget: Budget,
     /// For how long a provider may do nothing but throttle before the job ends as unavailable.
     pub throttle_patience: Duration,
+    /// How inputs come from the job before, and outputs go to the job behind.
+    pub passing: Passing,
     /// Seed of the jitter in waiting times.
     pub seed: u64,
 }
@@ -89,6 +95,7 @@ impl Default for JobOptions {
             backups: Backups::default(),
             budget: Budget::default(),
             throttle_patience: Duration::from_mins(15),
+            passing: Passing::default(),
             seed: 0,
         }
     }

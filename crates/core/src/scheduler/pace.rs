@@ -1,153 +1,181 @@
-//! How many invocations the provider takes at once, as learnt from its answers: additive increase,
-//! multiplicative decrease, as in TCP.
+//! How many invocations the provider takes at once, and how that grows, as learnt from its answers alone.
+//!
+//! The pace knows a *level*: so many invocations have been seen to run at once. Whatever ends is replaced up to it. From
+//! time to time one more is *tried*. When it is not refused within the time in which refusals come, the provider has
+//! grown, and twice as many more are tried at once, and again, until something is refused: so a provider that adds a
+//! thousand workers every ten seconds is filled within a second of each step, and one that never grows is asked about
+//! once a second. A refusal lowers the level to what is under way without it. Nobody needs to know the limit, nor the
+//! ramp, nor who else is using them up; clients that share a limit take from each other what they try and refill.
+//!
+//! A refusal costs the provider an answer and the job nothing: no attempt, and no pause of what it has running. But when
+//! half of a level has been refused, whatever was learnt no longer holds: then nothing at all is sent for a while, and
+//! if that was in vain for twice as long. A provider that names a time (retry-after) is not asked for more than it runs
+//! before that.
 
 use std::time::Duration;
 
-/// What is left of the window after a throttle.
-const DECREASE: f64 = 0.7;
-/// The first pause when a provider throttles without saying for how long.
+/// The first pause after a refusal before more is tried. Doubled while tries are in vain.
 const PAUSE: Duration = Duration::from_millis(100);
-const PAUSE_MAX: Duration = Duration::from_secs(10);
+/// The longest pause while something runs, and so how late a growth is noticed.
+const PAUSE_MOST: Duration = Duration::from_secs(1);
+/// The longest pause at a provider that takes nothing.
+const PAUSE_IDLE: Duration = Duration::from_secs(10);
+/// The least time in which a try can turn out well, whatever refusals have taken.
+const ROUND_LEAST: Duration = Duration::from_millis(10);
+/// What is not refused in so many times as long as refusals take, is taken.
+const ROUNDS: u32 = 2;
 
-/// The window of invocations under way.
-///
-/// Below `steady` it doubles with each round of successes (as TCP's slow start), above it grows by one per round.
+/// What the provider takes. Times are those of one clock.
 #[derive(Debug)]
 pub struct Pace {
-    window: f64,
-    steady: f64,
-    most: f64,
-    /// Nothing is dispatched before this time.
-    not_before: Duration,
-    /// Throttles of invocations dispatched before this time say nothing new.
-    last_cut: Option<Duration>,
-    /// Throttles in a row without a success.
-    streak: u32,
+    most: usize,
+    /// So many may run at once, by all that is known.
+    level: usize,
+    /// The level from which refusals are counted: half of it, and nothing is sent for a while.
+    peak: usize,
+    phase: Phase,
+    /// How long the next pause will be.
+    pause: Duration,
+    /// How long a refusal takes to come.
+    answer: Duration,
+    /// When something was last held back entirely.
+    held: Option<Duration>,
+    /// Whether anything was ever refused.
+    refuses: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// No more than the level is sent before `until`; nothing, if `entirely`.
+    Resting { until: Duration, entirely: bool },
+    /// `more` than the level are tried. The first of them went at `since`; `high` were under way at most.
+    Trying { more: usize, since: Option<Duration>, high: usize },
 }
 
 impl Pace {
     /// Starts with all that the provider says it takes.
     pub fn new(concurrency: usize) -> Self {
-        let most = concurrency.max(1) as f64;
-        Self { window: most, steady: most, most, not_before: Duration::ZERO, last_cut: None, streak: 0 }
-    }
-
-    /// How many invocations may run at once.
-    pub fn window(&self) -> usize {
-        self.window as usize
-    }
-
-    /// Whether the provider has shown that it takes less than it says.
-    pub fn is_reduced(&self) -> bool {
-        self.window < self.most
-    }
-
-    /// When the next invocation may be dispatched.
-    pub fn not_before(&self) -> Duration {
-        self.not_before
-    }
-
-    /// An invocation ran.
-    pub fn success(&mut self) {
-        self.streak = 0;
-        if self.window < self.most {
-            let step = if self.window < self.steady { 1.0 } else { 1.0 / self.window };
-            self.window = (self.window + step).min(self.most);
+        let most = concurrency.max(1);
+        Self {
+            most,
+            level: most,
+            peak: most,
+            phase: Phase::Resting { until: Duration::ZERO, entirely: false },
+            pause: PAUSE,
+            answer: Duration::ZERO,
+            held: None,
+            refuses: false,
         }
     }
 
-    /// The provider refused an invocation that was dispatched at `dispatched` while `in_flight` were under way.
-    pub fn throttled(
-        &mut self,
-        now: Duration,
-        dispatched: Duration,
-        in_flight: usize,
-        retry_after: Option<Duration>,
-    ) {
-        if self.last_cut.is_none_or(|cut| dispatched >= cut) {
-            // What was under way and accepted is the better estimate of what the provider takes. But if that was little,
-            // at the end of a job, say, it says little about what it will take: so the way back is short.
-            self.steady = (self.window * DECREASE).max(1.0);
-            self.window = (self.window.min(in_flight.max(1) as f64) * DECREASE).max(1.0);
-            self.last_cut = Some(now);
-            self.streak += 1;
+    /// How many invocations may be under way at once.
+    pub fn window(&self, now: Duration) -> usize {
+        match self.phase {
+            Phase::Resting { until, entirely: true } if now < until => 0,
+            Phase::Resting { .. } => self.level,
+            Phase::Trying { more, .. } => self.level.saturating_add(more).min(self.most),
         }
-        let pause = PAUSE.saturating_mul(1 << self.streak.saturating_sub(1).min(10)).min(PAUSE_MAX);
-        // A provider that refuses again after the time it gave does not know better. One that says "at once" means
-        // nothing by it.
-        let pause = match retry_after {
-            Some(asked) if self.streak > 1 => asked.max(pause),
-            Some(asked) if !asked.is_zero() => asked,
-            _ => pause,
-        };
-        self.not_before = self.not_before.max(now.saturating_add(pause));
+    }
+
+    /// How many are known to run at once.
+    pub fn level(&self) -> usize {
+        self.level
+    }
+
+    /// Whether the provider has refused anything. One that does lets nothing wait.
+    pub fn is_refusing(&self) -> bool {
+        self.refuses
+    }
+
+    /// Whether the provider takes less than it says.
+    fn is_reduced(&self) -> bool {
+        self.level < self.most
+    }
+
+    /// When the window may grow without anything else happening.
+    pub fn next_change(&self) -> Option<Duration> {
+        if !self.is_reduced() {
+            return None;
+        }
+        match self.phase {
+            Phase::Resting { until, .. } => Some(until),
+            Phase::Trying { since, .. } => since.map(|since| since.saturating_add(self.round())),
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&mut self, now: Duration) {
+        if !self.is_reduced() {
+            return;
+        }
+        match self.phase {
+            Phase::Resting { until, .. } if until <= now => {
+                self.phase = Phase::Trying { more: 1, since: None, high: 0 };
+            }
+            Phase::Trying { more, since: Some(since), high } if since.saturating_add(self.round()) <= now => {
+                self.level = self.level.max(high).min(self.most);
+                self.peak = self.level;
+                self.pause = PAUSE;
+                let more = more.saturating_mul(2).min(self.level.max(1));
+                self.phase = Phase::Trying { more, since: None, high: 0 };
+            }
+            _ => {}
+        }
+    }
+
+    /// An invocation was sent, so that so many are under way.
+    pub fn sent(&mut self, now: Duration, in_flight: usize) {
+        if let Phase::Trying { since, high, .. } = &mut self.phase
+            && in_flight > self.level
+        {
+            since.get_or_insert(now);
+            *high = in_flight.max(*high);
+        }
+    }
+
+    /// The provider refused an invocation that was sent at `sent`, and there is room for `running` others: for those
+    /// under way, and for what has just ended.
+    pub fn refused(&mut self, now: Duration, sent: Duration, running: usize, retry_after: Option<Duration>) {
+        self.refuses = true;
+        let took = now.saturating_sub(sent);
+        // The longest of the last ones.
+        self.answer = took.max(self.answer * 7 / 8);
+        let named = retry_after.unwrap_or_default();
+        match self.phase {
+            Phase::Trying { since: Some(since), high, .. } if since <= sent => {
+                self.level = self.level.max(high).min(running).min(self.most);
+                self.peak = self.peak.max(self.level);
+                self.rest(now, named, false);
+            }
+            Phase::Trying { .. } if !named.is_zero() => {
+                self.level = self.level.min(running);
+                self.rest(now, named, false);
+            }
+            _ => self.level = self.level.min(running),
+        }
+        if self.level < self.peak.div_ceil(2) {
+            self.peak = self.level;
+            // The others of one burst say nothing new.
+            if self.held.is_none_or(|held| held <= sent) {
+                self.held = Some(now);
+                self.rest(now, named, true);
+            }
+        }
+    }
+
+    fn rest(&mut self, now: Duration, named: Duration, entirely: bool) {
+        // A provider that names a time may know no better than to say "at once", again and again.
+        let until = now.saturating_add(self.pause.max(named));
+        let longest = if self.level == 0 { PAUSE_IDLE } else { PAUSE_MOST };
+        self.pause = (self.pause * 2).min(longest);
+        self.phase = Phase::Resting { until, entirely };
+    }
+
+    /// In what time a try turns out well, or does not.
+    fn round(&self) -> Duration {
+        self.answer.saturating_mul(ROUNDS).max(ROUND_LEAST)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn s(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    #[test]
-    fn a_burst_of_throttles_cuts_once() {
-        let mut pace = Pace::new(1000);
-        for _ in 0..500 {
-            pace.throttled(s(10), s(9), 1000, None);
-        }
-        assert_eq!(pace.window(), 700);
-        pace.throttled(s(11), s(10), 700, None);
-        assert_eq!(pace.window(), 489);
-    }
-
-    #[test]
-    fn the_provider_s_pause_is_obeyed() {
-        let mut pace = Pace::new(10);
-        pace.throttled(s(1), s(0), 10, Some(s(30)));
-        assert_eq!(pace.not_before(), s(31));
-        pace.throttled(s(2), s(0), 10, Some(s(1)));
-        assert_eq!(pace.not_before(), s(31));
-    }
-
-    #[test]
-    fn retry_at_once_is_not_taken_at_its_word() {
-        let mut pace = Pace::new(10);
-        pace.throttled(s(1), s(0), 10, Some(Duration::ZERO));
-        assert_eq!(pace.not_before(), s(1) + PAUSE);
-    }
-
-    #[test]
-    fn a_provider_that_goes_on_refusing_is_asked_less_and_less() {
-        let mut pace = Pace::new(10);
-        let ms = Duration::from_millis(1);
-        let mut asked = 0;
-        let mut now = Duration::ZERO;
-        while now < s(3600) {
-            pace.throttled(now + ms, now, 1, Some(ms));
-            now = pace.not_before();
-            asked += 1;
-        }
-        assert!((360..400).contains(&asked), "{asked}");
-    }
-
-    #[test]
-    fn a_refusal_at_the_end_of_a_job_is_soon_forgotten() {
-        let mut pace = Pace::new(1000);
-        pace.throttled(s(1), s(0), 1, None);
-        assert_eq!(pace.window(), 1);
-        (0..700).for_each(|_| pace.success());
-        assert_eq!(pace.window(), 700);
-    }
-
-    #[test]
-    fn successes_open_the_window_again() {
-        let mut pace = Pace::new(10);
-        pace.throttled(s(1), s(0), 2, None);
-        assert_eq!(pace.window(), 1);
-        (0..200).for_each(|_| pace.success());
-        assert_eq!(pace.window(), 10);
-    }
-}
+mod tests;

@@ -14,11 +14,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::outbox::Delivery;
-use super::stats::JobStats;
 use crate::clock::Clock;
 use crate::durable::{
     Commit, CommittedByIndex, Elements, Entry, Group, Identity, Journal, Leadership, Logged, Outcome,
-    Results, Tally,
+    Results, Spent, Tally,
 };
 use crate::error::{Error, ErrorKind};
 
@@ -167,7 +166,7 @@ impl Recorder {
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        stats: &JobStats,
+        spent: Spent,
         flush: bool,
         ready: &mut Vec<Delivery>,
     ) -> Result<Recorded, Error> {
@@ -193,7 +192,7 @@ impl Recorder {
                         self.state = State::Idle(leadership);
                         return Ok(Recorded::Waiting(Some(due)));
                     }
-                    let entry = self.next_entry(stats)?;
+                    let entry = self.next_entry(spent)?;
                     self.tries = 0;
                     self.write(leadership, entry);
                 }
@@ -265,7 +264,7 @@ impl Recorder {
     }
 
     /// The next entry, of what waits.
-    fn next_entry(&mut self, stats: &JobStats) -> Result<Entry, Error> {
+    fn next_entry(&mut self, spent: Spent) -> Result<Entry, Error> {
         let mut bytes = 0;
         let fits = self.pending.iter().take_while(|delivery| {
             let first = bytes == 0;
@@ -276,7 +275,7 @@ impl Recorder {
         self.writing = self.pending.drain(..count).collect();
         self.writing_bytes = self.writing.iter().map(Delivery::weight).sum();
         self.pending_bytes -= self.writing_bytes;
-        let mut results = Results { spent: stats.spent(), tally: self.tally, ..Results::default() };
+        let mut results = Results { spent, tally: self.tally, ..Results::default() };
         for delivery in &self.writing {
             self::count(&mut results.tally, delivery);
         }

@@ -11,6 +11,7 @@ use futures_util::future::Aborted;
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::backups::BackupState;
+use super::budget::Purse;
 use super::chunker::Chunker;
 use super::done::Done;
 use super::events::EventBuffer;
@@ -91,6 +92,7 @@ pub struct JobRun {
     pub(super) now: Duration,
     pub(super) leases: Leases,
     pub(super) backups: BackupState,
+    pub(super) purse: Purse,
     /// Tells what this run stores from what an earlier run of the same job did.
     pub(super) tag: u32,
     pub(super) clearing: Clearing,
@@ -129,6 +131,7 @@ impl JobRun {
         let now = resources.clock.now();
         let mut rng = fastrand::Rng::with_seed(options.seed);
         let progress = Progress { total: source.remaining(), ..Progress::default() };
+        let backlog = Backlog::new(options.passing.refers);
         Self {
             chunker: Chunker::new(options.chunk_size, limits.overhead)
                 .at_once(spec.concurrency)
@@ -137,6 +140,7 @@ impl JobRun {
             tag: rng.u32(..),
             rng,
             backups: BackupState::new(options.backups, limits.stragglers),
+            purse: Purse::new(options.budget, limits),
             clearing: Clearing::default(),
             fetches: Fetches::default(),
             started: now,
@@ -152,7 +156,7 @@ impl JobRun {
             source_ended: false,
             outbox,
             event_batch: Vec::new(),
-            backlog: Backlog::default(),
+            backlog,
             waiting: Waiting::default(),
             flights: BTreeMap::new(),
             given_up: GivenUp::default(),
@@ -205,6 +209,9 @@ impl JobRun {
             {
                 return Poll::Ready(Ok(()));
             }
+            if self.is_spent() {
+                return Poll::Ready(Err(self.budget_error()));
+            }
             if !busy && !self.timer_fired(cx) {
                 return Poll::Pending;
             }
@@ -236,6 +243,7 @@ impl JobRun {
             self.read_events(cx)?;
             let Some(flight) = self.flights.remove(&id) else { continue };
             self.in_flight_bytes -= flight.bytes;
+            self.purse.release(flight.reserved);
             if flight.started.is_some() {
                 self.share.stopped(self.now);
             }
@@ -272,14 +280,17 @@ impl JobRun {
     pub(super) fn land(&mut self) {
         self.running = FuturesUnordered::new();
         // Whoever waits for slots need not wait for what is still to be tidied up.
-        for flight in std::mem::take(&mut self.flights).into_values() {
+        for mut flight in std::mem::take(&mut self.flights).into_values() {
             self.share.give(false);
+            self.purse.release(flight.reserved);
+            self.charge_unknown(&mut flight);
             if flight.started.is_some() {
                 self.share.stopped(self.now);
             }
             self.clear(flight.spilled);
         }
         self.share.rest();
+        self.clear_fetched();
         self.fetches = Fetches::default();
         self.in_flight_bytes = 0;
         self.progress.running = 0;
@@ -301,6 +312,9 @@ impl Future for JobRun {
             self.begun = true;
             self.outbox.set_driven(true);
             self.show();
+            if let Err(error) = self.check_budget() {
+                self.begin_ending(Err(error));
+            }
         }
         if self.keep.ending.is_none() {
             let end = ready!(self.turn(cx));

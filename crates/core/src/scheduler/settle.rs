@@ -19,6 +19,7 @@ use crate::error::{BackendError, Error, ErrorClass, ErrorKind};
 use crate::failure::{FailureKind, TaskError, TaskFailure};
 use crate::invoker::{Reply, Stopped};
 use crate::protocol::records::split_input;
+use crate::protocol::references::Referred;
 
 impl JobRun {
     pub(super) fn on_event(&mut self, event: Event) -> Result<(), Error> {
@@ -93,6 +94,7 @@ impl JobRun {
                     Some(stopped) => self.blame(&mut flight, stopped)?,
                     None => false,
                 };
+                self.charge(&mut flight, reply.usage.worker_time());
                 let fruitful = blamed || flight.received.count() > 0;
                 let fruitless = if fruitful { 0 } else { flight.chunk.fruitless + 1 };
                 self.check_patience(fruitless, || "workers hand it back undone".to_owned())?;
@@ -104,7 +106,7 @@ impl JobRun {
         }
     }
 
-    fn on_error(&mut self, flight: Flight, error: BackendError) -> Result<(), Error> {
+    fn on_error(&mut self, mut flight: Flight, error: BackendError) -> Result<(), Error> {
         match error.class() {
             ErrorClass::Throttled { retry_after } => {
                 self.stats.throttled += 1;
@@ -113,10 +115,12 @@ impl JobRun {
             }
             ErrorClass::Transient => {
                 self.stats.transient += 1;
+                self.charge_unknown(&mut flight);
                 self.on_passing_trouble(&flight, &error)
             }
             ErrorClass::WorkerCrashed | ErrorClass::TimedOut => {
                 self.stats.transient += 1;
+                self.charge_unknown(&mut flight);
                 self.on_lost(flight, &error)
             }
             _ => {
@@ -164,7 +168,8 @@ impl JobRun {
 
     /// The invocation was stopped from this side: it was given up, or all its elements were finished elsewhere or
     /// cancelled.
-    pub(super) fn on_abort(&mut self, flight: Flight) -> Result<(), Error> {
+    pub(super) fn on_abort(&mut self, mut flight: Flight) -> Result<(), Error> {
+        self.charge_unknown(&mut flight);
         if let Some(why) = flight.expired {
             return self.on_expired(flight, why);
         }
@@ -175,7 +180,8 @@ impl JobRun {
     /// What an invocation that is over may still report is to be taken.
     fn remember(&mut self, flight: &Flight) {
         let Chunk { first, count, .. } = flight.chunk;
-        let past = Past { first, count, dispatched: flight.dispatched };
+        let left = count - flight.received.count();
+        let past = Past { first, count, dispatched: flight.dispatched, left, wasted: flight.wasted };
         self.given_up.add(flight.id, past);
     }
 
@@ -252,11 +258,12 @@ impl JobRun {
         self.stop_idle(&flight.twins);
         let attempts = self.failures.remove(&index).unwrap_or_default();
         let input = Bytes::from(self.cut(chunk, k, k + 1, 0)?.inputs.concat());
-        let input_bytes = input.len() as u64;
+        let (body, _) = split_input(&input).map_err(|e| internal(&e))?;
+        let input_bytes =
+            if self.options.passing.refers { Referred::len_of(body) } else { input.len() as u64 };
         let job = self.spec.label.clone();
         let error = TaskError { index, job, input_bytes, attempts, repro: None };
         self.progress.failed += 1;
-        let (body, _) = split_input(&input).map_err(|e| internal(&e))?;
         let input = input.slice_ref(body);
         match self.options.on_error {
             OnError::FailFast if !self.outbox.collects_errors() => {
@@ -338,10 +345,8 @@ impl JobRun {
         })
     }
 
-    /// The front of a chunk that came back, as much of it as one invocation can be expected to get done. The rest
-    /// stays next in line.
-    pub(super) fn for_one_life(&mut self, chunk: Chunk) -> Result<Chunk, Error> {
-        let most = self.chunker.most();
+    /// The first elements of a chunk that came back, if it has more than so many. The rest stays next in line.
+    pub(super) fn front(&mut self, chunk: Chunk, most: u32) -> Result<Chunk, Error> {
         if chunk.count <= most {
             return Ok(chunk);
         }
@@ -349,6 +354,11 @@ impl JobRun {
         let first = chunk.first + u64::from(most);
         self.waiting.push_front(Chunk { first, count: chunk.count - most, inputs: rest, ..chunk });
         Ok(Chunk { count: most, inputs: front, ..chunk })
+    }
+
+    /// How many of its elements a worker works on at once.
+    pub(super) fn concurrency_of(&self, chunk: &Chunk) -> u32 {
+        if chunk.alone { 1 } else { self.spec.concurrency }
     }
 
     /// A chunk without its finished elements; what lies behind a finished one goes back to the queue.

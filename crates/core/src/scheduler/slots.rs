@@ -37,6 +37,8 @@ struct State {
     pipelining: usize,
     pace: Pace,
     in_flight: usize,
+    /// Places whose invocation has ended and that nobody has been offered since.
+    freed: usize,
     /// In the order in which they joined, so that a run can be had again.
     jobs: BTreeMap<u64, Claim>,
     next_job: u64,
@@ -63,7 +65,7 @@ pub enum Taken {
     Yes,
     /// None is free; the waker is called when that may have changed.
     No,
-    /// The provider asked to wait until then.
+    /// The same, and it may also change by itself at this time.
     NotBefore(Duration),
 }
 
@@ -76,6 +78,7 @@ impl Slots {
                 pipelining: limits.pipelining,
                 pace: Pace::new(limits.concurrency),
                 in_flight: 0,
+                freed: 0,
                 jobs: BTreeMap::new(),
                 next_job: 0,
                 next_refusal: 0,
@@ -92,9 +95,9 @@ impl Slots {
         self.lock().in_flight
     }
 
-    /// How many invocations may run at once now, as far as the provider's answers have taught.
-    pub fn window(&self) -> usize {
-        self.lock().running()
+    /// How many invocations run at once, as far as the provider's answers have taught.
+    pub fn level(&self) -> usize {
+        self.lock().pace.level()
     }
 
     /// Opens an account for one job.
@@ -121,29 +124,41 @@ impl State {
     }
 
     /// How many invocations may run at once.
-    fn running(&self) -> usize {
-        self.pace.window().min(self.concurrency)
+    fn running(&self, now: Duration) -> usize {
+        self.pace.window(now).min(self.concurrency)
+    }
+
+    /// When more may run without anything else happening.
+    fn next_change(&self, now: Duration) -> Option<Duration> {
+        self.pace.next_change().filter(|at| *at > now)
+    }
+
+    /// A slot is taken.
+    fn take(&mut self, now: Duration) {
+        self.in_flight += 1;
+        self.freed = self.freed.saturating_sub(1);
+        self.pace.sent(now, self.in_flight);
     }
 
     /// How many may wait behind each running one: none at a provider that has refused some.
     fn pipelining(&self) -> usize {
-        if self.pace.is_reduced() { 0 } else { self.pipelining }
+        if self.pace.is_refusing() { 0 } else { self.pipelining }
     }
 
     /// Most invocations that a job may have under way: its share, if it is not to have fewer anyway.
-    fn most(&self, claim: &Claim, wanting: usize) -> usize {
-        let fair = self.running().div_ceil(wanting.max(1)).min(claim.workers).max(1);
+    fn most(&self, claim: &Claim, wanting: usize, now: Duration) -> usize {
+        let fair = self.running(now).div_ceil(wanting.max(1)).min(claim.workers).max(1);
         let most = fair * (1 + claim.depth.min(self.pipelining()));
         // An invocation that waits could run beside the others where there are more workers than the job may use.
         if claim.workers < self.concurrency { most.min(claim.workers.max(1)) } else { most }
     }
 
     /// Whether a slot is free for this job. Those that were refused before it go first.
-    fn is_free_for(&self, id: u64) -> bool {
+    fn is_free_for(&self, id: u64, now: Duration) -> bool {
         let Some(mine) = self.jobs.get(&id) else { return false };
         let wanting = self.jobs.values().filter(|claim| claim.wants).count();
-        let free = (self.running() * (1 + self.pipelining())).saturating_sub(self.in_flight);
-        if free == 0 || mine.in_flight >= self.most(mine, wanting) {
+        let free = (self.running(now) * (1 + self.pipelining())).saturating_sub(self.in_flight);
+        if free == 0 || mine.in_flight >= self.most(mine, wanting, now) {
             return false;
         }
         let turn = mine.refused.unwrap_or(u64::MAX);
@@ -151,7 +166,7 @@ impl State {
             **other != id
                 && claim.wants
                 && claim.refused.is_some_and(|refused| refused < turn)
-                && claim.in_flight < self.most(claim, wanting)
+                && claim.in_flight < self.most(claim, wanting, now)
         });
         free > before.count()
     }
@@ -198,17 +213,15 @@ impl Share {
     pub fn take(&self, cx: &Context<'_>, now: Duration, workers: usize, depth: usize) -> Taken {
         let mut state = self.slots.lock();
         let state = &mut *state;
-        if now < state.pace.not_before() {
-            return Taken::NotBefore(state.pace.not_before());
-        }
+        state.pace.tick(now);
         let Some(mine) = state.jobs.get_mut(&self.id) else { return Taken::No };
         (mine.wants, mine.workers, mine.depth) = (true, workers, depth);
-        let free = state.is_free_for(self.id);
+        let (free, next) = (state.is_free_for(self.id, now), state.next_change(now));
         let Some(mine) = state.jobs.get_mut(&self.id) else { return Taken::No };
         if free {
             mine.in_flight += 1;
             (mine.refused, mine.waker) = (None, None);
-            state.in_flight += 1;
+            state.take(now);
             Taken::Yes
         } else {
             mine.waker = Some(cx.waker().clone());
@@ -216,13 +229,14 @@ impl Share {
                 mine.refused = Some(state.next_refusal);
                 state.next_refusal += 1;
             }
-            Taken::No
+            next.map_or(Taken::No, Taken::NotBefore)
         }
     }
 
     /// Says that the job takes no more for the moment, so that others need not share with it or wait for it.
     pub fn rest(&self) {
         let mut state = self.slots.lock();
+        state.freed = 0;
         let Some(mine) = state.jobs.get_mut(&self.id) else { return };
         (mine.refused, mine.waker) = (None, None);
         if std::mem::take(&mut mine.wants) {
@@ -236,10 +250,10 @@ impl Share {
         let mut state = self.slots.lock();
         let state = &mut *state;
         let wanted = state.jobs.iter().any(|(other, claim)| *other != self.id && claim.wants);
-        let free = state.running().saturating_sub(state.in_flight);
+        let free = state.running(now).saturating_sub(state.in_flight);
         let Some(mine) = state.jobs.get_mut(&self.id) else { return 0 };
         let free = free.min(workers.saturating_sub(mine.in_flight));
-        if free > 0 && !wanted && now >= state.pace.not_before() {
+        if free > 0 && !wanted {
             return free;
         }
         mine.waker = Some(cx.waker().clone());
@@ -247,9 +261,9 @@ impl Share {
     }
 
     /// Takes a slot that was spare just now.
-    pub fn take_spare(&self) {
+    pub fn take_spare(&self, now: Duration) {
         let mut state = self.slots.lock();
-        state.in_flight += 1;
+        state.take(now);
         if let Some(mine) = state.jobs.get_mut(&self.id) {
             mine.in_flight += 1;
         }
@@ -262,19 +276,17 @@ impl Share {
         if let Some(mine) = state.jobs.get_mut(&self.id) {
             mine.in_flight = mine.in_flight.saturating_sub(1);
         }
-        if ran {
-            state.pace.success();
-        }
+        state.freed += usize::from(ran);
         state.wake_others(self.id);
     }
 
     /// Gives a slot back whose invocation the provider refused for now.
     pub fn throttled(&self, now: Duration, dispatched: Duration, retry_after: Option<Duration>) {
-        let mut state = self.slots.lock();
-        let in_flight = state.in_flight;
-        state.pace.throttled(now, dispatched, in_flight, retry_after);
-        drop(state);
         self.give(false);
+        let mut state = self.slots.lock();
+        // What ended since it was sent would have made room for it.
+        let running = state.in_flight + state.freed;
+        state.pace.refused(now, dispatched, running, retry_after);
     }
 }
 

@@ -82,12 +82,18 @@ pub struct JobStats {
 }
 
 impl JobStats {
-    /// What it has used up, for the next driver of the job.
-    pub(super) fn spent(&self) -> Spent {
+    /// Invocations that the provider did not refuse, or has not refused yet.
+    pub(super) fn taken(&self) -> u64 {
+        self.invocations.saturating_sub(self.throttled)
+    }
+
+    /// What it has used up, for the next driver of the job, and for people.
+    pub(crate) fn spent(&self) -> Spent {
         Spent {
-            invocations: self.invocations,
+            invocations: self.taken(),
             worker_time: self.worker_time,
-            micro_usd: self.cost.nanos().div_ceil(1000),
+            micro_usd: self.cost.micros(),
+            ..Spent::default()
         }
     }
 
@@ -95,7 +101,7 @@ impl JobStats {
     pub(super) fn begin_with(&mut self, spent: &Spent) {
         self.invocations = spent.invocations;
         self.worker_time = spent.worker_time;
-        self.cost = Usd::from_nanos(spent.micro_usd.saturating_mul(1000));
+        self.cost = Usd::from_micros(spent.micro_usd);
     }
 
     pub(super) fn add_usage(&mut self, usage: &Usage) {

@@ -16,27 +16,22 @@ use crate::invoker::{Events, Invocation, Invoker, Payload, Reply};
 use crate::storage::{Key, Storage};
 
 /// How long the end of a job waits for objects that are being deleted.
-const CLEARING: Duration = Duration::from_secs(5);
+pub(super) const CLEARING: Duration = Duration::from_secs(5);
 
-/// Where inputs are stored.
-pub(super) struct Spill {
-    pub(super) name: Arc<str>,
-    /// To be given before anything is stored.
-    pub(super) signs: Option<Signs>,
-}
-
-/// Invokes, with the inputs stored as `spill` says if that is given.
+/// Invokes, with the inputs stored under the name `spill` if that is given. `signs` are given before anything is stored,
+/// be it here or by the worker.
 pub(super) async fn travel(
     invoker: Arc<dyn Invoker>,
     storage: Arc<dyn Storage>,
     events: Arc<dyn Events>,
     mut invocation: Invocation,
-    spill: Option<Spill>,
+    signs: Option<Signs>,
+    spill: Option<Arc<str>>,
 ) -> Result<Reply, BackendError> {
-    if let (Some(Spill { name, signs }), Payload::Inline(parts)) = (spill, &invocation.inputs) {
-        if let Some(signs) = signs {
-            signs.given().await.map_err(as_backend)?;
-        }
+    if let Some(signs) = signs {
+        signs.given().await.map_err(as_backend)?;
+    }
+    if let (Some(name), Payload::Inline(parts)) = (spill, &invocation.inputs) {
         let bytes = Bytes::from(parts.concat());
         let len = bytes.len() as u64;
         storage.put(&Key::new(&*name)?, bytes).await?;
@@ -67,7 +62,7 @@ impl JobRun {
         format!("jobs/{}/spill/{:08x}-{invocation}", self.spec.id, self.tag).into()
     }
 
-    /// Has the stored inputs of an invocation deleted that is over, one way or the other.
+    /// Has an object deleted: the stored inputs of an invocation that is over, one way or the other.
     pub(super) fn clear(&mut self, spilled: Option<Arc<str>>) {
         let Some(name) = spilled else { return };
         let storage = Arc::clone(&self.resources.storage);
@@ -77,7 +72,7 @@ impl JobRun {
                 Err(error) => Err(error),
             };
             if let Err(error) = deleted {
-                tracing::debug!(key = %name, %error, "inputs of an invocation that is over could not be deleted");
+                tracing::debug!(key = %name, %error, "what a job that goes on, or is over, does not need could not be deleted");
             }
         }));
     }

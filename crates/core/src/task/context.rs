@@ -1,7 +1,11 @@
 //! What a task can ask about itself.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::error::Result;
+use crate::executor::storage;
+use crate::storage::Storage;
 use crate::worker::{self, TaskInfo};
 
 /// The task that is running on this thread, if any. Made by [`task()`](fn@task).
@@ -46,6 +50,17 @@ impl Task {
     /// How much time it has left, where it is limited.
     pub fn time_left(&self) -> Option<Duration> {
         self.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The storage of its job, for the program's own objects: what one task or the client puts there others can read. See
+    /// [`Executor::storage`](crate::executor::Executor::storage). Outside of a task, the storage of this process's
+    /// configuration.
+    ///
+    /// It can be used on any thread; plain functions wait with `rustwren::blocking::block_on`. An error where the storage
+    /// cannot be reached from here, or is only in the client's memory. Secrets are not handed down: where a storage needs
+    /// some, the worker has its own, or is given them (`pass_env`).
+    pub fn storage(&self) -> Result<Arc<dyn Storage>> {
+        storage::of_process()
     }
 
     /// The unique name of its job; empty outside of a task.

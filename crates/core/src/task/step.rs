@@ -4,6 +4,7 @@
 //! be cut apart and sent to the next step without anybody in between knowing their type.
 
 mod chain;
+mod course;
 mod kinds;
 
 use std::pin::Pin;
@@ -14,7 +15,8 @@ use crate::codec;
 use crate::failure::{FailureKind, TaskFailure};
 use crate::protocol::records::append_input;
 
-pub use chain::{Chain, Course, Leg, chain};
+pub use chain::{Chain, Leg, chain};
+pub use course::Course;
 pub use kinds::{flat_map, list, map, map_async, try_map, try_map_async};
 
 /// Items on their way to the next step.

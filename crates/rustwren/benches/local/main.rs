@@ -4,6 +4,7 @@
 
 mod child;
 mod client;
+mod guards;
 mod image;
 mod noop;
 mod report;
@@ -32,6 +33,7 @@ const SECTIONS: &[(&str, Section)] = &[
     ("tasks", tasks::run),
     ("skew", skew::run),
     ("client", client::run),
+    ("guards", guards::run),
     ("start", start::run),
     ("image", image::run),
 ];

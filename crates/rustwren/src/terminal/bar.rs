@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustwren_core::executor::JobHandle;
+use rustwren_core::price::Usd;
 use rustwren_core::scheduler::stats::Progress;
 
 /// For jobs of known length.
@@ -110,19 +111,23 @@ fn draw(job: &JobHandle, drawn: &Drawn) {
             bar.set_style(gauge());
         }
         bar.set_position(progress.finished());
-        bar.set_message(message(&progress, rate.update(started.elapsed(), progress.finished())));
+        let per_second = rate.update(started.elapsed(), progress.finished());
+        bar.set_message(message(&progress, job.stats().cost, per_second));
         bar.tick();
     }
 }
 
-/// `12 running, 1 failed, 2 retried, 4 321/s, 0:12 left`
-fn message(progress: &Progress, per_second: f64) -> String {
+/// `12 running, 1 failed, 2 retried, $0.12, 4 321/s, 0:12 left`
+fn message(progress: &Progress, cost: Usd, per_second: f64) -> String {
     let mut parts = vec![format!("{} running", HumanCount(progress.running))];
     if progress.failed > 0 {
         parts.push(format!("{} failed", HumanCount(progress.failed)));
     }
     if progress.retried > 0 {
         parts.push(format!("{} retried", HumanCount(progress.retried)));
+    }
+    if cost > Usd::ZERO {
+        parts.push(cost.to_string());
     }
     if per_second > 0.0 {
         let shown = if per_second < 10.0 {
@@ -193,8 +198,10 @@ mod tests {
     #[test]
     fn the_message_tells_what_matters() {
         let progress = Progress { total: Some(1000), done: 100, failed: 1, running: 4, retried: 2 };
-        assert_eq!(message(&progress, 9.0), "4 running, 1 failed, 2 retried, 9.0/s, 1:39 left");
-        assert_eq!(message(&Progress::default(), 0.0), "0 running");
+        let told = message(&progress, Usd::ZERO, 9.0);
+        assert_eq!(told, "4 running, 1 failed, 2 retried, 9.0/s, 1:39 left");
+        let told = message(&Progress::default(), Usd::from_nanos(120_000_000), 0.0);
+        assert_eq!(told, "0 running, $0.12");
     }
 
     #[test]

@@ -146,6 +146,7 @@ struct Chaotic {
     invoker: Arc<ChaosInvoker>,
     client: Arc<ChaosStorage>,
     workers: Arc<ChaosStorage>,
+    provider: Arc<SimInvoker>,
     /// The provider's own book.
     inner: Arc<Mutex<Ledger>>,
 }
@@ -159,6 +160,8 @@ pub struct Faults {
     pub client_storage: StorageTally,
     /// With storage, as the workers see it.
     pub worker_storage: StorageTally,
+    /// How long workers have been taken up by all of it, added up.
+    pub worked: Duration,
 }
 
 impl Stack {
@@ -193,13 +196,14 @@ impl Stack {
         // It sees second runs and does not see what gets lost: of the scheduler's promises it knows nothing.
         lock(&inner).leave_to_others(true);
         let provider = Arc::new(provider);
-        let chaotic = Arc::new(ChaosInvoker::with_spawn(provider, chaos.plan.clone(), time, seed, spawn));
+        let inside: Arc<dyn Invoker> = provider.clone();
+        let chaotic = Arc::new(ChaosInvoker::with_spawn(inside, chaos.plan.clone(), time, seed, spawn));
         let around: Arc<dyn Invoker> = chaotic.clone();
         let unsure = chaos.troubles_storage();
         let onlooker = Onlooker::new(around, clock.clone(), objects.clone(), unsure, trace);
         let ledger = onlooker.ledger();
         let storage: Arc<dyn Storage> = client.clone();
-        let chaotic = Some(Chaotic { invoker: chaotic, client, workers, inner });
+        let chaotic = Some(Chaotic { invoker: chaotic, client, workers, provider, inner });
         Self { invoker: Arc::new(onlooker), storage, objects, ledger, chaotic }
     }
 
@@ -209,6 +213,7 @@ impl Stack {
             invocations: chaotic.invoker.tally(),
             client_storage: chaotic.client.tally(),
             worker_storage: chaotic.workers.tally(),
+            worked: chaotic.provider.worked(),
         });
         faults.unwrap_or_default()
     }

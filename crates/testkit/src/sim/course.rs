@@ -144,7 +144,9 @@ impl Run<'_> {
                 if self.rng.f64() < self.provider.crash {
                     outcome = Outcome::Dies(FailureKind::Signal(9));
                 }
-                longest = longest.max(self.provider.times.draw(self.rng));
+                let times = &self.provider.times;
+                let time = self.provider.fixed_times.map(|seed| times.of(seed, index));
+                longest = longest.max(time.unwrap_or_else(|| times.draw(self.rng)));
                 outcomes.push((k, outcome));
             }
             if let Some(limit) = self.provider.max_duration.filter(|limit| self.time + longest > *limit) {

@@ -1,5 +1,6 @@
 //! [`SimInvoker`]: a provider that exists in simulated time only.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -47,7 +48,9 @@ impl std::fmt::Debug for World {
 
 pub(super) struct State {
     pub(super) rng: fastrand::Rng,
-    pub(super) workers: Vec<Worker>,
+    pub(super) workers: Workers,
+    /// How long workers have been taken up, added up.
+    pub(super) worked: Duration,
     pub(super) accepted: usize,
     shut: bool,
     /// Invocations that would never end.
@@ -58,6 +61,38 @@ pub(super) struct State {
 pub(super) struct Worker {
     pub(super) free_at: Duration,
     pub(super) warm: bool,
+}
+
+/// The workers, of whom the first free one is found without a look at all others.
+#[derive(Debug)]
+pub(super) struct Workers {
+    all: Vec<Worker>,
+    /// By the time at which they are free.
+    order: BTreeSet<(Duration, usize)>,
+}
+
+impl Workers {
+    fn new(count: usize) -> Self {
+        let all = vec![Worker::default(); count.max(1)];
+        let order = all.iter().enumerate().map(|(index, worker)| (worker.free_at, index)).collect();
+        Self { all, order }
+    }
+
+    /// The one that is free first.
+    pub(super) fn first(&self) -> (usize, Worker) {
+        let index = self.order.first().map_or(0, |(_, index)| *index);
+        (index, self.all[index])
+    }
+
+    pub(super) fn get(&self, index: usize) -> Worker {
+        self.all[index]
+    }
+
+    pub(super) fn set(&mut self, index: usize, worker: Worker) {
+        let old = std::mem::replace(&mut self.all[index], worker);
+        self.order.remove(&(old.free_at, index));
+        self.order.insert((worker.free_at, index));
+    }
 }
 
 impl SimInvoker {
@@ -77,12 +112,15 @@ impl SimInvoker {
         limits.max_inline_input = provider.max_inline_input;
         limits.max_inline_output = provider.max_inline_output;
         limits.max_duration = provider.max_duration;
+        limits.price = provider.price;
+        limits.startup = provider.cold_start;
         limits.reports_start = provider.reports_start;
         limits.heartbeat = provider.heartbeat;
         limits.stragglers = provider.stragglers;
         let state = State {
             rng: fastrand::Rng::with_seed(seed),
-            workers: vec![Worker::default(); provider.concurrency.max(1)],
+            workers: Workers::new(provider.concurrency),
+            worked: Duration::ZERO,
             accepted: 0,
             shut: false,
             at_shutdown: Vec::new(),
@@ -91,6 +129,11 @@ impl SimInvoker {
         let work = Box::new(work);
         let world = World { provider, work, clock, spawner, storage, ledger, state: Mutex::new(state) };
         Self { world: Arc::new(world), limits }
+    }
+
+    /// How long its workers have been taken up, added up, by what is over.
+    pub fn worked(&self) -> Duration {
+        lock(&self.world.state).worked
     }
 
     /// The book that this provider keeps.
@@ -253,8 +296,9 @@ impl Invoker for SimInvoker {
         let latency = world.provider.latency;
         world.clock.sleep(latency).await;
         if let Some(error) = world.refuses(&mut visit) {
-            if error.class() == ErrorClass::Transient {
-                visit.fruitless(true);
+            match error.class() {
+                ErrorClass::Transient => visit.fruitless(true),
+                _ => lock(&world.ledger).refused(&visit.invocation.job.id),
             }
             visit.note(|| error.to_string());
             visit.leave();

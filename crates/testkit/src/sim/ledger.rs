@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use rustwren_core::failure::FailureKind;
 use rustwren_core::invoker::{Invocation, Limits};
-use rustwren_core::scheduler::{Backups, JobOptions};
+use rustwren_core::price::{Price, Usd};
+use rustwren_core::scheduler::{Backups, Budget, JobOptions};
+
+/// Bytes of inputs that may be taken ahead of dispatch, beside the last block.
+const AHEAD: usize = 8 << 20;
 
 /// What the book knows of one element.
 #[derive(Debug, Default, Clone)]
@@ -38,6 +42,10 @@ pub struct Account {
     pub under_way: usize,
     /// When the invocations that run will stop.
     running: Vec<Duration>,
+    /// Invocations that were not refused, and what they took.
+    taken: u64,
+    time: Duration,
+    cost: Usd,
     /// Most invocations that ran at once.
     pub most_running: usize,
     /// Whether results that are not taken are allowed to add up.
@@ -45,6 +53,8 @@ pub struct Account {
     /// Whether it was told to stop.
     pub cancelled: bool,
     under_way_bytes: usize,
+    /// Bytes of inputs that were taken from their source and never sent.
+    ahead: usize,
     /// Result bytes reported before the moment `at`, and in it.
     before: usize,
     now: usize,
@@ -55,6 +65,25 @@ pub struct Account {
 impl Account {
     fn retries_after(&self, kind: &FailureKind) -> u32 {
         self.options.as_ref().map_or(u32::MAX, |options| options.retry.retries_after(kind))
+    }
+
+    /// What of the job's budget does not hold, if each invocation under way takes so much.
+    fn over_budget(&self, worst: Option<(Duration, Usd)>) -> Option<String> {
+        let Budget { invocations, worker_time, cost } = self.options.as_ref()?.budget;
+        let (mut time, mut money) = (self.time, self.cost);
+        for (longest, dearest) in worst.iter().cycle().take(self.under_way) {
+            time += *longest;
+            money += *dearest;
+        }
+        let over = invocations.is_some_and(|most| self.taken > most)
+            || worker_time.is_some_and(|most| time > most)
+            || cost.is_some_and(|most| money > most);
+        over.then(|| {
+            let Self { taken, under_way, .. } = self;
+            format!(
+                "over its budget with {taken} invocations, {under_way} of them under way, {time:?} and {money}"
+            )
+        })
     }
 
     /// Whether some element's bad luck is reason enough to end the job as unavailable.
@@ -69,6 +98,9 @@ impl Account {
 pub struct Ledger {
     concurrency: usize,
     stragglers: bool,
+    /// The most that an invocation may take, as far as that is known.
+    longest: Option<Duration>,
+    price: Option<Price>,
     most: usize,
     under_way: usize,
     accounts: BTreeMap<String, Account>,
@@ -88,6 +120,8 @@ impl Ledger {
         Self {
             concurrency: limits.concurrency,
             stragglers: limits.stragglers,
+            longest: limits.max_duration.map(|longest| longest + limits.startup),
+            price: limits.price,
             most: limits.concurrency * (1 + limits.pipelining),
             under_way: 0,
             accounts: BTreeMap::new(),
@@ -175,9 +209,12 @@ impl Ledger {
         }
         let mut broken = Vec::new();
         let (concurrency, stragglers) = (self.concurrency, self.stragglers);
+        let worst = self.longest.map(|longest| (longest, self.cost(longest)));
         let bytes = invocation.inputs.len() as usize;
         let account = self.account(&invocation.job.id);
         account.under_way += 1;
+        account.taken += 1;
+        broken.extend(account.over_budget(worst));
         account.tick(now);
         let backups = match account.options.as_ref().map(|options| options.backups) {
             Some(Backups::Auto) => stragglers,
@@ -225,6 +262,10 @@ impl Ledger {
             }
         }
         account.under_way_bytes += bytes;
+        // Elements are sent for the first time together, as the source gave them.
+        if fresh {
+            account.ahead = account.ahead.saturating_sub(bytes);
+        }
         if self.lenient {
             broken.clear();
         }
@@ -259,6 +300,28 @@ impl Ledger {
         if let Some(index) = running.iter().position(|end| *end == ends) {
             running.swap_remove(index);
         }
+    }
+
+    /// An invocation was refused: it took nothing.
+    pub fn refused(&mut self, job: &str) {
+        self.account(job).taken -= 1;
+    }
+
+    /// An invocation has taken a worker so long. A provider ends and charges none that lasts longer than it may.
+    pub fn spent(&mut self, job: &str, time: Duration) {
+        let time = self.longest.map_or(time, |longest| time.min(longest));
+        let cost = self.cost(time);
+        let account = self.account(job);
+        account.time += time;
+        account.cost += cost;
+        let over = account.over_budget(None);
+        if let Some(over) = over.filter(|_| !self.lenient) {
+            self.violation(format!("{job}: {over}"));
+        }
+    }
+
+    fn cost(&self, time: Duration) -> Usd {
+        self.price.map_or(Usd::ZERO, |price| price.cost(time))
     }
 
     /// An invocation is over, one way or the other.
@@ -313,6 +376,16 @@ impl Ledger {
             let element = account.elements.entry(index).or_default();
             let nothing = fruitless || misplaced.contains(&((index - invocation.first) as u32));
             element.fruitless = if nothing { element.fruitless + 1 } else { 0 };
+        }
+    }
+
+    /// A block of inputs was taken from the source.
+    pub(super) fn read(&mut self, job: &str, bytes: usize) {
+        let account = self.account(job);
+        let ahead = account.ahead;
+        account.ahead += bytes;
+        if ahead > AHEAD {
+            self.violation(format!("{job}: inputs are taken while {ahead} bytes of them wait to be sent"));
         }
     }
 

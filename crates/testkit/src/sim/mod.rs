@@ -6,11 +6,13 @@
 //!   [`Ledger`] checks each invocation against what the scheduler promises.
 //! - [`Chaos`]: around the provider, for every second seed, the faults that users can turn on; its book is kept by an
 //!   onlooker from what the scheduler sends and is told.
+//! - [`Contest`]: the same tasks by several policies, and by the ideal one.
 //! - [`Scenario`]: a provider and jobs drawn from a seed; [`run`] runs it and checks what comes out.
 
 mod chaos;
 mod clock;
 mod consumer;
+mod contest;
 mod course;
 mod executor;
 mod invoker;
@@ -28,6 +30,7 @@ mod work;
 pub use chaos::{Chaos, Faults};
 pub use clock::SimClock;
 pub use consumer::Consumer;
+pub use contest::{Contest, Performance};
 pub use executor::{SimExecutor, Spawner, Stuck};
 pub use invoker::SimInvoker;
 pub use ledger::{Account, Element, Ledger};

@@ -191,6 +191,9 @@ impl Look {
                         self.fruitless(&state, state.reported.iter().all(|reported| !reported));
                     }
                     ErrorClass::WorkerCrashed | ErrorClass::TimedOut => self.blame_lone(&mut state),
+                    ErrorClass::Throttled { .. } => {
+                        lock(&self.desk.ledger).refused(&self.invocation.job.id);
+                    }
                     _ => {}
                 }
             }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustwren_core::price::Price;
+
 use super::work::Times;
 
 /// A provider. All rates are probabilities from 0 to 1.
@@ -23,6 +25,8 @@ pub struct Provider {
     pub cold_start: Duration,
     /// How long elements take.
     pub times: Times,
+    /// Where the time belongs to the element and not to the attempt: the seed that it is drawn from.
+    pub fixed_times: Option<u64>,
     /// Rate of invocations that fail before they reach a worker.
     pub transient: f64,
     /// Rate of invocations whose worker is lost: an error, and only what was streamed is known.
@@ -39,6 +43,8 @@ pub struct Provider {
     pub stragglers: bool,
     /// How long an invocation may last. What is finished then comes back; an element that alone takes longer fails.
     pub max_duration: Option<Duration>,
+    /// What its workers cost.
+    pub price: Option<Price>,
     /// Rate of elements whose process is killed under them.
     pub crash: f64,
     /// Rate of deaths for which all unfinished elements of the process are suspected, instead of one blamed.
@@ -73,6 +79,7 @@ impl Provider {
             latency: Duration::from_millis(1),
             cold_start: Duration::ZERO,
             times: Times::Constant(Duration::from_millis(10)),
+            fixed_times: None,
             transient: 0.0,
             lost: 0.0,
             vanish: 0.0,
@@ -81,6 +88,7 @@ impl Provider {
             heartbeat: None,
             stragglers: false,
             max_duration: None,
+            price: None,
             crash: 0.0,
             suspects: 0.0,
             hand_back: 0.0,

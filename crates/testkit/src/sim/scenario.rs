@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use rustwren_core::price::Price;
 use rustwren_core::scheduler::retry::RetryPolicy;
-use rustwren_core::scheduler::{Backups, JobOptions, OnError};
+use rustwren_core::scheduler::{Backups, Budget, JobOptions, OnError};
 
 use super::consumer::Consumer;
 use super::provider::Provider;
@@ -77,7 +78,30 @@ impl Scenario {
         let mut draw = Draw(fastrand::Rng::with_seed(seed));
         let provider = draw.provider();
         let jobs = (0..draw.pick(&[1, 1, 1, 2, 3])).map(|_| draw.job()).collect();
-        Self { seed, provider, jobs }
+        let mut scenario = Self { seed, provider, jobs };
+        scenario.limit();
+        scenario
+    }
+
+    /// Gives the jobs of every fourth scenario budgets.
+    fn limit(&mut self) {
+        // A stream of chance of its own: a scenario without budgets stays what it was.
+        let mut draw = Draw(fastrand::Rng::with_seed(self.seed ^ 0x6275_6467_6574));
+        if draw.0.u8(..4) > 0 {
+            return;
+        }
+        self.provider.price = Some(Price {
+            per_gb_second: 0.000_016,
+            per_vcpu_second: 0.0,
+            per_request: 0.000_000_2,
+            granularity: Duration::from_millis(draw.pick(&[1, 100])),
+            minimum: Duration::from_millis(draw.pick(&[0, 1000])),
+            memory_gb: 2.0,
+            vcpus: 1.0,
+        });
+        for job in &mut self.jobs {
+            job.options.budget = draw.budget(job.size, &self.provider);
+        }
     }
 }
 
@@ -109,7 +133,7 @@ impl Draw {
         let times = match self.0.u8(..3) {
             0 => Times::Constant(mean),
             1 => Times::Exponential(mean),
-            _ => Times::Pareto { least: mean / 3, alpha: 1.1 + self.0.f64() },
+            _ => Times::Pareto { least: mean / 3, alpha: 1.1 + self.0.f64(), most: Times::HOUR },
         };
         let (vanish, silent, reports_start) = (self.rate(0.1), self.rate(0.1), self.0.bool());
         let max_duration = self.pick(&[None, None, Some(900), Some(7200)]).map(Duration::from_secs);
@@ -130,6 +154,7 @@ impl Draw {
             latency: self.pick(&[Duration::ZERO, Duration::from_micros(20), Duration::from_millis(15)]),
             cold_start: self.pick(&[Duration::ZERO, Duration::from_millis(300)]),
             times,
+            fixed_times: None,
             transient: self.rate(0.3),
             lost: self.rate(0.1),
             vanish,
@@ -138,6 +163,7 @@ impl Draw {
             heartbeat,
             stragglers: self.0.bool(),
             max_duration,
+            price: None,
             crash: self.rate(0.05),
             suspects: self.0.f64(),
             hand_back: self.rate(0.2),
@@ -169,6 +195,24 @@ impl Draw {
             seed: self.0.u64(..),
             ..JobOptions::default()
         }
+    }
+
+    /// Time and money are limited only where the provider limits how long an invocation may last: nothing else does.
+    fn budget(&mut self, size: u64, provider: &Provider) -> Budget {
+        let mut budget = Budget::default();
+        if self.0.bool() {
+            budget.invocations = Some(self.0.u64(..=size));
+        }
+        let Some(longest) = provider.max_duration else { return budget };
+        let worst = longest + provider.cold_start;
+        let most = |share: f64| worst.mul_f64(share * 20.0);
+        if self.0.bool() {
+            budget.worker_time = Some(most(self.0.f64()));
+        }
+        if self.0.bool() {
+            budget.cost = provider.price.map(|price| price.cost(most(self.0.f64())));
+        }
+        budget
     }
 
     fn job(&mut self) -> JobPlan {

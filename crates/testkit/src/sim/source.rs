@@ -1,6 +1,6 @@
 //! Inputs of simulated jobs.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ use rustwren_core::error::{Error, ErrorKind};
 use rustwren_core::protocol::records::append_input;
 use rustwren_core::scheduler::input::{Block, InputSource};
 
+use super::clock::lock;
+use super::ledger::Ledger;
 use super::work::input_of;
 
 /// How inputs come.
@@ -39,6 +41,8 @@ pub(super) struct Source {
     pub(super) next: u64,
     pub(super) end: u64,
     pub(super) sleep: Option<Sleep>,
+    /// Where it is written down what was taken, if anywhere, and for which job.
+    pub(super) book: Option<(Arc<Mutex<Ledger>>, String)>,
 }
 
 impl InputSource for Source {
@@ -67,6 +71,9 @@ impl InputSource for Source {
         }
         let count = (last - self.next) as u32;
         self.next = last;
+        if let Some((ledger, job)) = &self.book {
+            lock(ledger).read(job, bytes.len());
+        }
         Poll::Ready(Some(Ok(Block { count, bytes: Bytes::from(bytes) })))
     }
 

@@ -13,7 +13,7 @@ use rustwren_core::invoker::{Invoker, JobSpec};
 use rustwren_core::scheduler::outbox::Outbox;
 use rustwren_core::scheduler::slots::Slots;
 use rustwren_core::scheduler::stats::{JobStats, Progress};
-use rustwren_core::scheduler::{Commands, JobRun, OnError, Resources};
+use rustwren_core::scheduler::{Budget, Commands, JobRun, OnError, Resources};
 use rustwren_core::storage::Storage;
 use tokio::sync::Semaphore;
 
@@ -243,6 +243,7 @@ fn start(
             next: 0,
             end: plan.size,
             sleep: None,
+            book: Some((Arc::clone(&ledger), job.clone())),
         };
         let outbox = Outbox::new(Commands::default(), plan.options.result_buffer);
         let spec = Arc::new(spec(number, plan.concurrency));
@@ -324,6 +325,16 @@ fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>, excused
     if progress.running != 0 {
         wrong.push(format!("{} elements run when the job has ended", progress.running));
     }
+    let (stats, budget) = (collector.outbox.stats(), plan.options.budget);
+    if budget.invocations.is_some_and(|most| stats.invocations - stats.throttled > most)
+        || budget.worker_time.is_some_and(|most| stats.worker_time > most)
+        || budget.cost.is_some_and(|most| stats.cost > most)
+    {
+        wrong.push(format!("{budget:?} was not kept to: {stats:?}"));
+    }
+    if stats.wasted > stats.worker_time || stats.wasted_cost > stats.cost {
+        wrong.push(format!("more is wasted than was spent: {stats:?}"));
+    }
     let account = guard.account(job);
     match end {
         Ok(()) => {
@@ -345,6 +356,7 @@ fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>, excused
                 ErrorKind::Cancelled => account.cancelled,
                 ErrorKind::Config => plan.feed.fails_at.is_some_and(|at| at < plan.size),
                 ErrorKind::Unavailable => excused || account.out_of_patience(),
+                ErrorKind::Budget => plan.options.budget != Budget::default(),
                 ErrorKind::Task => plan.options.on_error == OnError::FailFast && error.tasks().len() == 1,
                 _ => false,
             };
@@ -357,5 +369,5 @@ fn check(plan: &JobPlan, outcome: &Outcome, ledger: &Arc<Mutex<Ledger>>, excused
     for what in wrong {
         guard.violation(format!("{job}: {what}"));
     }
-    Report { end: end.clone(), at: *at, progress, stats: collector.outbox.stats(), most_running }
+    Report { end: end.clone(), at: *at, progress, stats, most_running }
 }

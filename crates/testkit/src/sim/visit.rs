@@ -33,6 +33,8 @@ pub(super) struct Visit {
     /// Whether the scheduler was told that it began.
     pub(super) told_start: bool,
     seat: Option<Seat>,
+    /// Whether its worker has begun to start.
+    began: bool,
     over: bool,
     pub(super) events: Arc<dyn Events>,
     /// Elements with a reported result.
@@ -58,6 +60,7 @@ impl Visit {
             accepted: false,
             told_start: false,
             seat: None,
+            began: false,
             over: false,
             events,
             reported,
@@ -121,20 +124,19 @@ impl Visit {
     pub(super) fn seat(&mut self, course: &Course) -> (Duration, Duration) {
         let now = self.world.clock.now();
         let workers = &mut lock(&self.world.state).workers;
-        let first = workers.iter().enumerate().min_by_key(|(index, worker)| (worker.free_at, *index));
-        let index = first.map_or(0, |(index, _)| index);
-        let worker = &mut workers[index];
+        let (index, worker) = workers.first();
         let begins = worker.free_at.max(now);
         let start = if worker.warm { Duration::ZERO } else { self.world.provider.cold_start };
         let busy = if matches!(course.end, End::Never) { Duration::MAX } else { start + course.compute };
-        *worker = Worker { free_at: begins.saturating_add(busy), warm: !course.died };
-        self.seat = Some(Seat { worker: index, begins, ends: worker.free_at });
+        let ends = begins.saturating_add(busy);
+        workers.set(index, Worker { free_at: ends, warm: !course.died });
+        self.seat = Some(Seat { worker: index, begins, ends });
         (begins.saturating_sub(now), start)
     }
 
     pub(super) fn begin(&mut self) {
         if let Some(Seat { ends, .. }) = self.seat {
-            self.running = true;
+            (self.running, self.began) = (true, true);
             lock(&self.world.ledger).started(&self.invocation.job.id, self.world.clock.now(), ends);
         }
     }
@@ -150,15 +152,20 @@ impl Visit {
             return;
         }
         self.end();
-        lock(&self.world.ledger).ended(self.number, &self.invocation);
+        let mut ledger = lock(&self.world.ledger);
+        ledger.ended(self.number, &self.invocation);
+        if let Some(Seat { begins, ends, .. }) = self.seat.filter(|_| self.began) {
+            ledger.spent(&self.invocation.job.id, ends.min(self.world.clock.now()).saturating_sub(begins));
+        }
+        drop(ledger);
         let mut state = lock(&self.world.state);
         state.accepted -= usize::from(self.accepted);
         if let Some(Seat { worker, begins, ends }) = self.seat {
             let now = self.world.clock.now();
-            let worker = &mut state.workers[worker];
+            state.worked += now.min(ends).saturating_sub(begins);
             // Given up early, and no one waits behind it.
-            if worker.free_at == ends && ends > now {
-                *worker = Worker { free_at: begins.max(now), warm: false };
+            if state.workers.get(worker).free_at == ends && ends > now {
+                state.workers.set(worker, Worker { free_at: begins.max(now), warm: false });
             }
         }
     }

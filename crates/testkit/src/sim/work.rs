@@ -111,16 +111,26 @@ pub enum Times {
     Constant(Duration),
     /// Exponential with this mean.
     Exponential(Duration),
-    /// Pareto: at least `least`, and a tail that is heavier the smaller `alpha` is.
+    /// Pareto: at least `least`, and a tail that is heavier the smaller `alpha` is, cut off at `most`.
     Pareto {
         /// The shortest.
         least: Duration,
         /// The exponent of the tail.
         alpha: f64,
+        /// The longest: whatever would take longer takes that long.
+        most: Duration,
     },
 }
 
 impl Times {
+    /// A time that is long enough for a longest.
+    pub const HOUR: Duration = Duration::from_hours(1);
+
+    /// The time that an element takes in every attempt.
+    pub fn of(&self, seed: u64, index: u64) -> Duration {
+        self.draw(&mut fastrand::Rng::with_seed(mix(seed ^ mix(index + 1))))
+    }
+
     /// One element's time, at most an hour.
     pub fn draw(&self, rng: &mut fastrand::Rng) -> Duration {
         const MOST: f64 = 3600.0;
@@ -130,8 +140,9 @@ impl Times {
             Self::Exponential(mean) => {
                 Duration::from_secs_f64((-uniform.ln() * mean.as_secs_f64()).min(MOST))
             }
-            Self::Pareto { least, alpha } => {
-                Duration::from_secs_f64((least.as_secs_f64() * uniform.powf(-1.0 / alpha)).min(MOST))
+            Self::Pareto { least, alpha, most } => {
+                let most = most.as_secs_f64().min(MOST);
+                Duration::from_secs_f64((least.as_secs_f64() * uniform.powf(-1.0 / alpha)).min(most))
             }
         }
     }

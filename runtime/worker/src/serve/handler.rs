@@ -35,12 +35,11 @@ async fn route(shared: &Arc<Shared>, request: Request<Incoming>, state: &State) 
         Ok(check) => check,
         Err(denied) => {
             shared.metrics.denied.count();
-            match denied {
+            if let Denied::Time(_) = denied {
                 // Somebody with the secret, so this is worth a word.
-                Denied::Time(_) => {
-                    tracing::warn!("a call is denied: {denied}; set the clocks of both machines")
-                }
-                _ => tracing::debug!("a call is denied: {denied}"),
+                tracing::warn!("a call is denied: {denied}; set the clocks of both machines");
+            } else {
+                tracing::debug!("a call is denied: {denied}");
             }
             return unauthorized();
         }

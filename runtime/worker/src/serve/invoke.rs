@@ -68,7 +68,7 @@ pub(super) async fn detach(shared: &Arc<Shared>, body: Incoming, check: BodyChec
         let label = invocation.job.label.clone();
         let events: Arc<dyn Events> = Arc::new(ToLog);
         let life = life(&shared);
-        match shared.host.invoke(invocation, life, Room::STREAM, &events).await {
+        match shared.detached_host.invoke(invocation, life, Room::STREAM, &events).await {
             Ok(reply) if reply.stopped.is_none() => {}
             Ok(reply) => {
                 tracing::warn!(job = label, stopped = ?reply.stopped, "a detached invocation was not done");

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rustwren_aws::LambdaInvoker;
 use rustwren_core::codec;
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::invoker::{Events, Invocation, Invoker as _, LogLine, Payload, Reply, ResultBatch};
+use rustwren_core::invoker::{Events, Invocation, Invoker as _, LogLine, Passing, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::append_input;
 use rustwren_core::storage::StorageExt as _;
 use rustwren_testkit::invoker_suite::program;
@@ -34,6 +34,7 @@ fn echo(place: &Place, len: usize) -> Invocation {
         attempt: 1,
         concurrency: 1,
         whole: true,
+        passing: Passing::default(),
         inputs: Payload::Inline(vec![Bytes::from(record)]),
     }
 }

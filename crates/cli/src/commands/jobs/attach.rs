@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::{self, StreamExt as _};
 use rustwren::__cli::durable::jobs::{self, Follow, JobDetails, JobInfo, Standing, State};
-use rustwren::__cli::durable::{Capsule, End, How, JobId, Life, Manifest};
+use rustwren::__cli::durable::{Capsule, End, How, JobId, Life, Manifest, budget_set, set_budget, stopped};
 use rustwren::__cli::error::{Error, ErrorKind, Result};
+use rustwren::Budget;
 
 use super::bar::Bar;
 use super::describe;
 use super::driver;
+use crate::args::BudgetArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{self, BOLD, DIM, ERROR, GOOD, WARNING};
@@ -26,7 +28,7 @@ const STARTS: u32 = 3;
 const NAMED: usize = 5;
 
 /// Watches a job until it ends.
-pub(super) fn run(place: &Place, wanted: &str) -> std::result::Result<Exit, Failure> {
+pub(super) fn run(place: &Place, wanted: &str, budget: &BudgetArgs) -> std::result::Result<Exit, Failure> {
     let id = place.job(wanted)?;
     let details = place.block_on(jobs::show(&place.store, &id))?;
     if let State::Unreadable(why) = &details.info.state {
@@ -42,6 +44,7 @@ pub(super) fn run(place: &Place, wanted: &str) -> std::result::Result<Exit, Fail
             .with_hint("`.durable()` or `.detach()` in the program makes jobs that can be attached to")
             .into());
     };
+    place.block_on(set(place, manifest, budget))?;
     let watched = place.block_on(async {
         tokio::select! {
             // Listened to before anything is shown: from then on somebody may press it.
@@ -61,6 +64,22 @@ pub(super) fn run(place: &Place, wanted: &str) -> std::result::Result<Exit, Fail
     let name = describe::name(&details.info);
     output::note(&format!("{name} goes on without this terminal: rustwren jobs attach {id}"));
     Ok(Exit::Interrupted)
+}
+
+/// Gives the job the budget that is asked for; its other limits stay.
+async fn set(place: &Place, manifest: &Manifest, wanted: &BudgetArgs) -> Result<()> {
+    let BudgetArgs { budget_usd, max_invocations, max_worker_time } = *wanted;
+    if budget_usd.is_none() && max_invocations.is_none() && max_worker_time.is_none() {
+        return Ok(());
+    }
+    let set = budget_set(&place.store, &manifest.id).await?;
+    let old = set.unwrap_or(manifest.options.budget);
+    let new = Budget {
+        invocations: max_invocations.or(old.invocations),
+        worker_time: max_worker_time.or(old.worker_time),
+        cost: budget_usd.or(old.cost),
+    };
+    set_budget(&place.store, &manifest.id, &new).await
 }
 
 /// Looks on until the end, and sees to it that somebody drives the job.
@@ -85,6 +104,9 @@ async fn watch(place: &Place, info: &JobInfo, manifest: &Manifest) -> Result<(St
             Life::Alive(_) => "running",
             _ if started.is_some_and(|(at, _)| at.elapsed() < START) => "starting",
             Life::Dead(_) | Life::Absent => {
+                if let Some(why) = stopped(&place.store, &info.id).await? {
+                    return Err(stands(&info.id, &why));
+                }
                 if starts == STARTS {
                     return Err(gives_up(&info.id));
                 }
@@ -104,6 +126,13 @@ async fn watch(place: &Place, info: &JobInfo, manifest: &Manifest) -> Result<(St
         bar.update(tally, state);
         place.store.clock().sleep(LOOK).await;
     }
+}
+
+fn stands(id: &JobId, why: &str) -> Error {
+    Error::new(ErrorKind::Budget, why).with_hint(format!(
+        "`rustwren jobs attach {id}` goes on with a larger one: `--budget-usd`, `--max-invocations`, \
+         `--max-worker-time`"
+    ))
 }
 
 fn gives_up(id: &JobId) -> Error {

@@ -1,15 +1,14 @@
 //! `rustwren jobs clean`
 
-use std::io::{BufRead as _, IsTerminal as _};
-
 use futures_util::stream::{self, StreamExt as _};
 use rustwren::__cli::durable::jobs::{self, Cleaned, JobInfo, Selection, State, Why};
 use rustwren::__cli::durable::{JobId, Owner};
-use rustwren::__cli::error::{Error, ErrorKind};
+use rustwren::__cli::error::ErrorKind;
 use serde::Serialize;
 
 use super::describe;
 use crate::args::CleanArgs;
+use crate::ask;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::human;
@@ -145,27 +144,18 @@ fn sum(jobs: u64, objects: u64, bytes: u64) -> String {
     format!("{}, {}, {}", human::counted(jobs, "job"), human::counted(objects, "object"), human::bytes(bytes))
 }
 
-/// Asks at the terminal. Without one nobody can have meant it.
+/// Asks, with what is at stake.
 fn confirmed(args: &CleanArgs, jobs: &[&JobInfo]) -> Result<bool, Failure> {
     let (objects, bytes) = jobs.iter().fold((0, 0), |(o, b), job| (o + job.objects, b + job.bytes));
     let mut what = sum(jobs.len() as u64, objects, bytes);
     if args.all {
         what += ", and programs that no job needs";
     }
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Err(Error::new(
-            ErrorKind::Config,
-            format!("{what} would be deleted, and there is nobody to ask"),
-        )
-        .with_hint("--yes deletes them without asking, --dry-run only tells")
-        .into());
-    }
-    output::ask(&format!("Delete {what}? Results in storage are deleted with them. [y/N] "));
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer).map_err(|error| {
-        Error::new(ErrorKind::Unavailable, "the answer cannot be read").with_source(error)
-    })?;
-    Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    ask::confirmed(
+        &format!("Delete {what}? Results in storage are deleted with them."),
+        &format!("{what} would be deleted"),
+        "--yes deletes them without asking, --dry-run only tells",
+    )
 }
 
 /// Job by job: what becomes of one does not matter to the others.

@@ -91,3 +91,12 @@ fn files_that_are_no_text() {
     fs::write(case.dir.path().join(FILE_NAME), vec![b'#'; (1 << 20) + 1]).unwrap();
     assert_eq!(case.error(), "rustwren.toml is larger than any configuration: over 1 MiB");
 }
+
+#[test]
+fn what_was_set_can_be_given_on_as_variables() {
+    let file = "provider = 'cloud'\n[storage]\nbucket = 'b'\ntoken = 'hunter2'\n[compute]\nregion = 'eu'\n";
+    let config = Case::new(file).load().unwrap();
+    let expected = [("RUSTWREN__STORAGE__BACKEND", "cloud"), ("RUSTWREN__STORAGE__BUCKET", "b")];
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(config.storage().variables(), expected, "and not the secret");
+}

@@ -150,10 +150,7 @@ fn mistakes_name_place_and_mend() {
             "[storage]\nbackend = 'shell'\nwraps = 'cloud'\n",
             "`storage.bucket` is not set, and backend `cloud` needs it",
         ),
-        (
-            "[compute]\nbackend = 'coat'\nlost = 0.5\n",
-            "must be a share such as \"2%\" or \"0.5%\", not a number",
-        ),
+        ("[compute]\nbackend = 'coat'\nlost = 0.5\n", "must be a share such as \"2%\" or \"0.5%\", not 0.5"),
         ("[compute]\nbackend = 'coat'\nlost = 1\n", "not 1: write a string with a unit"),
         ("[compute]\nbackend = 'coat'\nlost = '200%'\n", "not \"200%\": it is more than 100%"),
         (

@@ -189,6 +189,7 @@ async fn look(store: &Store, id: &JobId, stored: &Stored, now: Option<SystemTime
     };
     info.spent = match &last {
         Some(Entry::Results(results)) => Some(results.spent),
+        Some(Entry::End(end)) => Some(end.stats.spent()),
         _ => None,
     };
     if let Some(manifest) = &manifest {

@@ -27,6 +27,9 @@ use super::feeder::Inputs;
 use crate::scheduler::OnError;
 use crate::task::{Described, step};
 
+/// Items longer than so many bytes stay in storage between two jobs of a pipeline. See `docs/decisions/0011-passing.md`.
+const STORE_ABOVE: u64 = 64 << 10;
+
 /// A collection that goes through steps. [`run`](Self::run) gives what comes out and a report.
 ///
 /// ```no_run
@@ -62,6 +65,7 @@ pub struct Pipeline<T> {
     inputs: Inputs,
     on_error: OnError,
     samples: u32,
+    store_above: u64,
     items: PhantomData<fn() -> T>,
 }
 
@@ -115,6 +119,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Pipeline<T> {
             inputs: Inputs::new(items.into_iter()),
             on_error: OnError::default(),
             samples: 0,
+            store_above: STORE_ABOVE,
             items: PhantomData,
         }
     }
@@ -217,6 +222,18 @@ impl<T: Serialize + DeserializeOwned + 'static> Pipeline<T> {
         self
     }
 
+    /// Items longer than so many bytes, encoded, stay in storage on their way from one job of the pipeline to the next:
+    /// the worker that makes one stores it, and the one that takes it reads it there, so that it does not pass through
+    /// this program. 64 KiB by default; shorter ones are faster in the messages that are sent in any case. What is
+    /// stored is removed with the end of the jobs.
+    ///
+    /// No effect where workers and this program have no storage in common that workers are told of: on this machine,
+    /// unless the program is shipped as an image.
+    pub fn store_above(mut self, bytes: u64) -> Self {
+        self.store_above = bytes;
+        self
+    }
+
     /// The same pipeline, its items named by another type.
     fn of<O>(self) -> Pipeline<O> {
         Pipeline {
@@ -224,6 +241,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Pipeline<T> {
             inputs: self.inputs,
             on_error: self.on_error,
             samples: self.samples,
+            store_above: self.store_above,
             items: PhantomData,
         }
     }

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use super::account::Accounts;
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::decode::Elements;
+use crate::executor::feeding::Feeding;
 use crate::executor::in_order::InOrder;
-use crate::executor::job::Job;
+use crate::protocol::records::input_bodies;
+use crate::protocol::references::Referred;
 use crate::scheduler::input::{Block, InputSource};
 use crate::task::step::Course;
 
@@ -18,18 +20,20 @@ pub(super) struct Undecoded;
 /// A block is passed on when it has so many bytes, or when nothing more is there.
 const BLOCK_BYTES: usize = 256 << 10;
 
-/// The outputs of a job of steps. Dropping it ends the job.
+/// The outputs of a job of steps. Dropping it ends the job, and takes away what workers have stored of them.
 pub(super) struct Piped {
-    job: Job<Undecoded>,
+    job: Feeding,
     order: InOrder,
     accounts: Accounts,
     /// The number of the job's first step.
     first: usize,
+    /// Whether the records are to be referring ones.
+    refers: bool,
 }
 
 impl Piped {
-    pub(super) fn new(job: Job<Undecoded>, accounts: Accounts, first: usize) -> Self {
-        Self { job, order: InOrder::default(), accounts, first }
+    pub(super) fn new(job: Feeding, accounts: Accounts, first: usize, refers: bool) -> Self {
+        Self { job, order: InOrder::default(), accounts, first, refers }
     }
 
     fn take(&self, mut elements: Elements, records: &mut Vec<u8>) -> Result<u32> {
@@ -37,21 +41,31 @@ impl Piped {
         while let Some(outcome) = elements.next() {
             match outcome? {
                 (index, Ok(body)) => {
-                    let Some((course, at)) = Course::read(body) else {
-                        let message = format!("output {index} of job {} is no pipeline's", self.job.label());
-                        return Err(Error::new(ErrorKind::Internal, message));
+                    let strange = || {
+                        let label = self.job.handle.label();
+                        let message = format!("output {index} of job {label} is no pipeline's");
+                        Error::new(ErrorKind::Internal, message)
                     };
+                    let (course, at) = Course::read(body)
+                        .filter(|(course, _)| self.refers || !course.refers)
+                        .ok_or_else(strange)?;
                     if course.steps.is_empty() {
                         self.accounts.came_along(self.first);
                     }
                     self.accounts.passed(self.first, 1, &course);
-                    records.extend_from_slice(&body[at..]);
+                    if course.refers == self.refers {
+                        records.extend_from_slice(&body[at..]);
+                    } else {
+                        for item in input_bodies(&body[at..]) {
+                            Referred::Here(item.map_err(|_| strange())?).append(records);
+                        }
+                    }
                     count += course.items.count;
                 }
                 (_, Err(error)) => self.accounts.failed(self.first, error),
             }
         }
-        self.job.core().handle.outbox.release(elements.weight());
+        self.job.handle.outbox.release(elements.weight());
         Ok(count)
     }
 }
@@ -61,7 +75,7 @@ impl InputSource for Piped {
         let mut records = Vec::new();
         let mut count = 0;
         while records.len() < BLOCK_BYTES {
-            match self.order.poll_next(&self.job.core().handle.outbox, cx) {
+            match self.order.poll_next(&self.job.handle.outbox, cx) {
                 Poll::Ready(Some(elements)) => match elements.and_then(|it| self.take(it, &mut records)) {
                     Ok(more) => count += more,
                     Err(error) => return Poll::Ready(Some(Err(error))),

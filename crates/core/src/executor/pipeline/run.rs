@@ -1,11 +1,13 @@
 //! Running a pipeline: jobs that feed each other, and the steps in this process between them.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
 
 use super::account::Accounts;
 use super::baseline::{self, Measured, Reservoir, Sampled};
@@ -22,8 +24,9 @@ use crate::executor::feeder::Fed;
 use crate::executor::handle::Executor;
 use crate::failure::TaskError;
 use crate::image::ImageId;
+use crate::invoker::Passing;
 use crate::scheduler::OnError;
-use crate::scheduler::input::InputSource;
+use crate::scheduler::input::{InputSource, Ready};
 use crate::task::step::{Leg, chain};
 
 /// What came out of a pipeline.
@@ -50,7 +53,10 @@ pub(super) struct Flow {
     sampled: Vec<(Reservoir, Vec<Vec<Leg>>)>,
     samples: u32,
     on_error: OnError,
+    store_above: u64,
     own: ImageId,
+    /// Each ends with a job and what is stored of it.
+    under_way: Vec<oneshot::Receiver<Infallible>>,
 }
 
 impl Flow {
@@ -75,7 +81,9 @@ impl Flow {
             sampled: Vec::new(),
             samples: pipeline.samples,
             on_error: pipeline.on_error,
+            store_above: pipeline.store_above,
             own,
+            under_way: Vec::new(),
         };
         let mut row = Vec::new();
         for stage in pipeline.stages {
@@ -102,7 +110,13 @@ impl Flow {
         let reservoir = Reservoir::new(self.samples);
         let mut groups = Vec::new();
         self.source = Box::new(Sampled { source: self.source, reservoir: reservoir.clone() });
-        for group in fuse(row) {
+        // Where workers fetch the program from the storage, they have one in common.
+        let share = self.executor.limits().ships_image;
+        let mut passing = Passing::default();
+        let mut fused = fuse(row).into_iter().peekable();
+        while let Some(group) = fused.next() {
+            // What comes out last is needed here.
+            passing.store_above = (share && fused.peek().is_some()).then_some(self.store_above);
             let first = group.iter().map(|step| self.accounts.begin(&step.label, StepKind::Parallel)).min();
             let label = group.iter().map(|step| step.label.as_str()).collect::<Vec<_>>().join("+");
             let is_async = group.iter().any(|step| step.takes == Takes::ItemAsync);
@@ -116,21 +130,43 @@ impl Flow {
             let job: MapBuilder<Undecoded> =
                 MapBuilder::encoded(self.executor.clone(), chain(), self.source, is_async);
             let job = settings.apply(job.shared(Ok(shared)).label(label).on_error(self.on_error));
-            let job = job.spawn().await?;
-            self.source = Box::new(Piped::new(job, self.accounts.clone(), first.unwrap_or(0)));
+            let mut job = job.passing(passing).feed().await?;
+            self.under_way.extend(job.take_over());
+            passing.refers = passing.store_above.is_some();
+            self.source =
+                Box::new(Piped::new(job, self.accounts.clone(), first.unwrap_or(0), passing.refers));
             groups.push(legs);
         }
         self.sampled.push((reservoir, groups));
         Ok(self)
     }
 
-    /// All items that are still to come, encoded.
+    /// All items that are still to come, encoded. Nothing is left of the jobs that made them.
     async fn collect(&mut self) -> Result<Vec<Bytes>> {
         let mut blocks = Vec::new();
-        while let Some(block) = poll_fn(|cx| self.source.poll_next(cx)).await {
-            blocks.push(block?.bytes);
+        let collected = loop {
+            match poll_fn(|cx| self.source.poll_next(cx)).await {
+                Some(Ok(block)) => blocks.push(block.bytes),
+                Some(Err(error)) => break Err(error),
+                None => break Ok(blocks),
+            }
+        };
+        self.end_jobs();
+        self.ended().await;
+        collected
+    }
+
+    /// Ends the jobs. What workers have stored of them is being removed when this returns.
+    pub(super) fn end_jobs(&mut self) {
+        self.source = Box::new(Ready::new([]));
+    }
+
+    /// Returns when nothing is left of the jobs that were ended.
+    pub(super) async fn ended(&mut self) {
+        for over in self.under_way.drain(..) {
+            // Nothing is ever sent: it ends when the other end is dropped.
+            let Err(_) = over.await;
         }
-        Ok(blocks)
     }
 
     /// The report, once all items have come.

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::{Pipeline, Stage, Takes};
 use crate::error::{Error, ErrorKind, Result};
 use crate::executor::builder::MapBuilder;
+use crate::price::Usd;
+use crate::scheduler::Budget;
 
 /// A step's own settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,6 +16,7 @@ pub(super) struct Settings {
     retries: Option<u32>,
     timeout: Option<Duration>,
     concurrency: Option<u32>,
+    budget: Budget,
 }
 
 impl Settings {
@@ -39,6 +42,7 @@ impl Settings {
         if let Some(concurrency) = self.concurrency {
             job = job.concurrency(concurrency);
         }
+        job.budget = self.budget.or(job.budget);
         job
     }
 
@@ -79,6 +83,21 @@ impl<T> Pipeline<T> {
     /// See [`MapBuilder::concurrency`].
     pub fn concurrency(self, items: u32) -> Self {
         self.set(|settings| settings.concurrency = Some(items))
+    }
+
+    /// See [`MapBuilder::budget_usd`]. Of this step; the pipeline ends with its error.
+    pub fn budget_usd(self, dollars: f64) -> Self {
+        self.set(|settings| settings.budget.cost = Some(Usd::saturating(dollars)))
+    }
+
+    /// See [`MapBuilder::max_invocations`]. Of this step.
+    pub fn max_invocations(self, invocations: u64) -> Self {
+        self.set(|settings| settings.budget.invocations = Some(invocations))
+    }
+
+    /// See [`MapBuilder::max_worker_time`]. Of this step.
+    pub fn max_worker_time(self, time: Duration) -> Self {
+        self.set(|settings| settings.budget.worker_time = Some(time))
     }
 
     /// A name for the step: in the report, in progress and in errors. Its function's name by default.

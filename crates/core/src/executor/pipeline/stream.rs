@@ -51,6 +51,9 @@ impl<T: DeserializeOwned> PipelineStream<T> {
     /// How it went, so far or, after the last item, in all. With [`Pipeline::baseline`](super::Pipeline::baseline) it
     /// measures now.
     pub async fn report(&mut self) -> Result<PipelineReport> {
+        if self.ended {
+            self.flow.ended().await;
+        }
         self.flow.report(self.given).await
     }
 
@@ -60,6 +63,9 @@ impl<T: DeserializeOwned> PipelineStream<T> {
         }
         let item = ready!(self.poll_body(cx));
         self.ended = !matches!(item, Some(Ok(_)));
+        if self.ended {
+            self.flow.end_jobs();
+        }
         Poll::Ready(item)
     }
 

@@ -2,16 +2,17 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::course::Course;
 use super::{Items, Step};
 use crate::codec;
 use crate::entry::{Call, Entry};
 use crate::failure::{FailureKind, TaskFailure};
 use crate::image::ImageId;
-use crate::protocol::records::{get_varint, put_varint, split_input};
+use crate::protocol::records::input_bodies;
 use crate::raw::entry::Descriptor;
 use crate::task::{Described, resolve};
 use crate::worker::{self, Chunk, Function, Shared};
@@ -157,78 +158,13 @@ impl Chain {
 
 /// The bodies of input records.
 fn split(items: &Items) -> Result<Vec<&[u8]>, TaskFailure> {
-    let mut bodies = Vec::with_capacity(items.count as usize);
-    let mut rest = &items.records[..];
-    while !rest.is_empty() {
-        let (body, len) = split_input(rest)
-            .map_err(|error| TaskFailure::new(FailureKind::Input, format!("between two steps: {error}")))?;
-        bodies.push(body);
-        rest = &rest[len..];
-    }
-    Ok(bodies)
-}
-
-/// What came of running items through steps: what they gave, and what each step took.
-///
-/// As an output it is written as: the number of steps; for each step its time in nanoseconds and the number of items
-/// that it gave; a number that stands for the process; the records. All numbers are LEB128.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Course {
-    /// Time and items of each step.
-    pub steps: Vec<(Duration, u32)>,
-    /// Stands for the process that ran them.
-    pub worker: u32,
-    /// What the last step gave.
-    pub items: Items,
-}
-
-impl Course {
-    fn step(&mut self, took: Duration, given: Items) {
-        self.steps.push((took, given.count));
-        self.items = given;
-    }
-
-    #[expect(clippy::unnecessary_wraps, reason = "what runs tasks expects it")]
-    fn write(self, out: &mut Vec<u8>) -> Result<(), TaskFailure> {
-        put_varint(out, self.steps.len() as u64);
-        for (took, count) in &self.steps {
-            put_varint(out, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-            put_varint(out, u64::from(*count));
-        }
-        put_varint(out, u64::from(worker::number()));
-        out.extend_from_slice(&self.items.records);
-        Ok(())
-    }
-
-    /// Reads an output: the course without its records, and where they begin. An empty output, of an element that
-    /// was in a list with others, has no steps. `None` for anything else.
-    pub fn read(output: &[u8]) -> Option<(Self, usize)> {
-        let mut course = Self::default();
-        if output.is_empty() {
-            return Some((course, 0));
-        }
-        let mut at = 0;
-        let mut number = || {
-            let (value, len) = get_varint(output.get(at..)?)?;
-            at += len;
-            Some(value)
-        };
-        for _ in 0..number()? {
-            let took = Duration::from_nanos(number()?);
-            course.steps.push((took, u32::try_from(number()?).ok()?));
-        }
-        course.worker = u32::try_from(number()?).ok()?;
-        course.items.count = course.steps.last().map_or(0, |(_, count)| *count);
-        Some((course, at))
-    }
+    let bodies: Result<_, _> = input_bodies(&items.records).collect();
+    bodies.map_err(|error| TaskFailure::new(FailureKind::Input, format!("between two steps: {error}")))
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
     use crate::task::step;
 
     const OWN: ImageId = ImageId([7; 32]);
@@ -276,25 +212,5 @@ mod tests {
         let leg = Leg { entry: crate::task::map(|x: u32| x).entry(OWN), label: "square".to_owned() };
         let text = Chain::resolve(vec![leg], |entry| resolve(entry, OWN)).unwrap_err();
         assert!(text.contains("square"), "{text}");
-    }
-
-    #[test]
-    fn outputs_are_read_as_they_were_written() {
-        let items = Items { records: vec![1, 9, 1, 8], count: 2 };
-        let steps = vec![(Duration::from_millis(3), 5), (Duration::from_secs(9), 2)];
-        let course = Course { steps: steps.clone(), worker: 0, items };
-        let mut out = Vec::new();
-        course.write(&mut out).unwrap();
-        let (read, at) = Course::read(&out).unwrap();
-        assert_eq!((read.steps, read.items.count, &out[at..]), (steps, 2, &[1, 9, 1, 8][..]));
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            if let Some((_, at)) = Course::read(&bytes) {
-                prop_assert!(at <= bytes.len());
-            }
-        }
     }
 }

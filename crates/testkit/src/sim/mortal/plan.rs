@@ -115,7 +115,7 @@ impl Draw {
         let latency = match self.0.u8(..3) {
             0 => Times::Constant(Duration::from_millis(mean)),
             1 => Times::Exponential(Duration::from_millis(mean)),
-            _ => Times::Pareto { least: Duration::from_millis(mean), alpha: 1.5 },
+            _ => Times::Pareto { least: Duration::from_millis(mean), alpha: 1.5, most: Times::HOUR },
         };
         let faults = StorageFaults {
             latency,
@@ -144,8 +144,11 @@ impl Draw {
         provider.pipelining = self.pick(&[0, 0, 4]);
         provider.latency = self.pick(&[Duration::ZERO, Duration::from_millis(15)]);
         let mean = Duration::from_micros(self.pick(&[10, 1000, 30_000, 300_000]));
-        provider.times =
-            if self.0.bool() { Times::Constant(mean) } else { Times::Pareto { least: mean / 3, alpha: 1.3 } };
+        provider.times = if self.0.bool() {
+            Times::Constant(mean)
+        } else {
+            Times::Pareto { least: mean / 3, alpha: 1.3, most: Times::HOUR }
+        };
         provider.transient = self.rate(0.2);
         provider.lost = self.rate(0.1);
         provider.crash = self.rate(0.05);

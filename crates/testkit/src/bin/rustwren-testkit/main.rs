@@ -1,31 +1,45 @@
 //! Runs simulations of the scheduler, many more than the tests do:
 //! `rustwren-testkit simulate --seeds 20000 --from 0`. With `mortal` in place of `simulate`: of durable jobs whose clients
-//! die.
+//! die. `rustwren-testkit ramp` prints the tables of `docs/reliability.md`: makespans beside other policies'.
+
+mod ramp;
 
 use std::process::ExitCode;
 
 use rustwren_testkit::sim;
 
-const USAGE: &str = "usage: rustwren-testkit simulate|mortal [--seeds COUNT] [--from SEED]";
+const USAGE: &str = "\
+usage: rustwren-testkit simulate|mortal [--seeds COUNT] [--from SEED]
+       rustwren-testkit ramp [--seeds COUNT] [--tasks MOST]";
 /// Failures shown in full; of more, only the seeds and what they broke.
 const SHOWN: usize = 1;
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Simulate,
+    Mortal,
+    Ramp,
+}
+
 struct Arguments {
-    mortal: bool,
+    what: What,
     from: u64,
     seeds: u64,
+    tasks: u64,
 }
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mortal = match words.next().as_deref() {
-        Some("simulate") => false,
-        Some("mortal") => true,
+    let (what, seeds) = match words.next().as_deref() {
+        Some("simulate") => (What::Simulate, 1000),
+        Some("mortal") => (What::Mortal, 1000),
+        Some("ramp") => (What::Ramp, 5),
         _ => return Err(USAGE.to_owned()),
     };
-    let mut arguments = Arguments { mortal, from: 0, seeds: 1000 };
+    let mut arguments = Arguments { what, from: 0, seeds, tasks: 1_000_000 };
     while let Some(word) = words.next() {
         let place = match word.as_str() {
-            "--from" => &mut arguments.from,
+            "--from" if what != What::Ramp => &mut arguments.from,
+            "--tasks" if what == What::Ramp => &mut arguments.tasks,
             "--seeds" => &mut arguments.seeds,
             other => return Err(format!("unknown argument {other:?}\n{USAGE}")),
         };
@@ -43,9 +57,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if arguments.mortal {
-        return mortal(&arguments);
+    match arguments.what {
+        What::Simulate => simulate(&arguments),
+        What::Mortal => mortal(&arguments),
+        What::Ramp => match ramp::tables(arguments.tasks, arguments.seeds) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                println!("{failure}");
+                ExitCode::FAILURE
+            }
+        },
     }
+}
+
+fn simulate(arguments: &Arguments) -> ExitCode {
     let (mut failures, mut jobs, mut ended) = (0, 0, 0);
     let (mut invocations, mut lost, mut backups, mut duplicates) = (0, 0, 0, 0);
     let end = arguments.from.saturating_add(arguments.seeds);
