@@ -86,10 +86,8 @@ pub(super) fn class(failure: &Failure) -> ErrorClass {
         Some(429 | 503) => ErrorClass::Throttled { retry_after },
         Some(401 | 403) => ErrorClass::Denied,
         Some(404) => ErrorClass::NotFound,
-        Some(408) => ErrorClass::Transient,
         Some(301 | 307 | 308 | 405 | 501) => ErrorClass::Misconfigured,
-        Some(413) => ErrorClass::Invalid,
-        Some(500..) => ErrorClass::Transient,
+        Some(408 | 500..) => ErrorClass::Transient,
         Some(400..500) => ErrorClass::Invalid,
         _ => ErrorClass::Internal,
     }

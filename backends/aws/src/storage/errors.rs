@@ -68,13 +68,8 @@ pub(super) fn error(failure: Failure, names: &Names, operation: Operation, key: 
     let class = class(&failure);
     let hint = hint(&failure, names, operation);
     let attempted = format!("{} {}", operation.verb(), names.location(key));
-    match hint {
-        Some(hint) => failure.into_error_as(class, Some(hint), &attempted),
-        None => {
-            let hint = failure.hint();
-            failure.into_error_as(class, hint, &attempted)
-        }
-    }
+    let hint = hint.or_else(|| failure.hint());
+    failure.into_error_as(class, hint, &attempted)
 }
 
 fn hint(failure: &Failure, names: &Names, operation: Operation) -> Option<String> {

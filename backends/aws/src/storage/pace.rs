@@ -1,6 +1,6 @@
 //! The pace at which requests go out: as many at once as S3 bears.
 //!
-//! S3 scales a prefix up as it is used, and answers 503 SlowDown meanwhile. Each such answer halves how many requests
+//! S3 scales a prefix up as it is used, and answers 503 `SlowDown` meanwhile. Each such answer halves how many requests
 //! may be under way, once for those that were sent before it, and nothing is sent for a moment; each success makes
 //! room for a fraction more.
 

@@ -50,40 +50,46 @@ impl S3Storage {
 
 impl Tries<'_> {
     /// One attempt at a request that carries so many bytes, at the pace that S3 bears.
-    pub(super) async fn send<T, E>(
+    ///
+    /// No async function, here and below: a request of the SDK's is large, and goes to the heap before anything waits
+    /// for it.
+    pub(super) fn send<T, E>(
         &mut self,
         bytes: u64,
-        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
-    ) -> Result<T, Failure>
+        request: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
+    ) -> impl Future<Output = Result<T, Failure>> + Send
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
-        self.run(bytes, async { request.await.map_err(|error| Failure::of(&error)) }).await
+        let request = Box::pin(request);
+        self.run(bytes, async move { request.await.map_err(|error| Failure::of(&error)) })
     }
 
     /// The same for what is more than a request of the SDK's.
-    pub(super) async fn run<T>(
+    pub(super) fn run<T>(
         &mut self,
         bytes: u64,
-        attempt: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let permit = self.pace.enter().await;
-        let limit = PATIENCE + Duration::from_secs(bytes / SLOWEST);
-        // On the heap: a request's future is large, and the callers' would hold several.
-        let result = match timeout(limit, Box::pin(attempt)).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::ours(Cause::Silent, format!("given up after {} s", limit.as_secs()))),
-        };
-        match &result {
-            Ok(_) => permit.served(),
-            Err(failure) => {
-                if let ErrorClass::Throttled { retry_after } = errors::class(failure) {
-                    permit.slow_down(retry_after.map(|asked| asked.min(LONGEST_PAUSE)));
+        attempt: impl Future<Output = Result<T, Failure>> + Send,
+    ) -> impl Future<Output = Result<T, Failure>> + Send {
+        let attempt = Box::pin(attempt);
+        async move {
+            let permit = self.pace.enter().await;
+            let limit = PATIENCE + Duration::from_secs(bytes / SLOWEST);
+            let result = match timeout(limit, attempt).await {
+                Ok(result) => result,
+                Err(_) => Err(Failure::ours(Cause::Silent, format!("given up after {} s", limit.as_secs()))),
+            };
+            match &result {
+                Ok(_) => permit.served(),
+                Err(failure) => {
+                    if let ErrorClass::Throttled { retry_after } = errors::class(failure) {
+                        permit.slow_down(retry_after.map(|asked| asked.min(LONGEST_PAUSE)));
+                    }
+                    self.uncertain |= failure.may_have_happened();
                 }
-                self.uncertain |= failure.may_have_happened();
             }
+            result
         }
-        result
     }
 
     /// Returns, after a wait, when it is worth while to try again; else gives the failure back.

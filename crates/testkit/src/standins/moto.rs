@@ -4,6 +4,8 @@
 //! code package; its own Lambda invocations need docker. It serves some 270 requests per second and is no measure of
 //! speed.
 
+#![expect(clippy::expect_used, reason = "a test whose server cannot be had fails")]
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
