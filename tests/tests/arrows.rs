@@ -25,7 +25,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "rustwren",
-        &["rustwren-core", "rustwren-macros", "rustwren-aws", "rustwren-chaos", "rustwren-http", "rustwren-local"],
+        &[
+            "rustwren-core",
+            "rustwren-macros",
+            "rustwren-aws",
+            "rustwren-chaos",
+            "rustwren-http",
+            "rustwren-local",
+        ],
     ),
     ("rustwren-cli", &["rustwren"]),
     ("rustwren-examples", &["rustwren"]),

@@ -153,8 +153,7 @@ fn payloads(place: &Place) {
         assert!(got[0].len() == len && got[0].iter().all(|&byte| byte == 7));
     }
     // Many small ones that are too much together.
-    let got =
-        wait(executor.map(|k: u32| vec![7_u8; 100_000 + k as usize], 0..100).chunk_size(100)).unwrap();
+    let got = wait(executor.map(|k: u32| vec![7_u8; 100_000 + k as usize], 0..100).chunk_size(100)).unwrap();
     assert!(got.iter().zip(0..).all(|(bytes, k)| bytes.len() == 100_000 + k));
     // The shared value and the inputs travel together.
     for len in [input / 2 - 16, input / 2 + 16] {

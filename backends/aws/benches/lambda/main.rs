@@ -32,7 +32,9 @@ use rustwren_aws::config::{COMPUTE, ComputeConfig};
 use rustwren_core::config::Settings;
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{Events, Invocation, Invoker as _, JobSpec, LogLine, Passing, Payload, ResultBatch};
+use rustwren_core::invoker::{
+    Events, Invocation, Invoker as _, JobSpec, LogLine, Passing, Payload, ResultBatch,
+};
 use rustwren_core::storage::MemoryStorage;
 
 const SERVER: &str = "--server";

@@ -6,7 +6,9 @@ use bytes::Bytes;
 use rustwren_aws::LambdaInvoker;
 use rustwren_core::codec;
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::invoker::{Events, Invocation, Invoker as _, LogLine, Passing, Payload, Reply, ResultBatch};
+use rustwren_core::invoker::{
+    Events, Invocation, Invoker as _, LogLine, Passing, Payload, Reply, ResultBatch,
+};
 use rustwren_core::protocol::records::append_input;
 use rustwren_core::storage::StorageExt as _;
 use rustwren_testkit::invoker_suite::program;
