@@ -171,7 +171,7 @@ async fn what_is_refused() {
     front.fail_next(Fault::LostAnswer);
     assert!(call(&front, &[], "{}").await.is_none());
     assert_eq!(front.seen().invocations, before + 1);
-    front.delete_function();
+    front.delete_function_after(0);
     assert_eq!(refused(&[], b"{}".to_vec()).await, (404, "ResourceNotFoundException".to_owned()));
 }
 

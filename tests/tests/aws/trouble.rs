@@ -3,7 +3,7 @@
 use libtest_mimic::{Failed, Trial};
 use rustwren::blocking::block_on;
 use rustwren::prelude::*;
-use rustwren::{Error, ErrorKind};
+use rustwren::{Error, ErrorKind, MapBuilder};
 use rustwren_testkit::standins::lambda::Fault;
 
 use crate::place::Place;
@@ -112,18 +112,21 @@ fn a_worker_that_dies(place: &Place) {
 }
 
 /// The one failure of a job over one element, tried once.
-fn failure(place: &Place, work: fn(u64) -> u64) -> TaskError {
+fn failure(place: &Place, work: fn(&Executor) -> MapBuilder<u64>) -> TaskError {
     let executor = place.connect().unwrap();
-    let outcomes = block_on(executor.map(work, [0]).retries(0).outcomes()).unwrap();
+    let outcomes = block_on(work(&executor).retries(0).outcomes()).unwrap();
     let [Err(error)] = &outcomes[..] else { panic!("{outcomes:?}") };
     error.clone()
 }
 
 /// The kernel ends whichever process of a worker it likes; that of the supervisor is the worst choice.
 fn out_of_memory(place: &Place) {
-    let error = failure(place, |_| {
-        to_the_supervisor("KILL");
-        0
+    let error = failure(place, |executor| {
+        let work = |x: u64| {
+            to_the_supervisor("KILL");
+            x
+        };
+        executor.map(work, [0])
     });
     assert_eq!(error.kind(), Some(&FailureKind::Lost), "{error}");
     let text = error.to_string();
@@ -131,11 +134,14 @@ fn out_of_memory(place: &Place) {
 }
 
 fn a_function_without_memory(place: &Place) {
-    let error = failure(place, |_| {
-        let mut blocks: Vec<Vec<u8>> = Vec::new();
-        loop {
-            blocks.push(vec![1; 64 << 20]);
-        }
+    let error = failure(place, |executor| {
+        let work = |_: u64| {
+            let mut blocks: Vec<Vec<u8>> = Vec::new();
+            loop {
+                blocks.push(vec![1; 64 << 20]);
+            }
+        };
+        executor.map(work, [0])
     });
     assert_eq!(error.kind(), Some(&FailureKind::OutOfMemory), "{error}");
 }
@@ -186,10 +192,8 @@ fn a_deleted_function(place: &Place) {
     let work = |x: u64| x + 1;
     let executor = place.connect().unwrap();
     let before = place.front.seen().invocations;
+    place.front.delete_function_after(3);
     let mut job = block_on(executor.map(work, 0..40).chunk_size(4).resume().spawn()).unwrap();
-    assert!(block_on(job.next()).unwrap().is_ok());
-    place.front.delete_function();
-    // Some more may be under way.
     let error = std::iter::from_fn(|| block_on(job.next())).find_map(Result::err).unwrap();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.to_string().contains("Function not found"), "{error}");
@@ -209,14 +213,18 @@ fn a_deleted_function(place: &Place) {
 
 /// The runtime hands back in time; where it cannot, Lambda ends it.
 fn a_worker_that_hangs() -> Result<(), Failed> {
-    let place = Place::new(2);
-    let error = failure(&place, |_| {
-        to_the_supervisor("STOP");
-        0
+    let place = Place::new(5);
+    let error = failure(&place, |executor| {
+        let work = |x: u64| {
+            to_the_supervisor("STOP");
+            x
+        };
+        executor.map(work, [0])
     });
     assert_eq!(error.kind(), Some(&FailureKind::Lost), "{error}");
-    assert!(error.to_string().contains("Task timed out after 2.00 seconds"), "{error}");
-    assert_eq!(doubled(&place), (0, 0), "it serves again");
+    assert!(error.to_string().contains("Task timed out after 5.00 seconds"), "{error}");
+    let executor = place.connect().unwrap();
+    assert_eq!(wait(executor.map(|x: u64| x * 2, 0..4)).unwrap(), [0, 2, 4, 6], "it serves again");
     Ok(())
 }
 

@@ -99,8 +99,15 @@ struct State {
     idle: Vec<Environment>,
     children: Vec<tokio::process::Child>,
     faults: VecDeque<Fault>,
-    deleted: bool,
+    /// How many invocations there may be before the function is gone.
+    gone_at: Option<u64>,
     on_invoke: Option<OnInvoke>,
+}
+
+impl State {
+    fn is_gone(&self) -> bool {
+        self.gone_at.is_some_and(|at| self.seen.invocations >= at)
+    }
 }
 
 /// What all connections share.
@@ -184,14 +191,15 @@ impl LambdaFront {
         self.shared.state().faults.push_back(fault);
     }
 
-    /// Deletes the function: it exists no more for further calls.
-    pub fn delete_function(&self) {
-        self.shared.state().deleted = true;
+    /// Deletes the function after so many more invocations: it exists no more for further calls.
+    pub fn delete_function_after(&self, invocations: u64) {
+        let mut state = self.shared.state();
+        state.gone_at = Some(state.seen.invocations + invocations);
     }
 
     /// Takes the deletion back.
     pub fn deploy_function(&self) {
-        self.shared.state().deleted = false;
+        self.shared.state().gone_at = None;
     }
 
     /// Has this called with the payload of each invocation that comes to an environment.

@@ -92,7 +92,7 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Answe
     }
     let known =
         name == shared.function.name || name.ends_with(&format!("function%3A{}", shared.function.name));
-    if !known || shared.state().deleted {
+    if !known || shared.state().is_gone() {
         let message = format!("Function not found: arn:aws:lambda:us-east-1:123456789012:function:{name}");
         return Ok(error(StatusCode::NOT_FOUND, "ResourceNotFoundException", &message));
     }
