@@ -8,6 +8,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::missing_panics_doc,
     reason = "tests fail by panicking, and their tasks do what tasks should not"
 )]
 

@@ -153,8 +153,11 @@ fn one_file_is_the_switch(kind: Kind) {
     }
 }
 
+/// What is tried with either balancer.
+type Test = (&'static str, fn(Kind));
+
 fn main() -> ExitCode {
-    let tests: [(&str, fn(Kind)); 5] = [
+    let tests: [Test; 5] = [
         ("killed_and_added", killed_and_added),
         ("killed_unnoticed", killed_unnoticed),
         ("drained", drained),

@@ -31,6 +31,9 @@ type Connections = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 const HTTP2_CONNECTIONS: usize = 8;
 /// Connections without a call, kept for each client.
 const IDLE: usize = 256;
+/// Bytes of answers that may be on their way, for one call and for all of a connection.
+const STREAM_WINDOW: u32 = 4 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
 /// How often a connection on which nothing comes is asked whether its other end is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// What is read of the answer to a call that was refused.
@@ -127,7 +130,8 @@ impl Client {
             .pool_idle_timeout(options.connection_age)
             .pool_max_idle_per_host(IDLE)
             .http2_only(options.protocol == Protocol::Http2)
-            .http2_adaptive_window(true)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
             .http2_keep_alive_interval(KEEP_ALIVE);
         let count = match options.protocol {
             Protocol::Http1 => 1,

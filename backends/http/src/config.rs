@@ -106,7 +106,7 @@ pub const COMPUTE: BackendKeys = BackendKeys {
         KeyDoc::with_default(
             "max_inline",
             Kind::Size,
-            "1000KB",
+            "1MB",
             "The most bytes of inputs that travel inside a call; more go through storage. What is in between must let \
              through as much (nginx: `client_max_body_size`, 1 MiB unless it is set).",
         ),

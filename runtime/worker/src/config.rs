@@ -149,6 +149,8 @@ pub struct ServeConfig {
     pub tls: Option<(PathBuf, PathBuf)>,
     /// How function processes are run.
     pub processes: ProcessConfig,
+    /// What tells function processes where the storage is, for their tasks.
+    pub storage_variables: Vec<(String, String)>,
     /// How long an invocation may wait for a worker.
     pub queue_time: Duration,
     /// Detached invocations at once.
@@ -199,6 +201,7 @@ impl ServeConfig {
             secrets: Secrets::from_settings(settings)?,
             tls,
             processes: ProcessConfig::from_settings(settings)?,
+            storage_variables: settings.storage_variables().to_vec(),
             queue_time: time("queue_time")?,
             detached: number("detached")?,
             warm_images: number("warm_images")?,

@@ -142,6 +142,7 @@ impl Server {
         })?;
         let mut pool = config.processes.pool_options(ImageId([0; 32]));
         pool.heartbeat = Some(HEARTBEAT);
+        pool.set = config.storage_variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         let options = HostOptions {
             pool,
             images: ImageCache::new(cache_dir.join("unpacked"), config.image_cache),

@@ -151,7 +151,7 @@ fn with_servers(snippet: &str, servers: &[SocketAddr]) -> String {
     let mut servers = Some(servers);
     for line in snippet.lines() {
         let Some(start) = line.find(EXAMPLE) else {
-            text += &format!("{line}\n");
+            text.extend([line, "\n"]);
             continue;
         };
         let end = line[start..].find([' ', ';']).map_or(line.len(), |length| start + length);
@@ -159,7 +159,7 @@ fn with_servers(snippet: &str, servers: &[SocketAddr]) -> String {
         for (i, server) in servers.take().unwrap_or_default().iter().enumerate() {
             // HAProxy's servers have names.
             let front = line[..start].replace("runtime-1", &format!("runtime-{}", i + 1));
-            text += &format!("{front}{server}{}\n", &line[end..]);
+            text.extend([&front, &server.to_string(), &line[end..], "\n"]);
         }
     }
     assert!(servers.is_none(), "setup names examples that begin with {EXAMPLE}:\n{snippet}");

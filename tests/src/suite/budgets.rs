@@ -68,7 +68,7 @@ async fn time_of_workers_with_the_worst_case(executor: Executor) {
 
 async fn what_cannot_be_kept_to_is_refused(executor: Executor) {
     let refused = |result: rustwren::Result<Job<u64>>, hint: &str| {
-        let error = result.err().expect("it is refused");
+        let Err(error) = result else { panic!("{hint}: it is to be refused") };
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
         assert!(error.hint().is_some_and(|text| text.contains(hint)), "{error}");
     };

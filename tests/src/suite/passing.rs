@@ -38,7 +38,14 @@ fn digests(range: std::ops::Range<u64>) -> Vec<(usize, u64)> {
 
 /// What workers have stored between steps.
 async fn stored(executor: &Executor) -> Vec<Key> {
-    let objects = executor.storage().list_all("jobs/").await.unwrap();
+    let storage = executor.storage();
+    let objects = loop {
+        match storage.list_all("jobs/").await {
+            // Where storage is shaky on purpose.
+            Err(error) if error.class().is_retryable() => {}
+            listed => break listed.unwrap(),
+        }
+    };
     objects.into_iter().map(|object| object.key).filter(|key| key.as_str().contains("/out/")).collect()
 }
 
@@ -97,7 +104,7 @@ async fn an_item_that_is_tried_again(executor: Executor) {
         .map(blob)
         .chunk_size(5)
         .try_map(|blob: Vec<u8>| if task().attempt() > 2 { Ok(digest(&blob)) } else { Err("not yet") })
-        .retries(2)
+        .retries(5)
         .run(&executor)
         .await
         .unwrap();
@@ -154,7 +161,7 @@ async fn a_step_that_kills_its_process_is_run_again(executor: Executor) {
             digest(&blob)
         })
         .chunk_size(5)
-        .retries(3)
+        .retries(5)
         .run(&executor)
         .await
         .unwrap();

@@ -133,7 +133,6 @@ fn ten_thousand_idle_connections(fleet: &Fleet) {
     let runtime = &fleet.runtimes()[0];
     let before = peak(runtime);
     let mut idle = Vec::new();
-    let begun = std::time::Instant::now();
     for n in 0..CONNECTIONS {
         let mut stream = connect(runtime.address());
         // Half of them say something first.
@@ -142,7 +141,6 @@ fn ten_thousand_idle_connections(fleet: &Fleet) {
         }
         idle.push(stream);
         if n.is_multiple_of(2_500) {
-            eprintln!("{n} {:?}", begun.elapsed());
             good_calls_go_on(fleet);
         }
     }

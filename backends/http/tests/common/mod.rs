@@ -28,8 +28,13 @@ impl Runtime {
         dir: &Path,
         more: &[(&'static str, &'static str)],
     ) -> Self {
-        let pairs =
-            [("listen", "127.0.0.1:0"), ("secret", SECRET), ("serve_storage", "true"), ("drain", "1s")];
+        let pairs = [
+            ("listen", "127.0.0.1:0"),
+            ("secret", SECRET),
+            ("serve_storage", "true"),
+            ("drain", "1s"),
+            ("queue_time", "1m"),
+        ];
         let pairs = pairs.into_iter().chain(more.iter().copied());
         let settings = Settings::of_program(&KEYS, dir, pairs).unwrap();
         let config = ServeConfig::from_settings(&settings).unwrap();

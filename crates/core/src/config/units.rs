@@ -125,11 +125,26 @@ pub fn format_size(bytes: u64) -> String {
 /// Reads an amount of dollars, to the nearest billionth of one. The error says what is wrong with it.
 pub fn parse_usd(text: &str) -> Result<Usd, String> {
     // TOML allows these between digits.
-    let dollars: f64 = text.trim().replace('_', "").parse().map_err(|_| "it is not a number".to_owned())?;
+    let text = text.trim().replace('_', "");
+    let dollars: f64 = text.parse().map_err(|_| "it is not a number".to_owned())?;
     if dollars > MOST_DOLLARS {
         return Err("it is more than nine million".to_owned());
     }
+    if let Some(amount) = plain_decimal(&text) {
+        return Ok(amount);
+    }
     Usd::from_dollars(dollars).ok_or_else(|| "it is less than nothing, or not a number".to_owned())
+}
+
+/// An amount written as digits with at most nine behind the point, to the last of them: a floating-point number of
+/// millions of dollars has no room for nano-dollars.
+fn plain_decimal(text: &str) -> Option<Usd> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    if part.len() > 9 || !whole.bytes().chain(part.bytes()).all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (whole, part): (u64, u64) = (whole.parse().ok()?, format!("{part:0<9}").parse().ok()?);
+    Some(Usd::from_nanos(whole.checked_mul(1_000_000_000)?.checked_add(part)?))
 }
 
 /// Writes an amount of dollars so that [`parse_usd`] reads it back unchanged.
@@ -262,6 +277,8 @@ mod tests {
         {
             assert_eq!(parse_usd(text), Ok(Usd::from_nanos(nanos)), "{text}");
         }
+        // Found by the property test below.
+        assert_eq!(parse_usd("8565465.677952916"), Ok(Usd::from_nanos(8_565_465_677_952_916)));
         for (text, why) in [
             ("", "not a number"),
             ("-1", "less than nothing"),

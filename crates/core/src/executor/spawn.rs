@@ -21,8 +21,9 @@ use crate::durable::{
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind, Result};
 use crate::invoker::{JobSpec, Payload};
-use crate::scheduler::follow::{Begin, Follow, run_resumed};
+use crate::scheduler::follow::{Begin, Follow};
 use crate::scheduler::input::InputSource;
+use crate::scheduler::resumed::run_resumed;
 use crate::scheduler::{JobOptions, JobRun, Signs};
 use crate::storage::{Key, StorageExt};
 

@@ -188,6 +188,9 @@ impl JobRun {
         while let Some(&id) = self.backups.slow.front() {
             let free = self.share.spare(cx, self.now, workers);
             if free == 0 {
+                if let Some(at) = self.share.next_change(self.now) {
+                    self.wake_at(at);
+                }
                 return Ok(());
             }
             let parts = free.div_ceil(self.backups.slow.len());

@@ -10,7 +10,7 @@ use futures_util::future::{Either, select};
 use tokio::sync::oneshot;
 
 use super::capsules::{Failed, Writer};
-use super::input::Ready;
+use super::input::{InputSource, Ready};
 use super::keep::Parting;
 use super::options::Budget;
 use super::outbox::{Delivery, Outbox};
@@ -51,8 +51,6 @@ impl JobRun {
     /// Nothing more is run.
     pub(super) fn begin_ending(&mut self, end: Result<(), Error>) {
         self.land();
-        // Another job may have been waiting for its results to be read.
-        self.source = Box::new(Ready::new([]));
         let unkept = self.keep.capsules.abandon();
         self.out.extend(unkept.into_iter().map(|failed| Delivery::Failed(failed.error)));
         self.publish();
@@ -135,6 +133,7 @@ impl JobRun {
                 let stored = self.keep.outputs.stored.then(|| Stored {
                     clock: Arc::clone(&self.resources.clock),
                     hold: self.keep.outputs.hold.take(),
+                    source: std::mem::replace(&mut self.source, Box::new(Ready::new([]))),
                     outbox: self.outbox.clone(),
                 });
                 let storage = Arc::clone(&self.resources.storage);
@@ -148,12 +147,16 @@ impl JobRun {
 struct Stored {
     clock: Arc<dyn Clock>,
     hold: Option<oneshot::Receiver<Infallible>>,
+    /// The job before may keep what this one's inputs refer to until this is dropped.
+    source: Box<dyn InputSource>,
     outbox: Outbox,
 }
 
 impl Stored {
-    /// Removes them when nobody needs them any more. Who does is told of the job's end before.
+    /// Removes them when nobody needs them any more. Who does is told of the job's end before. No input of this job is
+    /// needed any more.
     async fn clear(self, end: &Result<(), Error>, signs: Option<&Signs>, storage: &dyn Storage) {
+        drop(self.source);
         if let Some(hold) = self.hold {
             self.outbox.finish(end.clone());
             // Nothing is ever sent: it ends when the other end is dropped.

@@ -37,6 +37,7 @@ pub mod outbox;
 pub mod pace;
 mod received;
 mod recorder;
+pub mod resumed;
 pub mod retry;
 pub mod run;
 mod settle;

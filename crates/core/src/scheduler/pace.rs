@@ -3,8 +3,8 @@
 //! The pace knows a *level*: so many invocations have been seen to run at once. Whatever ends is replaced up to it. From
 //! time to time one more is *tried*. When it is not refused within the time in which refusals come, the provider has
 //! grown, and twice as many more are tried at once, and again, until something is refused: so a provider that adds a
-//! thousand workers every ten seconds is filled within a second of each step, and one that never grows is asked about
-//! once a second. A refusal lowers the level to what is under way without it. Nobody needs to know the limit, nor the
+//! thousand workers every ten seconds is filled within a second of each step, and one that has not grown for
+//! minutes is asked every ten seconds. A refusal lowers the level to what is under way without it. Nobody needs to know the limit, nor the
 //! ramp, nor who else is using them up; clients that share a limit take from each other what they try and refill.
 //!
 //! A refusal costs the provider an answer and the job nothing: no attempt, and no pause of what it has running. But when
@@ -16,10 +16,10 @@ use std::time::Duration;
 
 /// The first pause after a refusal before more is tried. Doubled while tries are in vain.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The longest pause while something runs, and so how late a growth is noticed.
-const PAUSE_MOST: Duration = Duration::from_secs(1);
-/// The longest pause at a provider that takes nothing.
-const PAUSE_IDLE: Duration = Duration::from_secs(10);
+/// From here on pauses grow slowly while something runs: so late is a growth noticed that comes soon after the last.
+const PAUSE_LONG: Duration = Duration::from_secs(1);
+/// The longest pause.
+const PAUSE_MOST: Duration = Duration::from_secs(10);
 /// The least time in which a try can turn out well, whatever refusals have taken.
 const ROUND_LEAST: Duration = Duration::from_millis(10);
 /// What is not refused in so many times as long as refusals take, is taken.
@@ -166,8 +166,8 @@ impl Pace {
     fn rest(&mut self, now: Duration, named: Duration, entirely: bool) {
         // A provider that names a time may know no better than to say "at once", again and again.
         let until = now.saturating_add(self.pause.max(named));
-        let longest = if self.level == 0 { PAUSE_IDLE } else { PAUSE_MOST };
-        self.pause = (self.pause * 2).min(longest);
+        let patient = self.level > 0 && self.pause >= PAUSE_LONG;
+        self.pause = (self.pause + self.pause / if patient { 16 } else { 1 }).min(PAUSE_MOST);
         self.phase = Phase::Resting { until, entirely };
     }
 

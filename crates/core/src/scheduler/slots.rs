@@ -249,6 +249,7 @@ impl Share {
     pub fn spare(&self, cx: &Context<'_>, now: Duration, workers: usize) -> usize {
         let mut state = self.slots.lock();
         let state = &mut *state;
+        state.pace.tick(now);
         let wanted = state.jobs.iter().any(|(other, claim)| *other != self.id && claim.wants);
         let free = state.running(now).saturating_sub(state.in_flight);
         let Some(mine) = state.jobs.get_mut(&self.id) else { return 0 };
@@ -258,6 +259,11 @@ impl Share {
         }
         mine.waker = Some(cx.waker().clone());
         0
+    }
+
+    /// When a slot may come free without anything else happening.
+    pub fn next_change(&self, now: Duration) -> Option<Duration> {
+        self.slots.lock().next_change(now)
     }
 
     /// Takes a slot that was spare just now.

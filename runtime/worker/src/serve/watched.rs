@@ -67,6 +67,10 @@ impl<S> Watched<S> {
     fn note(&mut self, bytes: &[u8]) {
         let room = HTTP2.len() - self.first.len();
         self.first.extend(&bytes[..bytes.len().min(room)]);
+        if room > 0 && self.is_http2() {
+            // It has begun, and may have its first call later.
+            self.enter(Phase::Idle, self.patience.idle);
+        }
         if self.phase == Phase::Idle && !self.state.is_busy() && !self.is_http2() {
             self.enter(Phase::Headers, self.patience.headers);
         }

@@ -227,8 +227,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Pipeline<T> {
     /// this program. 64 KiB by default; shorter ones are faster in the messages that are sent in any case. What is
     /// stored is removed with the end of the jobs.
     ///
-    /// No effect where workers and this program have no storage in common that workers are told of: on this machine,
-    /// unless the program is shipped as an image.
+    /// No effect on this machine, where workers are processes beside this one.
     pub fn store_above(mut self, bytes: u64) -> Self {
         self.store_above = bytes;
         self

@@ -19,8 +19,9 @@ use rustwren_core::error::{BackendError, Error, ErrorKind, Result};
 use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::image::ImageId;
 use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, Limits, Reply};
-use rustwren_core::scheduler::follow::{Begin, Follow, Takeover, run_resumed};
+use rustwren_core::scheduler::follow::{Begin, Follow, Takeover};
 use rustwren_core::scheduler::outbox::{Delivery, Outbox};
+use rustwren_core::scheduler::resumed::run_resumed;
 use rustwren_core::scheduler::slots::Slots;
 use rustwren_core::scheduler::{Commands, JobRun, Resources};
 
