@@ -16,8 +16,9 @@ use rustwren_core::image::ImageId;
 use rustwren_core::worker::{Function, serve};
 use rustwren_testkit::invoker_suite::program;
 
-/// How long an invocation may last where the tests make some that have no end: Lambda lets nobody cancel one.
-const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long an invocation may last where the tests make some that have no end: Lambda lets nobody cancel one. An
+/// unoptimised build on a busy machine takes seconds over the megabytes of others.
+const TIMEOUT: Duration = Duration::from_secs(12);
 
 fn resolve(entry: &Entry, _: ImageId) -> Result<&'static Function, String> {
     let Target::Named { name, .. } = &entry.target else {
