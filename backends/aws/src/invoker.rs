@@ -17,13 +17,12 @@ use aws_sdk_lambda::types::{InvocationType, LogType};
 use bytes::Bytes;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Payload, Reply};
-use rustwren_core::price::Price;
 use rustwren_core::protocol::{invocation, json};
 use rustwren_core::storage::{Key, Storage};
 use tokio::sync::{OnceCell, watch};
 
 use crate::client::Retries;
-use crate::config::{Architecture, ComputeConfig};
+use crate::config::ComputeConfig;
 
 mod answer;
 mod factory;
@@ -80,7 +79,7 @@ impl LambdaInvoker {
         limits.ships_image = true;
         limits.platform = config.platform();
         limits.stragglers = true;
-        limits.price = Some(price(&config));
+        limits.price = config.price;
         limits.stops_when_dropped = false;
         crate::files::room_for(config.workers);
         Self { limits, config, storage, client: OnceCell::new(), down: watch::Sender::new(false) }
@@ -190,20 +189,4 @@ fn to_json(invocation: &Invocation) -> Result<Vec<u8>, BackendError> {
         BackendError::new(ErrorClass::Internal, "an invocation cannot be encoded").with_source(error)
     })?;
     Ok(json::to_json(&bytes))
-}
-
-/// US East (N. Virginia), 2026-08-21; other regions differ by up to a third.
-fn price(config: &ComputeConfig) -> Price {
-    Price {
-        per_gb_second: match config.architecture {
-            Architecture::X86_64 => 0.000_016_666_7,
-            Architecture::Arm64 => 0.000_013_333_4,
-        },
-        per_vcpu_second: 0.0,
-        per_request: 0.000_000_2,
-        granularity: Duration::from_millis(1),
-        minimum: Duration::from_millis(1),
-        memory_gb: f64::from(config.memory_mb) / 1024.0,
-        vcpus: 0.0,
-    }
 }

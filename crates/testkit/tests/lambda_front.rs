@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::disallowed_methods,
     reason = "a test, which clippy cannot see without libtest, and a function that misbehaves as told"
 )]
@@ -41,7 +40,7 @@ fn front(change: impl FnOnce(&mut Function)) -> Arc<LambdaFront> {
     let mut function = Function {
         name: "fn".to_owned(),
         bootstrap: std::env::current_exe().unwrap(),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
         memory_mb: 512,
         environment: vec![("OF_THE_FUNCTION".to_owned(), "here".to_owned())],
         concurrency: 2,

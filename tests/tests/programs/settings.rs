@@ -6,8 +6,11 @@ use crate::harness::{Place, assert_exit, assert_says, impossible_folder, stderr,
 fn a_wrong_configuration_is_told_with_place_and_mend() {
     for (text, words) in [
         ("[compute]\nwokers = 3\n", &["2:1: unknown key `wokers`", "hint: did you mean `workers`?"][..]),
-        ("provider = 'moon'\n", &["1:12: there is no provider \"moon\"", "hint: Known: `chaos`, `local`"]),
-        ("provider = 'aws'\n", &["1:12: ", "aws", "hint: ", "feature"]),
+        (
+            "provider = 'moon'\n",
+            &["1:12: there is no provider \"moon\"", "hint: Known: `aws`, `chaos`, `http`, `local`"],
+        ),
+        ("provider = 'gcp'\n", &["1:12: ", "gcp", "hint: ", "feature"]),
         ("[compute\n", &["1:", "hint: "][..1]),
     ] {
         let place = Place::new();

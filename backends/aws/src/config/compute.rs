@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
 use rustwren_core::image::Platform;
+use rustwren_core::price::{PRICES, Price, PriceTable};
 
 use super::setup::{FUNCTION_TAGS, LOG_RETENTION, RESERVED, ROLE};
 use super::{ENDPOINT, PROFILE, REGION};
@@ -61,6 +62,7 @@ pub const COMPUTE: BackendKeys = BackendKeys {
              credentials (`AWS_*`) and whatever else looks like some to itself unless listed here: list `AWS_*` where tasks \
              call AWS, start jobs or are detached.",
         ),
+        PRICES,
         ROLE,
         RESERVED,
         LOG_RETENTION,
@@ -93,7 +95,7 @@ impl Architecture {
 }
 
 /// `[compute]`, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ComputeConfig {
     /// Where, and as whom.
     pub access: Access,
@@ -111,6 +113,8 @@ pub struct ComputeConfig {
     pub architecture: Architecture,
     /// Patterns of variables with credentials that tasks may see.
     pub pass_env: Vec<String>,
+    /// What a worker costs, where that is known.
+    pub price: Option<Price>,
 }
 
 impl ComputeConfig {
@@ -132,15 +136,18 @@ impl ComputeConfig {
             Some("arm64") => Architecture::Arm64,
             _ => Architecture::X86_64,
         };
+        let memory_mb = megabytes(settings, "memory", 128, 1769)?;
+        let prices = PriceTable::of_settings(settings)?;
         Ok(Self {
             access: Access::from_settings(settings)?,
             function,
             workers: settings.get_u64("workers")?.unwrap_or(1000) as usize,
             timeout,
-            memory_mb: megabytes(settings, "memory", 128, 1769)?,
+            memory_mb,
             tmp_mb: megabytes(settings, "tmp", 512, 512)?,
             architecture,
             pass_env: settings.get_list("pass_env")?,
+            price: prices.price(COMPUTE.name, architecture.target(), u64::from(memory_mb), 0.0),
         })
     }
 
@@ -182,8 +189,11 @@ mod tests {
             tmp_mb: 512,
             architecture: Architecture::X86_64,
             pass_env: Vec::new(),
+            price: compute(&[]).unwrap().price,
         };
         assert_eq!(compute(&[]).unwrap(), expected);
+        let price = expected.price.unwrap();
+        assert!((price.per_second() - 0.000_016_666_7 * 1769.0 / 1024.0).abs() < 1e-12, "{price:?}");
         assert_eq!(expected.platform().arch, "x86_64");
     }
 
@@ -209,6 +219,7 @@ mod tests {
             tmp_mb: 1024,
             architecture: Architecture::Arm64,
             pass_env: vec!["AWS_*".to_owned()],
+            price: config.price,
         };
         assert_eq!(config, expected);
         assert_eq!(config.platform().arch, "aarch64");

@@ -95,6 +95,7 @@ fn image_bytes(cache: &Path) -> u64 {
 }
 
 /// An error of the configuration as the client is told it.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 fn misconfigured(error: Error) -> BackendError {
     let class = match error.kind() {
         ErrorKind::Config => ErrorClass::Misconfigured,
