@@ -1,8 +1,7 @@
 //! The HTTP invoker and a runtime with real function processes. This program is its own function process, so it brings
 //! its own `main` instead of libtest's.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test, which clippy cannot see without libtest")]
+#![expect(clippy::unwrap_used, reason = "a test, which clippy cannot see without libtest")]
 
-#[expect(clippy::duplicate_mod, reason = "each test target has it")]
 mod common;
 
 use std::process::ExitCode;

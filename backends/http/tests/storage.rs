@@ -1,4 +1,5 @@
 //! Storage that is served by a runtime keeps the contract of storages.
+#![expect(clippy::unwrap_used, reason = "what tests share stands outside of them, where clippy looks")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Trouble on AWS: each kind is a recovery or a clear error, and nothing is lost.
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use rustwren::blocking::block_on;
 use rustwren::prelude::*;
 use rustwren::{Error, ErrorKind, MapBuilder};
@@ -33,9 +33,9 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     });
     [
         all,
-        Trial::test("aws::a worker that hangs", a_worker_that_hangs),
-        Trial::test("aws::a worker with another bucket", another_bucket),
-        Trial::test("aws::credentials stay with the worker", kept_credentials),
+        rustwren_tests::trial("aws::a worker that hangs", a_worker_that_hangs),
+        rustwren_tests::trial("aws::a worker with another bucket", another_bucket),
+        rustwren_tests::trial("aws::credentials stay with the worker", kept_credentials),
     ]
     .into_iter()
 }
@@ -212,7 +212,7 @@ fn a_deleted_function(place: &Place) {
 }
 
 /// The runtime hands back in time; where it cannot, Lambda ends it.
-fn a_worker_that_hangs() -> Result<(), Failed> {
+fn a_worker_that_hangs() {
     let place = Place::new(5);
     let error = failure(&place, |executor| {
         let work = |x: u64| {
@@ -225,22 +225,20 @@ fn a_worker_that_hangs() -> Result<(), Failed> {
     assert!(error.to_string().contains("Task timed out after 5.00 seconds"), "{error}");
     let executor = place.connect().unwrap();
     assert_eq!(wait(executor.map(|x: u64| x * 2, 0..4)).unwrap(), [0, 2, 4, 6], "it serves again");
-    Ok(())
 }
 
 /// The worker's storage is not the client's.
-fn another_bucket() -> Result<(), Failed> {
+fn another_bucket() {
     let place = Place::with(20, &[("RUSTWREN__STORAGE__BUCKET", "no-such-bucket")]);
     let executor = place.connect().unwrap();
     let error = wait(executor.map(|x: u64| x, 0..4)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.to_string().contains("no-such-bucket"), "{error}");
     assert!(error.hint().is_some(), "{error}");
-    Ok(())
 }
 
 /// Unless the configuration says otherwise, as that of the other tests does.
-fn kept_credentials() -> Result<(), Failed> {
+fn kept_credentials() {
     let seen = |place: &Place| {
         let executor = place.connect().unwrap();
         let visible = |_: u8| {
@@ -250,5 +248,4 @@ fn kept_credentials() -> Result<(), Failed> {
     };
     assert_eq!(seen(&Place::with(20, &[("RUSTWREN__COMPUTE__PASS_ENV", "")])), [[false; 2]]);
     assert_eq!(seen(&Place::new(20)), [[true; 2]]);
-    Ok(())
 }

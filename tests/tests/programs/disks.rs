@@ -28,7 +28,8 @@ fn with_disk(scene: &Scene, script: &str) -> Output {
         // Nobody reads what tasks would tell.
         command.env_remove("KEPT_PIPE");
         command.env("DISK", &disk).env("RUSTWREN__STORAGE__ROOT", disk.join("storage"));
-        let output = command.output().expect("`unshare` of util-linux gives a test a disk of its own");
+        // Of util-linux: it gives a test a disk of its own.
+        let output = command.output().unwrap();
         let refused = ["unshare failed", "mount:"].iter().any(|word| stderr(&output).contains(word));
         if !refused {
             assert!(output.status.success(), "{}\n{}", stdout(&output), stderr(&output));
@@ -51,7 +52,7 @@ leave() { head -c $(( ($(df -k --output=avail \"$DISK\" | tail -n 1) - $1) * 102
 /// How many results are recorded, as the error says: `; 17 of 20 results are kept`.
 fn kept_by(error: &str) -> u64 {
     let before = error.split(" of 40000 results are kept").next().unwrap_or_default();
-    before.split_whitespace().last().and_then(|count| count.parse().ok()).expect("it says what is kept")
+    before.split_whitespace().last().and_then(|count| count.parse().ok()).unwrap()
 }
 
 #[test]

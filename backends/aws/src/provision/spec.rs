@@ -30,7 +30,7 @@ pub(crate) struct BucketSpec {
 }
 
 /// The function with all that belongs to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct WorkerSpec {
     pub(crate) config: ComputeConfig,
     /// The ARN of a role of somebody else's.

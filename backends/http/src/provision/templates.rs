@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn values_are_quoted() {
-        assert_eq!(quoted("a \"b\" \\ \n: #"), r##""a \"b\" \\ \u000a: #""##);
+        assert_eq!(quoted("a \"b\" \\ \n: #"), r#""a \"b\" \\ \u000a: #""#);
         assert_eq!(systemd("X=50% \"y\" \\ $z"), r#""X=50%% \"y\" \\ $z""#);
     }
 
