@@ -21,7 +21,7 @@ pub struct Cli {
 pub enum Command {
     /// Serves invocations over HTTP, alone or as one of a fleet behind a load balancer.
     ///
-    /// Everything can be set in a configuration file or by environment variables as well: `workers = 4` in [compute] of
+    /// Everything can be set in a configuration file or by environment variables as well: `workers = 4` under `[compute]` in
     /// the file is `RUSTWREN__COMPUTE__WORKERS=4` in the environment. `config/runtime.toml` has all keys with defaults.
     /// The shared secret comes from `secret_file` or the environment variable `RUSTWREN_HTTP_SECRET`; there must be
     /// one. SIGTERM ends it when what is running is done or handed back.
@@ -31,19 +31,19 @@ pub enum Command {
 /// What `serve` can be told.
 #[derive(Debug, Default, Args)]
 pub struct ServeArgs {
-    /// Configuration file; none is searched for [environment variable: `RUSTWREN_CONFIG`].
+    /// Configuration file; none is searched for (environment variable: `RUSTWREN_CONFIG`).
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Address and port to listen on [`compute.listen`; default: `127.0.0.1:8080`].
+    /// Address and port to listen on (`compute.listen`; default: `127.0.0.1:8080`).
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Option<String>,
-    /// How many invocations run at once [`compute.workers`; default: one for each CPU core].
+    /// How many invocations run at once (`compute.workers`; default: one for each CPU core).
     #[arg(long, value_name = "N")]
     pub workers: Option<u64>,
-    /// Keep objects in this folder, and serve them to clients and other runtimes [`storage.root`, `compute.serve_storage`].
+    /// Keep objects in this folder, and serve them to clients and other runtimes (`storage.root`, `compute.serve_storage`).
     #[arg(long, value_name = "DIR")]
     pub storage: Option<PathBuf>,
-    /// File with the shared secret [`compute.secret_file`].
+    /// File with the shared secret (`compute.secret_file`).
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
     /// Any other key, as in `--set compute.max_duration=15m`. Repeatable.

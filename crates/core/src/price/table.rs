@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// The table that RustWren is built with.
 const BUILT_IN: &str = include_str!("../../../../config/pricing.toml");
 
-/// The key of [compute] that names a file with corrections, for backends whose workers have published prices.
+/// The key of `[compute]` that names a file with corrections, for backends whose workers have published prices.
 pub const PRICES: KeyDoc = KeyDoc::optional(
     "prices",
     Kind::Path,
