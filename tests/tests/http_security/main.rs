@@ -21,12 +21,12 @@ macro_rules! tests {
 }
 pub(crate) use tests;
 
-/// Bounds that tests can reach within seconds.
+/// Bounds that tests can reach within seconds; the program of these tests fits within the first.
 const PLAN: Plan<'_> = Plan {
     balancer: None,
     runtimes: 1,
     workers: 2,
-    settings: &[("compute.max_body", "16MiB"), ("compute.header_timeout", "2s")],
+    settings: &[("compute.max_body", "64MiB"), ("compute.header_timeout", "2s")],
 };
 
 /// A job runs through as if nothing had happened.
