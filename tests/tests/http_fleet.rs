@@ -39,6 +39,18 @@ const GAPS: &[(&str, &str)] = &[
         "rustwren_tests::suite::jobs::workers_stay_warm",
         "counts function processes, and each of four runtimes has one",
     ),
+    (
+        "rustwren_tests::suite::pipelines::the_report_counts",
+        "counts workers, and each of four runtimes has one",
+    ),
+    (
+        "rustwren_tests::suite::passing::a_failure_in_the_middle_leaves_nothing",
+        "an invocation that is still being cancelled when its job ends may store one more object, for `jobs clean`",
+    ),
+    (
+        "rustwren_tests::suite::passing::a_dropped_stream_leaves_nothing",
+        "an invocation that is still being cancelled when its job ends may store one more object, for `jobs clean`",
+    ),
 ];
 
 fn fleet(kind: Kind, runtimes: usize) -> Fleet {
@@ -145,11 +157,24 @@ fn one_file_is_the_switch(kind: Kind) {
     for (name, args) in [("squares", &[][..]), ("pi", &["50000", "7"]), ("geolocate", &["0"])] {
         let [local, http] =
             [&*here.path().join("rustwren.toml"), fleet.config()].map(|c| printed(c, name, args));
-        // A report has times in it; what was found does not.
+        // A report has times in it; what was found does not, but for the address of the example's own service and the
+        // job's id in a hint.
         let found = |text: &str| {
-            text.lines().take_while(|line| !line.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+            let lines = text.lines().take_while(|line| !line.is_empty());
+            lines.filter(|line| !line.starts_with("hint: ")).map(without_port).collect::<Vec<_>>()
         };
         assert_eq!(found(&local), found(&http), "{name}");
+    }
+}
+
+/// A line without the port of a service on this machine.
+fn without_port(line: &str) -> String {
+    const HOST: &str = "127.0.0.1:";
+    match line.split_once(HOST) {
+        Some((before, after)) => {
+            format!("{before}{HOST}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => line.to_owned(),
     }
 }
 

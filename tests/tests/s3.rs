@@ -40,6 +40,8 @@ fn connect(moto: &Moto, bucket: &str, limit: Option<&str>) -> rustwren::Result<E
         .set("compute.backend", "local")
         .set("compute.workers", 2)
         .set("compute.image", "packed")
+        // Of the tasks that use the storage themselves.
+        .set("compute.pass_env", vec!["AWS_*".to_owned()])
         .set("client.progress", "never")
         .set("client.logs", "none");
     if let Some(limit) = limit {

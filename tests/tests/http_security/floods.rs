@@ -77,7 +77,8 @@ fn a_gigabyte_with_a_signature_is_cut_at_the_limit(fleet: &Fleet) {
         let signature = Signature::of(&secret, b"whatever").header();
         let head = head("POST", INVOKE, Some(&signature), &length);
         let (sent, status) = send_gigabyte(runtime.address(), &head, chunked);
-        assert!(sent < 64 << 20, "{sent} bytes were taken");
+        // The longest body, and what the two sockets hold.
+        assert!(sent < 128 << 20, "{sent} bytes were taken");
         assert!(status.is_none_or(|status| status == 413), "{status:?}");
     }
     let growth = peak(runtime) - before;
