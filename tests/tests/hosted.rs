@@ -43,6 +43,7 @@ const GAPS: &[(&str, &str)] = &[(
 
 const SINGLES: &[(&str, fn())] = &[
     ("short_answers", short_answers),
+    ("results_and_items_in_one_object", results_and_items_in_one_object),
     ("large_items_stay_out_of_the_client", large_items_stay_out_of_the_client),
     ("small_items_ride_in_the_answers", small_items_ride_in_the_answers),
     ("an_item_that_is_lost_between_two_steps", an_item_that_is_lost_between_two_steps),
@@ -56,6 +57,27 @@ fn short_answers() {
         let place = Place { room: Room { inline: 500, ..Room::STREAM }, ..Place::default() };
         block_on(async { run(place.connect(cache()).await.unwrap()).await });
     }
+}
+
+/// Results without room in the answer and items of the next job lie in the same objects: these stay when the first job is
+/// over and has its results.
+fn results_and_items_in_one_object() {
+    let place = Place { room: Room { inline: 500, ..Room::STREAM }, ..Place::default() };
+    let len = |x: u64| if x.is_multiple_of(2) { 100_000 } else { 1000 };
+    block_on(async {
+        let executor = place.connect(cache()).await.unwrap();
+        let done = Pipeline::new(0..100_u64)
+            .map(move |x| vec![0_u8; len(x)])
+            .chunk_size(10)
+            .map(|bytes: Vec<u8>| bytes.len())
+            .workers(1)
+            .chunk_size(1)
+            .run(&executor)
+            .await
+            .unwrap();
+        assert_eq!(done.items, (0..100).map(len).collect::<Vec<_>>());
+        assert_eq!(place.storage.list_all("jobs/").await.unwrap(), []);
+    });
 }
 
 const MIB: usize = 1 << 20;

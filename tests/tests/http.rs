@@ -104,17 +104,6 @@ fn connect(limit: Option<&'static str>) -> BoxFuture<rustwren::Result<Executor>>
     })
 }
 
-const GAPS: &[(&str, &str)] = &[
-    (
-        "rustwren_tests::suite::passing::a_failure_in_the_middle_leaves_nothing",
-        "an invocation that is still being cancelled when its job ends may store one more object, for `jobs clean`",
-    ),
-    (
-        "rustwren_tests::suite::passing::a_dropped_stream_leaves_nothing",
-        "an invocation that is still being cancelled when its job ends may store one more object, for `jobs clean`",
-    ),
-];
-
 fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("serve") {
         return rustwren_worker::main();
@@ -123,7 +112,7 @@ fn main() -> ExitCode {
         name: "http",
         connect: || connect(None),
         short_lived: Some(|| connect(Some("1s"))),
-        gaps: GAPS,
+        gaps: &[],
     }]);
     STARTED.lock().unwrap().clear();
     code

@@ -43,14 +43,6 @@ const GAPS: &[(&str, &str)] = &[
         "rustwren_tests::suite::pipelines::the_report_counts",
         "counts workers, and each of four runtimes has one",
     ),
-    (
-        "rustwren_tests::suite::passing::a_failure_in_the_middle_leaves_nothing",
-        "an invocation that is still being cancelled when its job ends may store one more object, for `jobs clean`",
-    ),
-    (
-        "rustwren_tests::suite::passing::a_dropped_stream_leaves_nothing",
-        "an invocation that is still being cancelled when its job ends may store one more object, for `jobs clean`",
-    ),
 ];
 
 fn fleet(kind: Kind, runtimes: usize) -> Fleet {

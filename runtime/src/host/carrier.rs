@@ -15,7 +15,8 @@ use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, LogLine, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_result, split_result};
 use rustwren_core::task::step::Course;
-use tokio::sync::Notify;
+use rustwren_core::storage::Key;
+use tokio::sync::{Notify, oneshot};
 
 use super::Room;
 
@@ -144,7 +145,23 @@ impl Carrier {
     async fn store(&self, store: &Store, part: Part) -> Result<(), BackendError> {
         if part.len > 0 {
             let key = self.job.output_key(self.run, part.number)?;
-            store.put(&key, Bytes::from(part.outputs.concat())).await.map_err(|error| {
+            let bytes = Bytes::from(part.outputs.concat());
+            // A task of its own: that the invocation is cancelled does not undo what the storage has been asked for.
+            let (tell, told) = oneshot::channel();
+            let (store, job, passes) = (store.clone(), self.job.clone(), self.store_above.is_some());
+            tokio::spawn(async move {
+                let put = store.put(&key, bytes).await;
+                if tell.send(put).is_err() {
+                    tracing::debug!(%key, "an invocation was cancelled while its results were stored");
+                }
+                if passes && let Err(error) = remove_if_over(&store, &job, &key).await {
+                    tracing::debug!(%key, %error, "whether its job is over cannot be seen");
+                }
+            });
+            let put = told.await.unwrap_or_else(|_| {
+                Err(BackendError::new(ErrorClass::Internal, "the process is about to end"))
+            });
+            put.map_err(|error| {
                 let failed = BackendError::new(error.class(), "results could not be stored");
                 match error.hint().map(str::to_owned) {
                     Some(hint) => failed.with_hint(hint),
@@ -273,6 +290,16 @@ impl State {
         let next = Part { number: self.parts, ..Part::default() };
         self.full.push_back(std::mem::replace(&mut self.part, next));
     }
+}
+
+/// Removes what was stored for a job that gives no signs of life any more: it has ended, and may have removed what there
+/// was before this came. A job that others take items from gives signs from before its first invocation, and ends them
+/// before it removes its objects, so that either it or this sees the object.
+async fn remove_if_over(store: &Store, job: &JobId, key: &Key) -> Result<(), BackendError> {
+    if store.head_opt(&job.beat_key()?).await?.is_none() {
+        store.delete(key).await?;
+    }
+    Ok(())
 }
 
 fn internal(error: &dyn std::fmt::Display) -> BackendError {

@@ -48,6 +48,13 @@ impl Fixture {
     }
 
     async fn carry(&self, results: Vec<ResultBatch>) -> Reply {
+        let beat = JobId::new("job").unwrap().beat_key().unwrap();
+        self.storage.put(&beat, Bytes::from_static(b"alive")).await.unwrap();
+        self.carry_unwatched(results).await
+    }
+
+    /// Nobody gives signs of life.
+    async fn carry_unwatched(&self, results: Vec<ResultBatch>) -> Reply {
         let store = Store::new(Arc::clone(&self.storage) as _, Arc::new(TokioClock::new()));
         let run = async { Ok(Reply { results, ..Reply::default() }) };
         self.carrier.carry(&store, run).await.unwrap()
@@ -299,6 +306,78 @@ async fn long_items_are_stored_though_there_is_room_and_told_when_they_are() {
             fixture.record.batches.lock().unwrap().iter().map(|batch| batch.records.len()).sum();
         assert!(told < 1000, "{told}");
         assert_eq!((items(&fixture).await, fixture.objects().await), (expected.clone(), 1));
+    }
+}
+
+#[tokio::test]
+async fn what_comes_after_its_jobs_end_does_not_stay() {
+    let fixture = Fixture::storing(Room::STREAM, Some(500));
+    fixture.carrier.results(1, courses(&[1000, 2000]));
+    fixture.carry_unwatched(Vec::new()).await;
+    assert_eq!(fixture.record.batches.lock().unwrap().len(), 1, "it was stored");
+    while fixture.objects().await > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Storage that says when a write begins and when it is over, and waits between.
+#[derive(Debug)]
+struct Halting {
+    inner: MemoryStorage,
+    says: tokio::sync::mpsc::UnboundedSender<()>,
+    may: tokio::sync::Semaphore,
+}
+
+#[async_trait]
+impl Storage for Halting {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+    async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()> {
+        self.says.send(()).unwrap();
+        self.may.acquire().await.unwrap().forget();
+        self.inner.put(key, data).await?;
+        self.says.send(()).unwrap();
+        Ok(())
+    }
+    async fn put_if_absent(&self, key: &Key, data: Bytes) -> StorageResult<PutOutcome> {
+        self.inner.put_if_absent(key, data).await
+    }
+    async fn get(&self, key: &Key) -> StorageResult<Bytes> {
+        self.inner.get(key).await
+    }
+    async fn get_range(&self, key: &Key, range: Range<u64>) -> StorageResult<Bytes> {
+        self.inner.get_range(key, range).await
+    }
+    async fn head(&self, key: &Key) -> StorageResult<ObjectMeta> {
+        self.inner.head(key).await
+    }
+    fn list(&self, prefix: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+    async fn delete(&self, key: &Key) -> StorageResult<()> {
+        self.inner.delete(key).await
+    }
+}
+
+#[tokio::test]
+async fn what_was_cancelled_while_it_was_stored_does_not_stay() {
+    let (says, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let storage = Halting { inner: MemoryStorage::new(), says, may: tokio::sync::Semaphore::new(0) };
+    let storage = Arc::new(storage);
+    let events: Arc<dyn Events> = Arc::new(Record::default());
+    let carrier = Carrier::new(1, JobId::new("job").unwrap(), Room::STREAM, Some(500), &events);
+    let store = Store::new(Arc::clone(&storage) as _, Arc::new(TokioClock::new()));
+    carrier.results(1, courses(&[1000]));
+    let carrying = tokio::spawn(async move { carrier.carry(&store, async { Ok(Reply::default()) }).await });
+    said.recv().await.unwrap();
+    carrying.abort();
+    assert!(carrying.await.unwrap_err().is_cancelled());
+    storage.may.add_permits(1);
+    // It is there now, and is removed.
+    said.recv().await.unwrap();
+    while !storage.inner.list_all("jobs/").await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
     }
 }
 

@@ -49,6 +49,14 @@ async fn stored(executor: &Executor) -> Vec<Key> {
     objects.into_iter().map(|object| object.key).filter(|key| key.as_str().contains("/out/")).collect()
 }
 
+/// Waits until what workers have stored is gone. An invocation that is being cancelled when its job ends may store
+/// one more object, and removes it then.
+async fn nothing_stays(executor: &Executor) {
+    while !stored(executor).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
 async fn large_and_small_items_keep_their_order(executor: Executor) {
     let done = Pipeline::new(0..60_u64)
         .map(blob)
@@ -127,7 +135,7 @@ async fn a_failure_in_the_middle_leaves_nothing(executor: Executor) {
     let error = pipeline.run(&executor).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Task);
     assert!(error.to_string().contains("unlucky"), "{error}");
-    assert_eq!(stored(&executor).await, []);
+    nothing_stays(&executor).await;
 }
 
 async fn failures_in_the_middle_are_collected(executor: Executor) {
@@ -195,9 +203,7 @@ async fn a_dropped_stream_leaves_nothing(executor: Executor) {
         .unwrap();
     assert_eq!(stream.next().await.unwrap().unwrap(), digest(&blob(0)));
     drop(stream);
-    while !stored(&executor).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
+    nothing_stays(&executor).await;
 }
 
 async fn two_rows_of_jobs(executor: Executor) {

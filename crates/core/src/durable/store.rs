@@ -131,7 +131,7 @@ impl Store {
     }
 
     /// What is known of an object; `None` when there is none.
-    pub(super) async fn head_opt(&self, key: &Key) -> StorageResult<Option<ObjectMeta>> {
+    pub async fn head_opt(&self, key: &Key) -> StorageResult<Option<ObjectMeta>> {
         let mut tries = 0;
         loop {
             match self.storage.head(key).await {
@@ -141,7 +141,8 @@ impl Store {
         }
     }
 
-    pub(super) async fn delete(&self, key: &Key) -> StorageResult<()> {
+    /// Removes an object, if it is there.
+    pub async fn delete(&self, key: &Key) -> StorageResult<()> {
         let mut tries = 0;
         loop {
             match self.storage.delete(key).await {

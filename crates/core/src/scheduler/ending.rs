@@ -153,23 +153,27 @@ struct Stored {
 }
 
 impl Stored {
-    /// Removes them when nobody needs them any more. Who does is told of the job's end before. No input of this job is
-    /// needed any more.
-    async fn clear(self, end: &Result<(), Error>, signs: Option<&Signs>, storage: &dyn Storage) {
+    /// Waits until nobody needs them any more. Who does is told of the job's end before. No input of this job is needed
+    /// any more.
+    async fn let_go(self, end: &Result<(), Error>) {
         drop(self.source);
         if let Some(hold) = self.hold {
             self.outbox.finish(end.clone());
             // Nothing is ever sent: it ends when the other end is dropped.
             let Err(_) = hold.await;
         }
-        let Some(signs) = signs else { return };
-        let prefix = signs.id().output_prefix();
-        let deleting = std::pin::pin!(storage.delete_prefix(&prefix));
-        match select(deleting, self.clock.sleep(CLEARING)).await {
-            Either::Left((Ok(_), _)) => {}
-            Either::Left((Err(error), _)) => tracing::debug!(%prefix, %error, "stored results stay"),
-            Either::Right(_) => tracing::debug!(%prefix, "stored results are not removed in time"),
-        }
+    }
+}
+
+/// Removes what workers have stored of a job. Its signs of life have ended: a worker that stores something after this has
+/// looked sees that, and removes it itself.
+async fn remove_outputs(signs: &Signs, clock: &dyn Clock, storage: &dyn Storage) {
+    let prefix = signs.id().output_prefix();
+    let deleting = std::pin::pin!(storage.delete_prefix(&prefix));
+    match select(deleting, clock.sleep(CLEARING)).await {
+        Either::Left((Ok(_), _)) => {}
+        Either::Left((Err(error), _)) => tracing::debug!(%prefix, %error, "stored results stay"),
+        Either::Right(_) => tracing::debug!(%prefix, "stored results are not removed in time"),
     }
 }
 
@@ -292,13 +296,22 @@ impl Last {
         storage: &dyn Storage,
     ) -> Result<(), Error> {
         let end = self.with_capsule(end).await;
+        let clock = stored.as_ref().map(|stored| Arc::clone(&stored.clock));
         if let Some(stored) = stored {
-            stored.clear(&end, signs.as_ref(), storage).await;
+            stored.let_go(&end).await;
         }
-        let Some((signs, heart)) = signs.as_ref().and_then(|signs| Some((signs, signs.started()?))) else {
-            return end;
-        };
-        if let Some(Payload::Stored { key, .. }) = &self.spec.shared
+        let Some(signs) = signs else { return end };
+        let heart = signs.started();
+        if let Some(heart) = heart
+            && let Err(error) = heart.stop().await
+        {
+            tracing::debug!(%error, "the last sign of life stays");
+        }
+        if let Some(clock) = clock {
+            remove_outputs(&signs, &*clock, storage).await;
+        }
+        if heart.is_some()
+            && let Some(Payload::Stored { key, .. }) = &self.spec.shared
             && key.starts_with(&signs.id().prefix())
             && !self.writer.is_some_and(|writer| writer.need_shared())
         {
@@ -309,9 +322,6 @@ impl Last {
             if let Err(error) = deleted {
                 tracing::debug!(%error, "the shared value of a job that has ended stays");
             }
-        }
-        if let Err(error) = heart.stop().await {
-            tracing::debug!(%error, "the last sign of life stays");
         }
         end
     }

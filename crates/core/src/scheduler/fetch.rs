@@ -80,8 +80,12 @@ impl JobRun {
         Ok(())
     }
 
-    /// Has the objects deleted that workers have made for results.
+    /// Has the objects deleted that workers have made for results. Where another job is fed, these may have items of
+    /// its inputs in them as well, and stay until it lets go.
     pub(super) fn clear_fetched(&mut self) {
+        if self.keep.outputs.hold.is_some() {
+            return;
+        }
         for name in std::mem::take(&mut self.fetches.objects) {
             self.clear(Some(name));
         }
