@@ -5,7 +5,7 @@ use std::time::Instant;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{LogLine, ResultBatch};
 use rustwren_core::protocol::message::Up;
-use rustwren_core::protocol::records::split_result;
+use rustwren_core::protocol::records::split_together;
 
 use crate::state::{State, Told};
 
@@ -94,9 +94,11 @@ impl State {
 
 /// Whether the bytes are so many result records: what comes after trusts them.
 fn check_records(mut records: &[u8], count: u32) -> Result<(), &'static str> {
-    for _ in 0..count {
-        let (_, _, len) = split_result(records).map_err(|_| "its results are not records")?;
-        records = &records[len..];
+    let mut left = count;
+    while left > 0 {
+        let result = split_together(records).map_err(|_| "its results are not records")?;
+        left = left.checked_sub(result.count).ok_or("it sends results of more elements than it says")?;
+        records = &records[result.len..];
     }
     if records.is_empty() { Ok(()) } else { Err("it sends more results than it says") }
 }
