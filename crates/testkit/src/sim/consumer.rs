@@ -108,9 +108,10 @@ impl Collector {
                         if list < 2 || others.is_none_or(|others| others.iter().any(|other| *other != 0)) {
                             self.violation(&format!("a list of {list} from element {index} is not whole"));
                         }
-                        self.got.extend(index + 1..index + list.max(1));
-                        index += list.saturating_sub(1);
-                        at += list.saturating_sub(1) as usize;
+                        // All but the last, which is counted below.
+                        let more = list.saturating_sub(1);
+                        self.got.extend(index..index + more);
+                        (index, at) = (index + more, at + more as usize);
                     }
                     if tag != ResultTag::Output || body != expected {
                         self.violation(&format!("wrong result of element {index}"));
