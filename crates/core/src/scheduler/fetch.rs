@@ -1,4 +1,7 @@
 //! Results that a worker has stored, on their way from there to whoever holds the job.
+//!
+//! A worker puts many into one object, one behind the other. Neighbours are read together; where that fails, each is
+//! tried by itself, so that one that cannot be had does not take the others with it.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
@@ -24,6 +27,8 @@ use crate::storage::{Key, Storage};
 
 /// How many are fetched at once.
 const AT_ONCE: usize = 16;
+/// Neighbours that are read together have no more bytes than this, unless it is one.
+const TOGETHER: u64 = 8 << 20;
 /// How often one is tried again that cannot be fetched for the moment.
 const RETRIES: u32 = 5;
 
@@ -33,9 +38,25 @@ struct Fetch {
     /// The elements, to run them again if the result cannot be had; none if they are elsewhere as well.
     chunk: Option<Chunk>,
     stored: Payload,
+    /// Whether it is to be read by itself.
+    alone: bool,
 }
 
-type Fetched = (Fetch, Result<Bytes, BackendError>);
+impl Fetch {
+    /// Whether `next` lies right behind it.
+    fn is_before(&self, next: &Self) -> bool {
+        match (&self.stored, &next.stored) {
+            (
+                Payload::Stored { key, offset, len },
+                Payload::Stored { key: next_key, offset: next_offset, .. },
+            ) => key == next_key && offset.checked_add(*len) == Some(*next_offset),
+            _ => false,
+        }
+    }
+}
+
+/// Neighbours, and what was read for all of them.
+type Fetched = (Vec<Fetch>, Result<Bytes, BackendError>);
 
 /// Results being fetched, and waiting for that.
 #[derive(Default)]
@@ -56,6 +77,25 @@ impl fmt::Debug for Fetches {
 impl Fetches {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.under_way.is_empty()
+    }
+
+    /// The next ones to be read together, and where they are.
+    fn next(&mut self) -> Option<(Vec<Fetch>, Payload)> {
+        let first = self.waiting.pop_front()?;
+        let mut place = first.stored.clone();
+        let mut group = vec![first];
+        while let (Some(last), Some(next)) = (group.last(), self.waiting.front())
+            && !last.alone
+            && !next.alone
+            && last.is_before(next)
+            && place.len() + next.stored.len() <= TOGETHER
+            && let Payload::Stored { len, .. } = &mut place
+            && let Some(next) = self.waiting.pop_front()
+        {
+            *len += next.stored.len();
+            group.push(next);
+        }
+        Some((group, place))
     }
 
     /// How many bytes of results are to come.
@@ -83,7 +123,7 @@ impl JobRun {
         {
             self.fetches.objects.insert(key.as_str().into());
         }
-        self.fetches.waiting.push_back(Fetch { elements, chunk, stored });
+        self.fetches.waiting.push_back(Fetch { elements, chunk, stored, alone: false });
         Ok(())
     }
 
@@ -99,27 +139,47 @@ impl JobRun {
         let mut any = false;
         loop {
             while self.fetches.under_way.len() < AT_ONCE
-                && let Some(fetch) = self.fetches.waiting.pop_front()
+                && let Some((group, place)) = self.fetches.next()
             {
                 let (storage, clock) =
                     (Arc::clone(&self.resources.storage), Arc::clone(&self.resources.clock));
                 let rng = self.rng.fork();
                 self.fetches.under_way.push(Box::pin(async move {
-                    let result = get(&*storage, &*clock, &fetch.stored, rng).await;
-                    (fetch, result)
+                    let result = get(&*storage, &*clock, &place, rng).await;
+                    (group, result)
                 }));
             }
-            let Poll::Ready(Some((fetch, result))) = Pin::new(&mut self.fetches.under_way).poll_next(cx)
+            let Poll::Ready(Some((group, result))) = Pin::new(&mut self.fetches.under_way).poll_next(cx)
             else {
                 return Ok(any);
             };
             any = true;
-            self.fetches.bytes -= fetch.stored.len() as usize;
-            self.on_fetched(fetch, result)?;
+            match result {
+                Ok(bytes) => {
+                    // As long as all of them together, or it would be an error.
+                    let mut at = 0;
+                    for fetch in group {
+                        let end = at + fetch.stored.len() as usize;
+                        self.on_fetched(fetch, Ok(bytes.slice(at..end)))?;
+                        at = end;
+                    }
+                }
+                Err(error) => {
+                    let is_lone = group.len() == 1;
+                    let mut group = group.into_iter().map(|fetch| Fetch { alone: true, ..fetch });
+                    if let (true, Some(fetch)) = (is_lone, group.next()) {
+                        self.on_fetched(fetch, Err(error))?;
+                        continue;
+                    }
+                    tracing::debug!(%error, "stored results are fetched one by one");
+                    group.rev().for_each(|fetch| self.fetches.waiting.push_front(fetch));
+                }
+            }
         }
     }
 
     fn on_fetched(&mut self, fetch: Fetch, result: Result<Bytes, BackendError>) -> Result<(), Error> {
+        self.fetches.bytes -= fetch.stored.len() as usize;
         let Fetch { elements: Range { start, end }, chunk, .. } = fetch;
         if self.done.covers(start, end) {
             self.stats.duplicates += end - start;
