@@ -5,7 +5,7 @@ use std::time::Instant;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{LogLine, ResultBatch};
 use rustwren_core::protocol::message::Up;
-use rustwren_core::protocol::records::split_result;
+use rustwren_core::protocol::records::split_together;
 
 use crate::state::{State, Told};
 
@@ -94,9 +94,11 @@ impl State {
 
 /// Whether the bytes are so many result records: what comes after trusts them.
 fn check_records(mut records: &[u8], count: u32) -> Result<(), &'static str> {
-    for _ in 0..count {
-        let (_, _, len) = split_result(records).map_err(|_| "its results are not records")?;
-        records = &records[len..];
+    let mut left = count;
+    while left > 0 {
+        let result = split_together(records).map_err(|_| "its results are not records")?;
+        left = left.checked_sub(result.count).ok_or("it sends results of more elements than it says")?;
+        records = &records[result.len..];
     }
     if records.is_empty() { Ok(()) } else { Err("it sends more results than it says") }
 }
@@ -109,7 +111,7 @@ mod tests {
     use rustwren_core::entry::{Call as Convention, Entry, Target};
     use rustwren_core::image::ImageId;
     use rustwren_core::invoker::{Events, JobSpec, Usage};
-    use rustwren_core::protocol::records::{ResultTag, append_result};
+    use rustwren_core::protocol::records::{ResultTag, append_list, append_result};
 
     use super::*;
     use crate::options::PoolOptions;
@@ -191,6 +193,19 @@ mod tests {
             state.receive(0, results(call, 3, 1), now).unwrap();
             state.receive(0, Up::Done { call, compute: 1 }, now).unwrap();
             assert_eq!(stopped(&state), Some(true), "element 2 has none");
+        }
+    }
+
+    #[test]
+    fn a_list_is_the_result_of_as_many_elements_as_it_says() {
+        for (says, count) in [(3, 4), (3, 2), (4, 4)] {
+            let (mut state, call) = state();
+            let mut records = Vec::new();
+            append_list(&mut records, count, ResultTag::Output, |_| Ok::<(), ()>(())).unwrap();
+            let results = Up::Results { call, offset: 0, count: says, records: Bytes::from(records) };
+            let received = state.receive(0, results, Instant::now());
+            assert_eq!(received.is_ok(), says == count, "{received:?}");
+            assert_eq!(state.calls[0].results.len(), usize::from(says == count));
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fastrand::Rng;
 use rustwren_core::invoker::{Events, LogLine, Reply, ResultBatch};
-use rustwren_core::protocol::records::{ResultTag, split_result};
+use rustwren_core::protocol::records::{ResultTag, split_together};
 
 use crate::invoker::Shared;
 
@@ -143,8 +143,8 @@ pub(crate) fn report_late(to: &dyn Events, id: u64, reply: Reply) {
 fn all_inline(batch: &ResultBatch) -> bool {
     let mut rest = &batch.records[..];
     while !rest.is_empty() {
-        match split_result(rest) {
-            Ok((tag, _, len)) if tag != ResultTag::Stored => rest = &rest[len..],
+        match split_together(rest) {
+            Ok(result) if result.tag != ResultTag::Stored => rest = &rest[result.len..],
             _ => return false,
         }
     }

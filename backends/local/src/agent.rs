@@ -15,7 +15,7 @@ use rustwren_core::codec;
 use rustwren_core::env;
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::invoker::{Events, Invocation, LogLine, Reply, ResultBatch};
-use rustwren_core::protocol::records::{ResultTag, split_result};
+use rustwren_core::protocol::records::{ResultTag, split_together};
 use rustwren_runtime::config::LIFE_HINT;
 use rustwren_runtime::{Life, Pool, PoolOptions};
 use tokio::signal::unix::{SignalKind, signal};
@@ -151,14 +151,14 @@ impl Events for ToLog {
     fn results(&self, _: u64, batch: ResultBatch) {
         let mut records = &batch.records[..];
         let mut element = batch.offset;
-        while let Ok((tag, body, len)) = split_result(records) {
-            if tag == ResultTag::Failure
-                && let Ok(failure) = codec::decode::<TaskFailure>(body)
+        while let Ok(result) = split_together(records) {
+            if result.tag == ResultTag::Failure
+                && let Ok(failure) = codec::decode::<TaskFailure>(result.body)
             {
                 eprintln!("rustwren: {}", failed(element, &failure));
             }
-            records = &records[len..];
-            element += 1;
+            records = &records[result.len..];
+            element = element.saturating_add(result.count);
         }
     }
 

@@ -6,32 +6,37 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use rustwren_core::clock::Clock;
 use rustwren_core::codec;
+use rustwren_core::durable::{JobId, Owner, Store};
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::{BackendError, Error, ErrorClass, ErrorKind};
 use rustwren_core::image::ImageId;
 use rustwren_core::invoker::{Invoker, JobSpec, Payload};
-use rustwren_core::protocol::records::{ResultTag, append_input, append_result};
+use rustwren_core::protocol::records::{ResultTag, append_input, append_list};
 use rustwren_core::scheduler::input::{Block, Ready};
 use rustwren_core::scheduler::outbox::{Delivery, Outbox};
 use rustwren_core::scheduler::slots::Slots;
 use rustwren_core::scheduler::stats::JobStats;
-use rustwren_core::scheduler::{Commands, JobOptions, JobRun, Resources};
+use rustwren_core::scheduler::{Commands, JobOptions, JobRun, Resources, Signs};
 use rustwren_core::storage::{
     Key, MemoryStorage, ObjectMeta, PutOutcome, Storage, StorageExt, StorageResult,
 };
 use rustwren_testkit::InstantInvoker;
-use rustwren_testkit::sim::{SimClock, SimExecutor};
+use rustwren_testkit::sim::{HashWork, Provider, SimClock, SimExecutor, SimInvoker, Times};
 
 /// Storage whose reads of one object fail as told, one after the other.
 #[derive(Debug, Default)]
 struct Failing {
     inner: MemoryStorage,
     failures: Mutex<HashMap<String, Vec<ErrorClass>>>,
+    /// What was read.
+    reads: Mutex<Vec<(String, Range<u64>)>>,
 }
 
 #[async_trait]
@@ -53,6 +58,7 @@ impl Storage for Failing {
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> StorageResult<Bytes> {
+        self.reads.lock().unwrap().push((key.to_string(), range.clone()));
         let failure = self.failures.lock().unwrap().get_mut(&key.to_string()).and_then(Vec::pop);
         match failure {
             Some(class) => Err(BackendError::new(class, "told to fail")),
@@ -79,6 +85,57 @@ fn key(index: u64) -> String {
     format!("jobs/stored/out/{index}")
 }
 
+/// Appends the result of so many elements, which lies there.
+fn stored(records: &mut Vec<u8>, count: u32, key: String, offset: u64, len: u64) {
+    let place = Payload::Stored { key, offset, len };
+    append_list(records, count, ResultTag::Stored, |out| codec::encode(&place, out)).unwrap();
+}
+
+/// A job of this many elements in chunks of that many, and where its results go.
+fn job(
+    elements: u32,
+    chunk: u32,
+    invoker: Arc<dyn Invoker>,
+    storage: Arc<dyn Storage>,
+    clock: SimClock,
+) -> (JobRun, Outbox) {
+    let resources =
+        Resources { slots: Slots::new(invoker.limits()), invoker, storage, clock: Arc::new(clock) };
+    let target = Target::Named { name: "stored".to_owned(), call: Call::Map };
+    let spec = JobSpec {
+        id: "stored".to_owned(),
+        label: "stored".to_owned(),
+        entry: Entry { image: ImageId([0; 32]), target },
+        shared: None,
+        task_timeout: None,
+        concurrency: 1,
+    };
+    let mut bytes = Vec::new();
+    for index in 0..elements {
+        append_input(&mut bytes, |out| codec::encode(&index, out)).unwrap();
+    }
+    let options = JobOptions { chunk_size: Some(chunk), ..JobOptions::default() };
+    let outbox = Outbox::new(Commands::default(), options.result_buffer);
+    let source = Ready::new([Block { count: elements, bytes: Bytes::from(bytes) }]);
+    (JobRun::new(Arc::new(spec), options, Box::new(source), outbox.clone(), resources), outbox)
+}
+
+/// All that a job delivers, in order, as first element, number of elements and records.
+fn delivered(executor: &mut SimExecutor, outbox: Outbox) -> Vec<(u64, u32, Bytes)> {
+    let got = executor.block_on(async move {
+        let mut got = Vec::new();
+        while let Some(delivery) = poll_fn(|cx| outbox.poll_next(cx)).await {
+            match delivery.unwrap() {
+                Delivery::Results { first, count, records } => got.push((first, count, records)),
+                Delivery::Failed(error) => panic!("{error}"),
+            }
+        }
+        got.sort_unstable_by_key(|(first, ..)| *first);
+        got
+    });
+    got.unwrap()
+}
+
 /// Runs a job of three elements in one chunk, whose results are stored: half as long as announced for the one
 /// that is `short`, and not read while `failures` last.
 fn run(failures: &[(u64, &[ErrorClass])], short: Option<u64>) -> (Result<Vec<u64>, Error>, JobStats) {
@@ -99,37 +156,11 @@ fn run(failures: &[(u64, &[ErrorClass])], short: Option<u64>) -> (Result<Vec<u64
         let mut records = Vec::new();
         for index in invocation.first..invocation.first + u64::from(invocation.count) {
             let len = if short == Some(index) { 16 } else { 8 };
-            let place = Payload::Stored { key: key(index), offset: 0, len };
-            append_result(&mut records, ResultTag::Stored, |out| {
-                out.extend(codec::to_vec(&place).unwrap());
-                Ok::<(), BackendError>(())
-            })?;
+            stored(&mut records, 1, key(index), 0, len);
         }
         Ok(Bytes::from(records))
     }));
-    let resources =
-        Resources { slots: Slots::new(invoker.limits()), invoker, storage, clock: Arc::new(clock) };
-    let target = Target::Named { name: "stored".to_owned(), call: Call::Map };
-    let spec = JobSpec {
-        id: "stored".to_owned(),
-        label: "stored".to_owned(),
-        entry: Entry { image: ImageId([0; 32]), target },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    };
-    let mut bytes = Vec::new();
-    for index in 0..ELEMENTS {
-        append_input(&mut bytes, |out| {
-            out.push(index as u8);
-            Ok::<(), ()>(())
-        })
-        .unwrap();
-    }
-    let options = JobOptions { chunk_size: Some(ELEMENTS), ..JobOptions::default() };
-    let outbox = Outbox::new(Commands::default(), options.result_buffer);
-    let source = Ready::new([Block { count: ELEMENTS, bytes: Bytes::from(bytes) }]);
-    let job = JobRun::new(Arc::new(spec), options, Box::new(source), outbox.clone(), resources);
+    let (job, outbox) = job(ELEMENTS, ELEMENTS, invoker, storage, clock);
     executor.spawner().spawn("job", job);
     let reader = outbox.clone();
     let got = executor.block_on(async move {
@@ -182,4 +213,113 @@ fn what_nobody_may_read_ends_the_job_at_once() {
     let error = got.unwrap_err();
     assert_eq!((error.kind(), stats.invocations), (ErrorKind::Denied, 1));
     assert!(error.to_string().contains("a stored result could not be fetched"), "{error}");
+}
+
+#[test]
+fn neighbours_in_one_object_are_read_at_once_and_one_by_one_where_that_fails() {
+    for (failures, reads) in [(Vec::new(), 2), (vec![ErrorClass::NotFound], 7)] {
+        let storage = Arc::new(Failing::default());
+        storage.failures.lock().unwrap().insert(key(0), failures);
+        let clock = SimClock::new();
+        let mut executor = SimExecutor::new(clock.clone(), 1);
+        let body = Bytes::from((0..40).collect::<Vec<u8>>());
+        let objects = Arc::clone(&storage);
+        executor
+            .block_on(async move {
+                for object in [0, 1] {
+                    objects.put(&Key::new(key(object)).unwrap(), body.clone()).await.unwrap();
+                }
+            })
+            .unwrap();
+        // Five of eight bytes each, and one elsewhere.
+        let invoker = Arc::new(InstantInvoker::new(1, |_| {
+            let mut records = Vec::new();
+            (0..5).for_each(|k| stored(&mut records, 1, key(0), 8 * k, 8));
+            stored(&mut records, 1, key(1), 8, 8);
+            Ok(Bytes::from(records))
+        }));
+        let (job, outbox) = job(6, 6, invoker, Arc::clone(&storage) as Arc<dyn Storage>, clock);
+        executor.spawner().spawn("job", job);
+        let got = delivered(&mut executor, outbox.clone());
+        for (index, (first, count, records)) in got.iter().enumerate() {
+            let begin = if index == 5 { 8 } else { 8 * index as u8 };
+            let expected: Vec<u8> = [8 << 2].into_iter().chain(begin..begin + 8).collect();
+            assert_eq!((*first, *count, &records[..]), (index as u64, 1, &expected[..]));
+        }
+        assert_eq!(got.len(), 6);
+        // One for all five, or that and one each; and one for the last.
+        assert_eq!(storage.reads.lock().unwrap().len(), reads, "{:?}", storage.reads);
+        assert_eq!(outbox.stats().invocations, 1);
+    }
+}
+
+#[test]
+fn a_stored_list_is_whole_and_is_run_again_whole() {
+    for lost in [false, true] {
+        let storage = Arc::new(Failing::default());
+        if lost {
+            storage.failures.lock().unwrap().insert(key(0), vec![ErrorClass::NotFound]);
+        }
+        let clock = SimClock::new();
+        let mut executor = SimExecutor::new(clock.clone(), 1);
+        let (objects, body) = (Arc::clone(&storage), Bytes::from_static(b"listlist"));
+        executor
+            .block_on(async move { objects.put(&Key::new(key(0)).unwrap(), body).await.unwrap() })
+            .unwrap();
+        let counts = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&counts);
+        let invoker = Arc::new(InstantInvoker::new(1, move |invocation| {
+            seen.lock().unwrap().push((invocation.first, invocation.count));
+            let mut records = Vec::new();
+            stored(&mut records, invocation.count, key(0), 0, 8);
+            Ok(Bytes::from(records))
+        }));
+        let (job, outbox) = job(5, 5, invoker, Arc::clone(&storage) as Arc<dyn Storage>, clock);
+        executor.spawner().spawn("job", job);
+        let got = delivered(&mut executor, outbox.clone());
+        let expected = [&[8 << 2], &b"listlist"[..], &[0; 4]].concat();
+        assert_eq!(got, [(0, 5, Bytes::from(expected))]);
+        let runs = if lost { 2 } else { 1 };
+        assert_eq!(*counts.lock().unwrap(), vec![(0, 5); runs]);
+        assert_eq!(outbox.progress().done, 5);
+    }
+}
+
+#[test]
+fn a_job_that_takes_its_time_is_known_to_live_before_it_knows_of_stored_results() {
+    for (bounded, signs) in [(true, true), (false, false)] {
+        let mut provider = Provider::flawless(1);
+        provider.times = Times::Constant(Duration::from_mins(1));
+        if bounded {
+            provider.max_inline_output = 100;
+        }
+        let clock = SimClock::new();
+        let mut executor = SimExecutor::new(clock.clone(), 1);
+        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+        let (work, spawner) = (HashWork::default(), executor.spawner());
+        let invoker =
+            SimInvoker::new(provider, work, clock.clone(), spawner, Arc::clone(&storage), 1, false);
+        let (job, outbox) = job(1, 1, Arc::new(invoker), Arc::clone(&storage), clock.clone());
+        let time: Arc<dyn Clock> = Arc::new(clock.clone());
+        let store = Store::new(Arc::clone(&storage), Arc::clone(&time));
+        let (id, owner) = (JobId::new("stored").unwrap(), Owner::of_process("test"));
+        let lease = Duration::from_secs(15);
+        let job = job.kept(Signs::new(&store, id, owner, lease, ImageId([0; 32])));
+        executor.spawner().spawn("job", job);
+        let seen = executor.block_on({
+            let storage = Arc::clone(&storage);
+            async move {
+                let mut seen = Vec::new();
+                for at in [4, 6, 50, 70] {
+                    time.sleep(Duration::from_secs(at).saturating_sub(time.now())).await;
+                    let objects = storage.list_all("").await.unwrap();
+                    seen.push(objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>());
+                }
+                seen
+            }
+        });
+        let beat = if signs { vec!["jobs/stored/beat".to_owned()] } else { Vec::new() };
+        assert_eq!(seen.unwrap(), [Vec::new(), beat.clone(), beat, Vec::new()]);
+        assert_eq!(outbox.progress().done, 1);
+    }
 }

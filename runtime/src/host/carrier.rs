@@ -13,7 +13,7 @@ use rustwren_core::codec;
 use rustwren_core::durable::{JobId, Store};
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, LogLine, Payload, Reply, ResultBatch};
-use rustwren_core::protocol::records::{ResultTag, append_result, split_result};
+use rustwren_core::protocol::records::{ResultTag, Together, append_list, split_together};
 use rustwren_core::task::step::Course;
 use rustwren_core::storage::Key;
 use tokio::sync::{Notify, oneshot};
@@ -183,7 +183,7 @@ impl Carrier {
         let (mut records, mut any) = (Vec::new(), false);
         let mut rest = &batch.records[..];
         while !rest.is_empty() {
-            let (tag, body, len) = split_result(rest).map_err(|e| internal(&e))?;
+            let Together { count, tag, body, len, .. } = split_together(rest).map_err(|e| internal(&e))?;
             let lifted = match tag {
                 ResultTag::Output => {
                     Course::lift(body, above, key.as_str(), |item| part.put(batch.records.slice_ref(item)))
@@ -192,7 +192,7 @@ impl Carrier {
             };
             if let Some(lifted) = lifted {
                 any = true;
-                append_result(&mut records, ResultTag::Output, |out| {
+                append_list(&mut records, count, ResultTag::Output, |out| {
                     out.extend_from_slice(&lifted);
                     Ok::<(), BackendError>(())
                 })?;
@@ -241,7 +241,8 @@ impl Carrier {
         }
         while !rest.is_empty() {
             let start = records.len();
-            let (tag, body, len) = split_result(rest).map_err(|e| internal(&e))?;
+            let result = split_together(rest).map_err(|e| internal(&e))?;
+            let Together { tag, body, len, .. } = result;
             let stored = tag == ResultTag::Output && body.len() > SHORT;
             if stored {
                 let place = Payload::Stored {
@@ -249,7 +250,7 @@ impl Carrier {
                     offset: state.part.len as u64,
                     len: body.len() as u64,
                 };
-                append_result(&mut records, ResultTag::Stored, |out| codec::encode(&place, out))
+                append_list(&mut records, result.count, ResultTag::Stored, |out| codec::encode(&place, out))
                     .map_err(|e| internal(&e))?;
             } else {
                 records.extend_from_slice(&rest[..len]);
@@ -263,7 +264,7 @@ impl Carrier {
             if stored {
                 state.part.put(batch.records.slice_ref(body));
             }
-            count += 1;
+            count += result.count;
             rest = &rest[len..];
         }
         if count > 0 {

@@ -5,7 +5,7 @@ use futures_util::stream::BoxStream;
 use proptest::prelude::*;
 use rustwren_core::clock::TokioClock;
 use rustwren_core::failure::{FailureKind, TaskFailure};
-use rustwren_core::protocol::records::{append_input, input_bodies};
+use rustwren_core::protocol::records::{append_input, append_result, input_bodies};
 use rustwren_core::protocol::references::{Place, Referred};
 use rustwren_core::storage::{
     Key, MemoryStorage, ObjectMeta, PutOutcome, Storage, StorageExt, StorageResult,
@@ -66,8 +66,9 @@ impl Fixture {
         let mut outputs = Vec::new();
         for batch in batches {
             let mut rest = &batch.records[..];
-            for k in batch.offset..batch.offset + batch.count {
-                let (tag, body, len) = split_result(rest).unwrap();
+            let mut k = batch.offset;
+            while k < batch.offset + batch.count {
+                let Together { count, tag, body, len, .. } = split_together(rest).unwrap();
                 rest = &rest[len..];
                 let output = match tag {
                     ResultTag::Output => body.to_vec(),
@@ -80,9 +81,12 @@ impl Fixture {
                         self.storage.get_range(&key, offset..offset + len).await.unwrap().to_vec()
                     }
                 };
+                // The first of a list has the result of all.
                 outputs.push((k, output));
+                outputs.extend((k + 1..k + count).map(|k| (k, Vec::new())));
+                k += count;
             }
-            assert!(rest.is_empty());
+            assert!(rest.is_empty() && k == batch.offset + batch.count);
         }
         outputs.sort();
         outputs
@@ -107,6 +111,18 @@ fn batch(elements: Range<u32>, len: usize) -> ResultBatch {
         .unwrap();
     }
     ResultBatch { offset: elements.start, count: elements.end - elements.start, records: records.into() }
+}
+
+/// The same elements as one list.
+fn list(elements: Range<u32>, len: usize) -> ResultBatch {
+    let mut records = Vec::new();
+    let count = elements.end - elements.start;
+    append_list(&mut records, count, ResultTag::Output, |out| {
+        out.extend(output(elements.start, len));
+        Ok::<(), ()>(())
+    })
+    .unwrap();
+    ResultBatch { offset: elements.start, count, records: records.into() }
 }
 
 #[tokio::test]
@@ -216,7 +232,7 @@ fn output_is_cut_with_a_word_about_it() {
 proptest! {
     #[test]
     fn whatever_the_room_results_are_whole_and_once(
-        sizes in proptest::collection::vec((1_u32..5, 0_usize..600), 0..20),
+        sizes in proptest::collection::vec((1_u32..5, 0_usize..600, proptest::bool::ANY), 0..20),
         inline in 0_usize..4000,
         most in 0_usize..8000,
     ) {
@@ -226,10 +242,15 @@ proptest! {
             let mut first = 0;
             let mut expected = Vec::new();
             let mut batches = Vec::new();
-            for (count, len) in sizes {
-                batches.push(batch(first..first + count, len));
-                expected.extend((first..first + count).map(|k| (k, output(k, len))));
+            for (count, len, is_list) in sizes {
+                let elements = first..first + count;
                 first += count;
+                batches.push(if is_list { list(elements.clone(), len) } else { batch(elements.clone(), len) });
+                // Of a list all or none, which `outputs` sees to.
+                expected.extend(elements.map(|k| {
+                    let is_first = !is_list || k + count == first;
+                    (k, if is_first { output(k, len) } else { Vec::new() })
+                }));
             }
             let late = batches.split_off(batches.len() / 2);
             for batch in batches {
@@ -260,16 +281,21 @@ fn course(len: usize) -> Vec<u8> {
     course
 }
 
-fn courses(lens: &[usize]) -> ResultBatch {
+/// Outputs, each of so many elements.
+fn courses_of(count: u32, lens: &[usize]) -> ResultBatch {
     let mut records = Vec::new();
     for len in lens {
-        append_result(&mut records, ResultTag::Output, |out| {
+        append_list(&mut records, count, ResultTag::Output, |out| {
             out.extend(course(*len));
             Ok::<(), ()>(())
         })
         .unwrap();
     }
-    ResultBatch { offset: 0, count: lens.len() as u32, records: records.into() }
+    ResultBatch { offset: 0, count: count * lens.len() as u32, records: records.into() }
+}
+
+fn courses(lens: &[usize]) -> ResultBatch {
+    courses_of(1, lens)
 }
 
 /// The items of outputs, wherever they are.
@@ -296,10 +322,10 @@ async fn items(fixture: &Fixture) -> Vec<Vec<u8>> {
 async fn long_items_are_stored_though_there_is_room_and_told_when_they_are() {
     let lens = [10, 1000, 20, 2000];
     let expected: Vec<_> = lens.iter().flat_map(|len| [vec![1; *len], vec![2; *len]]).collect();
-    // With room, and where even what stands for them has none.
-    for inline in [usize::MAX, 100] {
+    // With room, and where even what stands for them has none; of elements and of lists of three.
+    for (inline, count) in [(usize::MAX, 1), (100, 1), (usize::MAX, 3), (100, 3)] {
         let fixture = Fixture::storing(Room { inline, ..Room::STREAM }, Some(500));
-        fixture.carrier.results(1, courses(&lens));
+        fixture.carrier.results(1, courses_of(count, &lens));
         assert!(fixture.record.batches.lock().unwrap().is_empty(), "nothing is stored yet");
         fixture.carry(Vec::new()).await;
         let told: usize =

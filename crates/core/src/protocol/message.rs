@@ -11,7 +11,7 @@ use crate::image::ImageId;
 use crate::invoker::JobSpec;
 
 /// The version of this protocol; both ends must agree.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 /// The longest piece of output that one [`Up::Log`] carries.
 pub const MAX_LOG: usize = 64 << 10;
 /// The longest message of [`Up::Refused`].
@@ -270,11 +270,11 @@ impl OpenResults {
         self.call == call && self.offset + self.count == offset
     }
 
-    /// Appends a result record.
+    /// Appends the result record of one element, or of a list of so many.
     #[inline]
-    pub fn push(&mut self, out: &mut Vec<u8>, record: &[u8]) {
+    pub fn push(&mut self, out: &mut Vec<u8>, record: &[u8], count: u32) {
         out.extend_from_slice(record);
-        self.count += 1;
+        self.count += count;
     }
 
     /// Writes what is known only now: the lengths. `rest` bytes of its last record follow outside of `out`.

@@ -79,9 +79,9 @@ fn every_message_comes_back() {
 
     out.clear();
     let mut open = OpenResults::begin(&mut out, 5, 10);
-    open.push(&mut out, b"ab");
+    open.push(&mut out, b"ab", 1);
     assert!(open.takes(5, 11) && !open.takes(5, 12) && !open.takes(6, 11));
-    open.push(&mut out, b"c");
+    open.push(&mut out, b"c", 1);
     open.finish(&mut out, 1);
     out.extend(b"d");
     let results = Up::Results { call: 5, offset: 10, count: 2, records: Bytes::from_static(b"abcd") };

@@ -1,4 +1,7 @@
 //! Results come in: each element is delivered once, whichever invocation brings it first.
+//!
+//! The result of a list is that of all its elements or of none. Where an element of it has one already, from a list that
+//! was cut elsewhere or by itself, the list's result is refused, and the others are run again.
 
 use std::ops::Range;
 
@@ -10,7 +13,7 @@ use super::run::{JobRun, internal};
 use crate::codec;
 use crate::error::Error;
 use crate::invoker::ResultBatch;
-use crate::protocol::records::{ResultTag, split_result};
+use crate::protocol::records::{ResultTag, Together, split_together};
 
 impl JobRun {
     /// Takes results of an invocation under way, or just over.
@@ -24,8 +27,9 @@ impl JobRun {
             let missing = fresh.iter().flat_map(|&(from, to)| self.done.missing(index(from), index(to)));
             fresh = missing.map(|(from, to)| ((from - first) as u32, (to - first) as u32)).collect();
         }
-        flight.useful += count(&fresh);
-        self.read_records(Some(flight), first, batch, &fresh)
+        let refused = self.read_records(Some(flight), first, batch, &fresh)?;
+        flight.useful += count(&fresh) - refused;
+        Ok(())
     }
 
     /// Takes results of an invocation that was given up. Its elements wait again, or are with another worker; what
@@ -41,53 +45,46 @@ impl JobRun {
         let missing = self.done.missing(index(batch.offset), index(end));
         let fresh: Vec<_> =
             missing.map(|(from, to)| ((from - past.first) as u32, (to - past.first) as u32)).collect();
-        self.unwaste(past.wasted.share(count(&fresh), past.left));
-        self.read_records(None, past.first, batch, &fresh)
+        let refused = self.read_records(None, past.first, batch, &fresh)?;
+        self.unwaste(past.wasted.share(count(&fresh) - refused, past.left));
+        Ok(())
     }
 
     /// Reads a batch whose elements count from `first`; of these, `fresh` are not finished. `flight` brings them, unless
-    /// they are late.
+    /// they are late. How many of the fresh ones were refused.
     fn read_records(
         &mut self,
         flight: Option<&Flight>,
         first: u64,
         batch: &ResultBatch,
         fresh: &[(u32, u32)],
-    ) -> Result<(), Error> {
+    ) -> Result<u32, Error> {
         let end = batch.offset + batch.count;
         let count = count(fresh);
-        self.stats.duplicates += u64::from(batch.count - count);
-        let is_fresh = |k: u32| fresh.iter().any(|&(from, to)| from <= k && k < to);
+        let mut refused = 0;
+        let are_fresh = |k: u32, next: u32| fresh.iter().any(|&(from, to)| from <= k && next <= to);
         // The start of the run of deliverable records that the scan is in: (element, byte).
         let mut run: Option<(u32, usize)> = None;
-        let mut at = 0;
-        for k in batch.offset..end {
-            let (tag, body, len) = split_result(&batch.records[at..]).map_err(|e| internal(&e))?;
-            let wanted = count == batch.count || is_fresh(k);
-            if wanted && tag == ResultTag::Output {
+        let (mut k, mut at) = (batch.offset, 0);
+        while k < end {
+            let result = split_together(&batch.records[at..]).map_err(|e| internal(&e))?;
+            let next = k.checked_add(result.count).filter(|&next| next <= end);
+            let next = next.ok_or_else(|| internal(&"a list of more elements than there are"))?;
+            let wanted = count == batch.count || are_fresh(k, next);
+            if wanted && result.tag == ResultTag::Output && result.count == 1 {
                 run.get_or_insert((k, at));
             } else {
                 if let Some((from, start)) = run.take() {
                     self.deliver(flight, first, from..k, batch.records.slice(start..at));
                 }
-                match (tag, flight) {
-                    _ if !wanted => {}
-                    (ResultTag::Failure, Some(flight)) => {
-                        let failure = codec::decode(body).map_err(|e| internal(&e))?;
-                        self.on_failure(flight, k, failure)?;
-                    }
-                    (ResultTag::Failure, None) => self.stats.duplicates += 1,
-                    (ResultTag::Stored, Some(flight)) => {
-                        let index = first + u64::from(k);
-                        self.progress.running -= u64::from(!self.is_held_by(&flight.twins, index));
-                        let alone = self.cut(&flight.chunk, k, k + 1, flight.chunk.fruitless)?;
-                        self.fetch(index, Some(alone), body)?;
-                    }
-                    (ResultTag::Stored, None) => self.fetch(first + u64::from(k), None, body)?,
-                    (ResultTag::Output, _) => {}
+                if wanted {
+                    let records = batch.records.slice(at + result.head..at + result.len);
+                    self.take_whole(flight, first, k..next, &result, records)?;
+                } else {
+                    refused += self.refuse(flight, k..next, fresh)?;
                 }
             }
-            at += len;
+            (k, at) = (next, at + result.len);
         }
         if at != batch.records.len() {
             return Err(internal(&"more result bytes than results"));
@@ -95,7 +92,60 @@ impl JobRun {
         if let Some((from, start)) = run {
             self.deliver(flight, first, from..end, batch.records.slice(start..at));
         }
+        self.stats.duplicates += u64::from(batch.count - count + refused);
+        Ok(refused)
+    }
+
+    /// Takes a result that is wanted, and is not just one of a run of outputs.
+    fn take_whole(
+        &mut self,
+        flight: Option<&Flight>,
+        first: u64,
+        elements: Range<u32>,
+        result: &Together<'_>,
+        records: Bytes,
+    ) -> Result<(), Error> {
+        let Range { start, end } = elements;
+        match (result.tag, flight) {
+            (ResultTag::Output, _) => self.deliver(flight, first, elements, records),
+            (ResultTag::Failure, Some(flight)) => {
+                let failure = codec::decode(result.body).map_err(|e| internal(&e))?;
+                self.on_failure(flight, start, failure)?;
+            }
+            (ResultTag::Failure, None) => self.stats.duplicates += 1,
+            (ResultTag::Stored, flight) => {
+                let chunk = match flight {
+                    Some(flight) => {
+                        let is_held = |k: &u32| self.is_held_by(&flight.twins, first + u64::from(*k));
+                        let held = elements.filter(is_held).count() as u64;
+                        self.progress.running -= u64::from(end - start) - held;
+                        Some(self.cut(&flight.chunk, start, end, flight.chunk.fruitless)?)
+                    }
+                    None => None,
+                };
+                self.fetch(first + u64::from(start)..first + u64::from(end), chunk, result.body)?;
+            }
+        }
         Ok(())
+    }
+
+    /// Refuses the result of elements of which not all are wanted. Those that are go back to the queue, unless the result
+    /// was late: then they wait, or are with another worker. How many there are.
+    fn refuse(
+        &mut self,
+        flight: Option<&Flight>,
+        elements: Range<u32>,
+        fresh: &[(u32, u32)],
+    ) -> Result<u32, Error> {
+        let within = |&(from, to): &(u32, u32)| (from.max(elements.start), to.min(elements.end));
+        let wanted: Vec<(u32, u32)> = fresh.iter().map(within).filter(|(from, to)| from < to).collect();
+        let refused = count(&wanted);
+        if let Some(flight) = flight {
+            for (from, to) in self.held_by_no_twin(flight, wanted) {
+                self.requeue(flight, from..to, 0, None)?;
+            }
+        }
+        Ok(refused)
     }
 
     /// Delivers results of unfinished elements, which count from `first`.

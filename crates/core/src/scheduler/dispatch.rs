@@ -108,6 +108,7 @@ impl JobRun {
         if let Some(time) = self.next_sweep {
             self.wake_at(time);
         }
+        self.foresee_stored();
         if let Some(time) = self.backups.next_look().filter(|time| *time > now) {
             self.wake_at(time);
         }

@@ -133,10 +133,10 @@ impl Ord for Later {
 }
 
 impl Waiting {
-    /// Whether this element waits.
-    pub(super) fn contains(&self, index: u64) -> bool {
-        let has = |chunk: &Chunk| (chunk.first..chunk.end()).contains(&index);
-        self.now.iter().any(has) || self.later.iter().any(|Reverse(later)| has(&later.chunk))
+    /// The parts of `start..end` (indexes) that wait.
+    pub(super) fn parts(&self, start: u64, end: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let chunks = self.now.iter().chain(self.later.iter().map(|Reverse(later)| &later.chunk));
+        chunks.map(move |chunk| (chunk.first.max(start), chunk.end().min(end))).filter(|(from, to)| from < to)
     }
 
     /// Puts a chunk in front of all that is not dispatched yet.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, Stream};
@@ -22,6 +23,10 @@ use super::signs::Signs;
 use crate::durable::{CommittedByIdentity, CommittedByIndex, Journal, Leadership, Sign, Spent, Store, Tally};
 use crate::error::{Error, ErrorKind};
 use crate::failure::TaskError;
+
+/// A job that takes longer than this may have results in storage of which it does not know yet. Shorter ones are spared
+/// the requests.
+const SIGNS_AFTER: Duration = Duration::from_secs(5);
 
 /// How a run of a durable job went apart from its end.
 #[derive(Debug)]
@@ -53,6 +58,8 @@ pub(super) struct Outputs {
 pub(super) struct Keep {
     pub(super) signs: Option<Signs>,
     listening: bool,
+    /// Whether signs were given because workers may have stored something by now.
+    foreseen: bool,
     pub(super) outputs: Outputs,
     pub(super) recorder: Option<Recorder>,
     known: Option<Known>,
@@ -172,6 +179,25 @@ impl JobRun {
             }));
         }
         Some(signs)
+    }
+
+    /// A worker stores long results before it says so, with its answer perhaps, and nobody is to take them for a dead job's
+    /// meanwhile. So where results may be stored, a job that takes its time gives signs of life.
+    pub(super) fn foresee_stored(&mut self) {
+        if self.keep.foreseen
+            || self.keep.listening
+            || self.keep.signs.is_none()
+            || self.flights.is_empty()
+            || self.resources.invoker.limits().max_inline_output == usize::MAX
+        {
+            return;
+        }
+        let due = self.started + SIGNS_AFTER;
+        if self.now < due {
+            return self.wake_at(due);
+        }
+        self.keep.foreseen = true;
+        self.give_signs();
     }
 
     /// Sees to what goes on beside the invocations. Says whether anything has.

@@ -299,7 +299,7 @@ impl JobRun {
         Ok(())
     }
 
-    fn requeue(
+    pub(super) fn requeue(
         &mut self,
         flight: &Flight,
         elements: Range<u32>,

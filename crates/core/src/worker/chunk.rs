@@ -145,6 +145,19 @@ impl Chunk<'_> {
         result: Result<(), TaskFailure>,
         scratch: &mut Vec<u8>,
     ) -> u64 {
+        self.finish_list(slot, (element, 1), since, result, scratch)
+    }
+
+    /// Notes the one result of so many elements from this one on.
+    #[inline]
+    pub(super) fn finish_list(
+        &self,
+        slot: Option<usize>,
+        (element, count): (u32, u32),
+        since: u64,
+        result: Result<(), TaskFailure>,
+        scratch: &mut Vec<u8>,
+    ) -> u64 {
         let host = self.host;
         let now = monotonic_nanos();
         let fine = result.is_ok() && scratch.len() <= MAX_RECORDS;
@@ -156,8 +169,8 @@ impl Chunk<'_> {
             host.check_output(self.run.call, host.page.started(), still);
         }
         // One by one, the call is over with its last element, and sees to what waits itself.
-        let last = self.run.concurrency <= 1 && element + 1 == self.run.count;
-        if host.outbox.result(&host.page, self.run.call, element, scratch, (!last).then_some(now)) {
+        let last = self.run.concurrency <= 1 && element + count == self.run.count;
+        if host.outbox.result(&host.page, self.run.call, (element, count), scratch, (!last).then_some(now)) {
             host.flusher.results_wait();
         }
         if let Some(slot) = slot {

@@ -3,18 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::Chunk;
-use super::chunk::{Inputs, append_output, malformed};
+use super::chunk::{Inputs, malformed};
 use super::current::{self, monotonic_nanos};
 use super::panics;
 use crate::failure::TaskFailure;
-use crate::protocol::records::{ResultTag, append_result};
+use crate::protocol::message::MAX_RECORDS;
+use crate::protocol::records::{ResultTag, append_list};
 use crate::raw::page::PARKED;
 
 impl Chunk<'_> {
-    /// Runs the elements as lists of neighbours. `apply` gets the inputs of several and appends one encoded output,
-    /// which counts as the first one's; those of the others are empty.
+    /// Runs the elements as lists of neighbours. `apply` gets the inputs of several and appends one encoded output, which
+    /// is the result of them all.
     ///
-    /// Where it fails for several, each is run once more by itself: so one bad element fails alone. Where it takes the
+    /// Where it fails for several, or its output is too long, each is run once more by itself: so one bad element fails alone. Where it takes the
     /// process with it, all of the list are suspects, and the scheduler does the same.
     pub fn run_lists<G>(&self, apply: G)
     where
@@ -51,13 +52,9 @@ impl Chunk<'_> {
             let since = monotonic_nanos();
             let result = self.apply(first, since, &bodies, apply, scratch);
             (0..list.len()).for_each(|place| page.unpark(place));
-            if result.is_ok() || list.len() == 1 {
-                self.finish(None, first, since, result, scratch);
-                for (element, _) in &list[1..] {
-                    scratch.clear();
-                    append_output(scratch, &[]);
-                    self.finish(None, *element, since, Ok(()), scratch);
-                }
+            // The outputs of fewer inputs at once may not be too long.
+            if list.len() == 1 || result.is_ok() && scratch.len() <= MAX_RECORDS {
+                self.finish_list(None, (first, list.len() as u32), since, result, scratch);
                 return;
             }
         }
@@ -87,7 +84,7 @@ impl Chunk<'_> {
         current::enter(self.run.first + u64::from(element), self.run.attempt, since);
         scratch.clear();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            append_result(scratch, ResultTag::Output, |out| apply(bodies, out))
+            append_list(scratch, bodies.len() as u32, ResultTag::Output, |out| apply(bodies, out))
         }));
         current::leave();
         let result = outcome.unwrap_or_else(|payload| Err(panics::failure(payload)));

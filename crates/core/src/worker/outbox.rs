@@ -74,19 +74,20 @@ impl Outbox {
         Self { socket, sending: Mutex::default(), waiting: Mutex::default(), oldest: AtomicU64::new(0) }
     }
 
-    /// Puts a result record in line; sends if enough has come together, or waited for long by `now`. Without a `now`
-    /// the end of the call follows at once. Returns whether it begins to wait for others.
+    /// Puts the result record of an element, or of a list of `count` that begins with it, in line; sends if enough has
+    /// come together, or waited for long by `now`. Without a `now` the end of the call follows at once. Returns whether
+    /// it begins to wait for others.
     #[inline]
     pub(super) fn result(
         &self,
         page: &SharedPage,
         call: u64,
-        element: u32,
+        (element, count): (u32, u32),
         record: &[u8],
         now: Option<u64>,
     ) -> bool {
         if record.len() >= LARGE {
-            self.large_result(page, call, element, record);
+            self.large_result(page, call, (element, count), record);
             return false;
         }
         let mut guard = lock(&self.waiting);
@@ -95,7 +96,7 @@ impl Outbox {
             Some(open) if open.takes(call, element) => open,
             _ => OpenResults::begin(waiting.frames(), call, element),
         };
-        open.push(&mut waiting.bytes, record);
+        open.push(&mut waiting.bytes, record, count);
         waiting.open = Some(open);
         let full = waiting.bytes.len() >= FULL;
         let oldest = self.oldest.load(Ordering::Relaxed);
@@ -112,11 +113,11 @@ impl Outbox {
         now.is_some() && oldest == 0
     }
 
-    fn large_result(&self, page: &SharedPage, call: u64, element: u32, record: &[u8]) {
+    fn large_result(&self, page: &SharedPage, call: u64, (element, count): (u32, u32), record: &[u8]) {
         let mut sending = lock(&self.sending);
         self.take(&mut sending);
         let mut open = OpenResults::begin(&mut sending, call, element);
-        open.push(&mut sending, &[]);
+        open.push(&mut sending, &[], count);
         // What was taken stands before this frame and is finished; only the lengths of this one are open.
         open.finish(&mut sending, record.len());
         self.send(page, &sending);

@@ -334,7 +334,7 @@ mod tests {
         })
         .unwrap();
         let mut open = OpenResults::begin(out, 1, 0);
-        open.push(out, &record);
+        open.push(out, &record, 1);
         open.finish(out, 0);
     }
 

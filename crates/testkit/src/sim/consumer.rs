@@ -13,7 +13,7 @@ use rustwren_core::scheduler::outbox::{Delivery, Outbox};
 
 use super::clock::{SimClock, lock};
 use super::ledger::Ledger;
-use super::work::{input_of, output_of};
+use super::work::{input_of, list_of, output_of};
 
 /// How results are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(super) struct Collector {
     pub(super) job: String,
     pub(super) seed: u64,
     pub(super) padding: usize,
+    /// Whether its results may be those of lists.
+    pub(super) lists: bool,
     pub(super) outbox: Outbox,
     pub(super) ledger: Arc<Mutex<Ledger>>,
     pub(super) clock: SimClock,
@@ -95,7 +97,22 @@ impl Collector {
                         self.violation("unreadable results");
                         break;
                     };
-                    let expected = output_of(&input_of(self.seed, index, self.padding));
+                    let output = |index| output_of(&input_of(self.seed, index, self.padding));
+                    let mut expected = output(index);
+                    let left = first + u64::from(*count) - index;
+                    if self.lists && *count > 1 && body != expected {
+                        // The first of a list has the result of all, and the others have none.
+                        let list = body.first().map_or(0, |len| u64::from(*len)).min(left);
+                        expected = list_of(&(index..index + list).map(output).collect::<Vec<_>>());
+                        let others = records[at + len..].get(..list.saturating_sub(1) as usize);
+                        if list < 2 || others.is_none_or(|others| others.iter().any(|other| *other != 0)) {
+                            self.violation(&format!("a list of {list} from element {index} is not whole"));
+                        }
+                        // All but the last, which is counted below.
+                        let more = list.saturating_sub(1);
+                        self.got.extend(index..index + more);
+                        (index, at) = (index + more, at + more as usize);
+                    }
                     if tag != ResultTag::Output || body != expected {
                         self.violation(&format!("wrong result of element {index}"));
                     }

@@ -6,15 +6,19 @@ use bytes::Bytes;
 use rustwren_core::codec;
 use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::invoker::{Invocation, ResultBatch, Stopped};
-use rustwren_core::protocol::records::{ResultTag, append_result, split_input};
+use rustwren_core::protocol::records::{ResultTag, append_list, split_input};
 
 use super::provider::Provider;
-use super::work::{Outcome, Work};
+use super::work::{Outcome, Work, list_of, takes_lists};
 
-/// One element that ended with a result record.
+/// The longest list.
+const LIST: usize = 12;
+
+/// Elements that ended with a result record: one, or a list.
 #[derive(Debug, Clone)]
 pub(super) struct Finished {
     pub(super) offset: u32,
+    pub(super) count: u32,
     pub(super) record: Result<Vec<u8>, TaskFailure>,
 }
 
@@ -52,6 +56,12 @@ pub(super) struct Course {
     pub(super) silent: Option<Silence>,
     /// Whether the worker must be started anew afterwards.
     pub(super) died: bool,
+}
+
+impl Finished {
+    pub(super) fn elements(&self) -> std::ops::Range<u32> {
+        self.offset..self.offset + self.count
+    }
 }
 
 /// The bodies of an invocation's input records.
@@ -125,7 +135,8 @@ impl Run<'_> {
         let stops = |rng: &mut fastrand::Rng, rate: f64| (rng.f64() < rate).then(|| rng.usize(..count));
         let lost_at = stops(self.rng, self.provider.lost);
         let back_at = stops(self.rng, self.provider.hand_back);
-        let at_once = self.invocation.concurrency.max(1) as usize;
+        let lists = takes_lists(&self.invocation.job);
+        let mut at_once = self.invocation.concurrency.max(1) as usize;
         let mut next = 0;
         while next < count {
             if lost_at.is_some_and(|at| at <= next) {
@@ -133,6 +144,9 @@ impl Run<'_> {
             }
             if back_at.is_some_and(|at| at <= next) {
                 return (End::Reply(self.rng.bool().then(Stopped::default)), false);
+            }
+            if lists {
+                at_once = if self.invocation.concurrency > 1 { self.rng.usize(1..=LIST) } else { 1 };
             }
             let group = next..count.min(next + at_once);
             let mut outcomes: Vec<(usize, Outcome)> = Vec::new();
@@ -196,6 +210,17 @@ impl Run<'_> {
             return Some((End::Never, true));
         }
         self.time += time;
+        let is_list = outcomes.len() > 1 && takes_lists(&self.invocation.job);
+        if is_list && !culprits.is_empty() {
+            // Nobody can say which of them it was, and none has a result.
+            let failure = |k: usize| (k as u32, TaskFailure::new(culprits[0].1.clone(), "simulated"));
+            let suspects = outcomes.iter().map(|(k, _)| failure(*k)).collect();
+            return Some((End::Reply(Some(Stopped { suspects, ..Stopped::default() })), true));
+        }
+        if is_list && let Some(list) = one_result(&outcomes) {
+            self.finish(list);
+            return None;
+        }
         for (k, outcome) in outcomes {
             let offset = k as u32;
             let record = match outcome {
@@ -211,10 +236,7 @@ impl Run<'_> {
                 unfinished.push(offset);
                 continue;
             }
-            self.finished.push(Finished { offset, record });
-            if self.rng.f64() < self.provider.stream {
-                self.streamed.push((self.time, std::mem::take(&mut self.finished)));
-            }
+            self.finish(Finished { offset, count: 1, record });
         }
         let (first, kind) = culprits.first()?.clone();
         let failure = |kind: FailureKind| TaskFailure::new(kind, "simulated");
@@ -228,6 +250,24 @@ impl Run<'_> {
         }
         Some((End::Reply(Some(stopped)), true))
     }
+
+    fn finish(&mut self, finished: Finished) {
+        self.finished.push(finished);
+        if self.rng.f64() < self.provider.stream {
+            self.streamed.push((self.time, std::mem::take(&mut self.finished)));
+        }
+    }
+}
+
+/// The result of a list, unless an element of it fails: then each has its own.
+fn one_result(outcomes: &[(usize, Outcome)]) -> Option<Finished> {
+    let output = |(_, outcome): &(usize, Outcome)| match outcome {
+        Outcome::Output(output) => Some(output.clone()),
+        _ => None,
+    };
+    let outputs: Vec<Vec<u8>> = outcomes.iter().map(output).collect::<Option<_>>()?;
+    let (first, _) = outcomes.first()?;
+    Some(Finished { offset: *first as u32, count: outputs.len() as u32, record: Ok(list_of(&outputs)) })
 }
 
 /// Finished elements as batches of consecutive ones. `stored` turns a large output into where it is stored.
@@ -239,14 +279,14 @@ pub(super) fn batches(
     sorted.sort_by_key(|one| one.offset);
     sorted.dedup_by_key(|one| one.offset);
     let mut out: Vec<(u32, u32, Vec<u8>)> = Vec::new();
-    for Finished { offset, record } in sorted {
+    for Finished { offset, count: elements, record } in sorted {
         if out.last().is_none_or(|(first, count, _)| first + count != *offset) {
             out.push((*offset, 0, Vec::new()));
         }
         let Some((_, count, records)) = out.last_mut() else {
             continue;
         };
-        *count += 1;
+        *count += elements;
         let (tag, body) = match record {
             Ok(output) => match stored(*offset, output) {
                 Some(place) => (ResultTag::Stored, place),
@@ -254,7 +294,7 @@ pub(super) fn batches(
             },
             Err(failure) => (ResultTag::Failure, codec::to_vec(failure).map_err(|error| error.to_string())?),
         };
-        append_result(records, tag, |out| {
+        append_list(records, *elements, tag, |out| {
             out.extend_from_slice(&body);
             Ok::<(), String>(())
         })?;

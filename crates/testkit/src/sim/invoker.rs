@@ -242,6 +242,7 @@ impl World {
             stored.push((offset, key.clone(), Bytes::copy_from_slice(output)));
             codec::to_vec(&Payload::Stored { key, offset: 0, len: output.len() as u64 }).ok()
         });
+        let told: Vec<u32> = stored.iter().map(|(offset, ..)| *offset).collect();
         let mut misplaced = Vec::new();
         for (offset, key, bytes) in stored {
             let rate = self.provider.misplaced;
@@ -251,7 +252,7 @@ impl World {
                 self.storage.put(&Key::new(key)?, bytes).await?;
             }
         }
-        visit.report(finished, &misplaced);
+        visit.report(finished, &told, &misplaced);
         batches.map_err(broken)
     }
 

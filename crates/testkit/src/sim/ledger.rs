@@ -2,6 +2,7 @@
 //! its promises. What it breaks is noted and not panicked about, so that a run ends in order and can be replayed.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::time::Duration;
 
 use rustwren_core::failure::FailureKind;
@@ -29,6 +30,8 @@ pub struct Element {
     pub dispatched: u32,
     /// Whether the job's holder gave it up.
     pub cancelled: bool,
+    /// Whether it is not known here what was made of a result, of a list that it was in.
+    pub unsure: bool,
 }
 
 /// What the book knows of one job.
@@ -231,10 +234,10 @@ impl Ledger {
                 broken.push(format!("element {index} is under way already: {holders:?}"));
             }
             // An invocation that was made in the very moment of the report had left by then.
-            if element.concluded && element.concluded_at != Some(now) {
+            if element.concluded && element.concluded_at != Some(now) && !element.unsure {
                 broken.push(format!("element {index} is sent again after its end was reported"));
             }
-            if element.charged.len() + 1 != attempt as usize {
+            if element.charged.len() + 1 != attempt as usize && !element.unsure {
                 let charged = &element.charged;
                 broken
                     .push(format!("element {index} is sent as attempt {attempt} after failures {charged:?}"));
@@ -344,6 +347,36 @@ impl Ledger {
         if !element.concluded {
             element.concluded = true;
             element.concluded_at = Some(now);
+            account.tick(now);
+            account.now += bytes;
+        }
+    }
+
+    /// A list's result was reported by invocation `number`: it is that of all its elements, or of none if one of them
+    /// has a result already. `sure` says that it came in time and needs no fetching.
+    pub(super) fn listed(
+        &mut self,
+        job: &str,
+        list: Range<u64>,
+        bytes: usize,
+        now: Duration,
+        (number, sure): (u64, bool),
+    ) {
+        let account = self.account(job);
+        let known = |index: u64| account.elements.get(&index);
+        let sure = sure && !list.clone().filter_map(known).any(|element| element.unsure || element.cancelled);
+        let whole = !list.clone().filter_map(known).any(|element| element.concluded);
+        for index in list.clone() {
+            let element = account.elements.entry(index).or_default();
+            element.unsure |= !sure;
+            if sure && whole {
+                element.concluded = true;
+                element.concluded_at = Some(now);
+            } else {
+                element.holders.retain(|holder| *holder != number);
+            }
+        }
+        if sure && whole {
             account.tick(now);
             account.now += bytes;
         }

@@ -13,11 +13,12 @@ use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::invoker::{
     Events, Invocation, Invoker, Limits, LogLine, Payload, Reply, ResultBatch, Stopped,
 };
-use rustwren_core::protocol::records::{ResultTag, split_result};
+use rustwren_core::protocol::records::{ResultTag, split_result, split_together};
 use rustwren_core::storage::{Key, MemoryStorage, Storage};
 
 use super::clock::{SimClock, lock};
 use super::ledger::Ledger;
+use super::work::takes_lists;
 
 /// An invoker around another that writes into a [`Ledger`] what the scheduler sends and is told.
 #[derive(Debug)]
@@ -97,6 +98,9 @@ impl Look {
 
     /// Writes down what a batch says, unless it comes too late: what is made of late results is up to the scheduler.
     fn read(&self, state: &mut State, batch: &ResultBatch) {
+        if takes_lists(&self.invocation.job) {
+            return self.read_lists(state, batch);
+        }
         if state.over {
             return;
         }
@@ -125,6 +129,44 @@ impl Look {
                         ledger.misplaced(job, index, self.number);
                         state.stored.push(offset);
                     }
+                }
+            }
+        }
+    }
+
+    /// The same where results may be those of lists. Whether one that comes too late, or was stored, is taken depends on
+    /// what else has come by then.
+    fn read_lists(&self, state: &mut State, batch: &ResultBatch) {
+        let (job, now) = (&self.invocation.job.id, self.desk.clock.now());
+        let (mut offset, mut at) = (batch.offset, 0);
+        while let Ok(result) = split_together(&batch.records[at..]) {
+            at += result.len;
+            let elements = offset..offset + result.count;
+            offset = elements.end;
+            let is_new = |k: &u32| state.reported.get(*k as usize).is_some_and(|reported| !reported);
+            let new: Vec<u32> = elements.clone().filter(is_new).collect();
+            let index = |k: u32| self.invocation.first + u64::from(k);
+            let list = index(elements.start)..index(elements.end);
+            let mut ledger = lock(&self.desk.ledger);
+            if state.over {
+                if result.tag != ResultTag::Failure {
+                    ledger.listed(job, list, 0, now, (self.number, false));
+                }
+                continue;
+            }
+            new.iter().for_each(|k| state.reported[*k as usize] = true);
+            if new.len() < elements.len() {
+                // The scheduler takes none of them.
+                new.iter().for_each(|k| ledger.misplaced(job, index(*k), self.number));
+            } else if result.tag == ResultTag::Failure {
+                let failure: Result<TaskFailure, _> = codec::decode(result.body);
+                let kind = failure.map_or(FailureKind::Output, |failure| failure.kind);
+                ledger.charge(job, list.start, kind, self.number);
+            } else {
+                let sure = result.tag == ResultTag::Output;
+                ledger.listed(job, list, result.body.len(), now, (self.number, sure));
+                if !sure {
+                    state.stored.extend(elements);
                 }
             }
         }

@@ -32,6 +32,8 @@ pub struct JobPlan {
     pub options: JobOptions,
     /// Elements that one process works on at once.
     pub concurrency: u32,
+    /// Whether its function takes lists.
+    pub lists: bool,
     /// How inputs come.
     pub feed: Feed,
     /// How results are taken.
@@ -52,6 +54,7 @@ impl JobPlan {
             padding: 0,
             options: JobOptions::default(),
             concurrency: 1,
+            lists: false,
             feed: Feed::READY,
             consumer: Consumer::HoldAll,
             begins: Duration::ZERO,
@@ -80,7 +83,22 @@ impl Scenario {
         let jobs = (0..draw.pick(&[1, 1, 1, 2, 3])).map(|_| draw.job()).collect();
         let mut scenario = Self { seed, provider, jobs };
         scenario.limit();
+        scenario.list();
         scenario
+    }
+
+    /// Makes half of the jobs of every fourth scenario ones over lists.
+    fn list(&mut self) {
+        // A stream of chance of its own, as for budgets.
+        let mut draw = Draw(fastrand::Rng::with_seed(self.seed ^ 0x6c69_7374));
+        if draw.0.u8(..4) > 0 {
+            return;
+        }
+        for job in &mut self.jobs {
+            if draw.0.bool() {
+                (job.lists, job.concurrency) = (true, 8);
+            }
+        }
     }
 
     /// Gives the jobs of every fourth scenario budgets.
@@ -255,6 +273,7 @@ impl Draw {
             padding: self.pick(&[0, 20, 300]),
             options: self.options(),
             concurrency: self.pick(&[1, 1, 1, 2, 8]),
+            lists: false,
             feed,
             consumer: match self.0.u8(..4) {
                 0 => Consumer::HoldAll,

@@ -204,15 +204,16 @@ fn name(number: usize) -> String {
     format!("job-{number}")
 }
 
-fn spec(number: usize, concurrency: u32) -> JobSpec {
-    let target = Target::Named { name: "simulated".to_owned(), call: Call::Map };
+fn spec(number: usize, plan: &JobPlan) -> JobSpec {
+    let call = if plan.lists { Call::Steps } else { Call::Map };
+    let target = Target::Named { name: "simulated".to_owned(), call };
     JobSpec {
         id: name(number),
         label: name(number),
         entry: Entry { image: ImageId([0; 32]), target },
         shared: None,
         task_timeout: None,
-        concurrency,
+        concurrency: plan.concurrency,
     }
 }
 
@@ -246,7 +247,7 @@ fn start(
             book: Some((Arc::clone(&ledger), job.clone())),
         };
         let outbox = Outbox::new(Commands::default(), plan.options.result_buffer);
-        let spec = Arc::new(spec(number, plan.concurrency));
+        let spec = Arc::new(spec(number, &plan));
         let run = JobRun::new(spec, plan.options.clone(), Box::new(source), outbox.clone(), resources);
         inner.spawn(format!("{job} scheduler"), run);
         if !plan.cancels.is_empty() {
@@ -258,6 +259,7 @@ fn start(
             job,
             seed,
             padding: plan.padding,
+            lists: plan.lists,
             outbox,
             ledger,
             clock: clock.clone(),

@@ -10,6 +10,7 @@ use rustwren_core::invoker::{Events, Invocation};
 use super::clock::lock;
 use super::course::{Course, End, Finished, batches};
 use super::invoker::{Worker, World};
+use super::work::takes_lists;
 
 /// A worker's time set aside for an invocation.
 #[derive(Debug, Clone, Copy)]
@@ -75,18 +76,28 @@ impl Visit {
         lock(&self.world.ledger).note(self.world.clock.now(), || format!("#{number} {}", what()));
     }
 
-    /// Writes results into the book that the scheduler is told now. Of `misplaced` ones it is told in vain.
-    pub(super) fn report(&mut self, finished: &[Finished], misplaced: &[u32]) {
+    /// Writes results into the book that the scheduler is told now. Of `stored` ones it has to find out, and of
+    /// `misplaced` ones it is told in vain.
+    pub(super) fn report(&mut self, finished: &[Finished], stored: &[u32], misplaced: &[u32]) {
         let now = self.world.clock.now();
         let job = &self.invocation.job.id;
+        let lists = takes_lists(&self.invocation.job);
         let mut ledger = lock(&self.world.ledger);
         for one in finished {
             if self.reported.contains(&one.offset) {
                 continue;
             }
-            self.reported.push(one.offset);
+            self.reported.extend(one.elements());
             let index = self.invocation.first + u64::from(one.offset);
             match &one.record {
+                Ok(output) if lists => {
+                    let list = index..index + u64::from(one.count);
+                    let sure = !stored.contains(&one.offset);
+                    if !sure {
+                        self.misplaced.extend(one.elements());
+                    }
+                    ledger.listed(job, list, output.len(), now, (self.number, sure));
+                }
                 Ok(_) if misplaced.contains(&one.offset) => {
                     self.misplaced.push(one.offset);
                     ledger.misplaced(job, index, self.number);
@@ -188,10 +199,16 @@ impl Visit {
             world.clock.sleep(wait).await;
             let now = world.clock.now();
             // Late failures change nothing: what became of the attempt was reckoned up when it was given up.
-            let outputs = late.iter().filter_map(|one| Some((one.offset, one.record.as_ref().ok()?.len())));
-            for (offset, len) in outputs {
-                let index = invocation.first + u64::from(offset);
-                lock(&world.ledger).done(&invocation.job.id, index, len, now);
+            let outputs = late.iter().filter_map(|one| Some((one.elements(), one.record.as_ref().ok()?.len())));
+            for (elements, len) in outputs {
+                let index = invocation.first + u64::from(elements.start);
+                let list = index..index + elements.len() as u64;
+                let mut ledger = lock(&world.ledger);
+                if takes_lists(&invocation.job) {
+                    ledger.listed(&invocation.job.id, list, len, now, (number, false));
+                } else {
+                    ledger.done(&invocation.job.id, index, len, now);
+                }
             }
             for batch in batches {
                 lock(&world.ledger).note(now, || format!("#{number} late {}+{}", batch.offset, batch.count));

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use rustwren_core::codec;
+use rustwren_core::entry::{Call, Target};
 use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::invoker::JobSpec;
 
@@ -85,6 +86,18 @@ pub fn output_of(input: &[u8]) -> Vec<u8> {
     let mut output = hash.to_le_bytes().to_vec();
     output.resize(input.len(), hash as u8);
     output
+}
+
+/// Whether a simulated job's function takes lists: of as many elements as its worker likes.
+pub(super) fn takes_lists(job: &JobSpec) -> bool {
+    matches!(job.entry.target, Target::Named { call: Call::Steps, .. })
+}
+
+/// The one result of a list, from those of its elements.
+pub(super) fn list_of(outputs: &[Vec<u8>]) -> Vec<u8> {
+    let mut list = vec![outputs.len() as u8];
+    outputs.iter().for_each(|output| list.extend_from_slice(output));
+    list
 }
 
 /// What the functions of the invoker suite do ([`Functions::by_name`](crate::invoker_suite::Functions::by_name)).
