@@ -19,8 +19,7 @@ pub(crate) struct Deployment {
     pub(crate) front: LambdaFront,
     pub(crate) bucket: String,
     pub(crate) moto: Moto,
-    /// How long an invocation may last.
-    seconds: u64,
+    function: Function,
     _dir: tempfile::TempDir,
 }
 
@@ -43,7 +42,7 @@ impl Deployment {
             ("RUSTWREN_CACHE_DIR", dir.path().to_str().expect("a folder with a readable name")),
         ];
         let environment = own.iter().chain(&Moto::CREDENTIALS).chain(variables);
-        let front = LambdaFront::start(Function {
+        let function = Function {
             name: "rustwren".to_owned(),
             bootstrap: std::env::current_exe().expect("this program is somewhere"),
             timeout: Duration::from_secs(seconds),
@@ -51,10 +50,19 @@ impl Deployment {
             environment: environment.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             concurrency: ACCOUNT,
             event_retries: 0,
-        });
-        Self { front, bucket, moto, seconds, _dir: dir }
+        };
+        Self { front: LambdaFront::start(function.clone()), function, bucket, moto, _dir: dir }
     }
 
+    /// Where invocations are so short that fetching the program could take all of one: it has been fetched before.
+    pub(crate) fn short_lived(seconds: u64) -> Self {
+        let mut place = Self::new(20);
+        let executor = place.connect().expect("a client");
+        block_on(executor.call(|x: u64| x, 0).into_future()).expect("a first call");
+        place.function.timeout = Duration::from_secs(seconds);
+        place.front = LambdaFront::start(place.function.clone());
+        place
+    }
 }
 
 impl Place for Deployment {
@@ -66,7 +74,7 @@ impl Place for Deployment {
             .set("storage.endpoint", self.moto.endpoint())
             .set("compute.endpoint", self.front.endpoint())
             .set("compute.workers", WORKERS as u64)
-            .set("compute.timeout", format!("{}s", self.seconds))
+            .set("compute.timeout", format!("{}s", self.function.timeout.as_secs()))
             .set("client.progress", "never")
             .set("client.logs", "none");
         block_on(Executor::connect_with(&options))
