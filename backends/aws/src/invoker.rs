@@ -48,6 +48,10 @@ const OVERHEAD: Duration = Duration::from_millis(25);
 /// How long after its limit an invocation is still waited for: starting a worker does not count against the limit.
 const GRACE: Duration = Duration::from_secs(30);
 
+/// How long a worker may take before its first invocation, which Lambda bills on top of it; what the runtime does with the
+/// invocation itself, fetching the program included, is within `timeout`.
+const INIT: Duration = Duration::from_secs(10);
+
 /// How long a connection may take to be made. Thousands that are made at once wait for each other's handshakes.
 const CONNECT: Duration = Duration::from_secs(30);
 
@@ -81,6 +85,7 @@ impl LambdaInvoker {
         limits.stragglers = true;
         limits.price = config.price;
         limits.stops_when_dropped = false;
+        limits.startup = INIT;
         crate::files::room_for(config.workers);
         Self { limits, config, storage, client: OnceCell::new(), down: watch::Sender::new(false) }
     }

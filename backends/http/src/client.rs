@@ -36,6 +36,8 @@ const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 /// How often a connection on which nothing comes is asked whether its other end is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Calls with longer bodies may have been refused for that.
+const LONG: usize = 1 << 20;
 /// What is read of the answer to a call that was refused.
 const MAX_REFUSAL: usize = 64 << 10;
 
@@ -181,10 +183,10 @@ impl Client {
             .uri(format!("{}{target}", self.base))
             .header(HEADER, self.signer.sign(method, target, &body)?)
             .header(CONTENT_TYPE, "application/octet-stream")
-            .body(Full::new(body))
+            .body(Full::new(body.clone()))
             .map_err(|error| internal("it cannot be written").with_source(error))?;
         let connections = self.connections().ok_or_else(|| internal("there is no client"))?;
-        connections.request(request).await.map_err(|error| self.failed(error))
+        connections.request(request).await.map_err(|error| self.failed(error, body.len()))
     }
 
     /// The error of a call that was answered, but not with what was asked for.
@@ -201,7 +203,8 @@ impl Client {
         refusal::of_answer(&self.base, head.status, &head.headers, &begin)
     }
 
-    fn failed(&self, error: legacy::Error) -> BackendError {
+    /// The error of a call, with a body of `len` bytes, that was not answered.
+    fn failed(&self, error: legacy::Error, len: usize) -> BackendError {
         if is_of_certificates(&error) {
             let message = format!("{} cannot be trusted", self.base);
             return BackendError::new(ErrorClass::Misconfigured, message)
@@ -209,7 +212,17 @@ impl Client {
                 .with_hint("set `tls_ca` to the certificate that has signed the server's");
         }
         let what = if error.is_connect() { "cannot be reached" } else { "did not answer" };
-        BackendError::new(ErrorClass::Transient, format!("{} {what}", self.base)).with_source(Chain(error))
+        let long = len > LONG && !error.is_connect();
+        let error = BackendError::new(ErrorClass::Transient, format!("{} {what}", self.base))
+            .with_source(Chain(error));
+        if !long {
+            return error;
+        }
+        // Whoever does not read a body to its end often ends the connection before its answer is heard.
+        error.with_hint(format!(
+            "the call had {len} bytes: is that more than what is in between lets through, or than `max_body` of the \
+             runtimes?"
+        ))
     }
 }
 

@@ -28,14 +28,16 @@ const SECRET_FILE: KeyDoc = KeyDoc::optional(
     "the environment variable `RUSTWREN_HTTP_SECRET`",
     "/etc/rustwren/secret",
     "A file with the secret, or with several, one on each line, of which the first is used.",
-);
+)
+.of_this_machine();
 const TLS_CA: KeyDoc = KeyDoc::optional(
     "tls_ca",
     Kind::Path,
     "the certificates that this machine trusts",
     "/etc/rustwren/ca.pem",
     "Certificates, in PEM form, one of which must have signed the server's, where `url` begins with `https`.",
-);
+)
+.of_this_machine();
 const PROTOCOL: KeyDoc = KeyDoc::with_default(
     "protocol",
     Kind::Choice(&["auto", "http1", "http2"]),

@@ -22,6 +22,10 @@ const OVERHEAD: std::time::Duration = std::time::Duration::from_millis(2);
 /// A runtime says every ten seconds that an invocation is alive; what is in between may hold that up.
 const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(20);
 
+/// How long a runtime lets a function process start, unless it is configured otherwise (`start_timeout`): that comes on top
+/// of `max_duration`.
+const START: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// How an [`HttpInvoker`] is set up: the `[compute]` section.
 pub type HttpOptions = ComputeConfig;
 
@@ -46,6 +50,7 @@ impl HttpInvoker {
         limits.platform = Platform { name: "HTTP workers".to_owned(), ..Platform::this_machine() };
         limits.reports_start = true;
         limits.heartbeat = Some(HEARTBEAT);
+        limits.startup = START;
         Ok(Self { client: Client::new(&options.client)?, limits, options, closed: watch::Sender::new(false) })
     }
 

@@ -15,6 +15,16 @@ pub struct Entry {
     pub target: Target,
 }
 
+/// The name of the function that drives a detached job, the same in every program.
+pub const DRIVE: &str = "rustwren::drive";
+
+impl Entry {
+    /// Whether it drives a job: it stores, and calls workers, as the client would.
+    pub fn drives(&self) -> bool {
+        matches!(&self.target, Target::Named { name, .. } if name == DRIVE)
+    }
+}
+
 /// A function within a program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Target {

@@ -139,8 +139,8 @@ pub(crate) fn records(elements: &[Vec<u8>]) -> Bytes {
     Bytes::from(out)
 }
 
-/// A new invocation of these elements.
-pub(crate) fn invocation(job: &JobSpec, elements: &[Vec<u8>]) -> Invocation {
+/// A new invocation of these elements, as the client makes it.
+pub fn invocation(job: &JobSpec, elements: &[Vec<u8>]) -> Invocation {
     static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
     let inputs = Payload::Inline(vec![records(elements)]);
     Invocation {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use rustwren_core::auth::Secrets;
+use rustwren_core::auth::{Secret, Secrets};
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::env;
 use rustwren_core::error::Result;
@@ -215,6 +215,17 @@ impl ServeConfig {
             drain: time("drain")?,
             metrics: flag("metrics")?,
         })
+    }
+}
+
+impl ServeConfig {
+    /// The secret that function processes are given, which make calls of their own where they drive detached jobs: none
+    /// unless `pass_env` says so.
+    pub fn passed_secret(&self) -> Option<&str> {
+        if env::is_withheld(env::HTTP_SECRET.name.as_ref(), &self.processes.pass_env) {
+            return None;
+        }
+        self.secrets.first().map(Secret::reveal)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What a caller without a secret can cost is bounded: a connection among [`max_connections`], the reading of its
 //! headers within a time, the check of one signature, and a short answer that is always the same. Bodies are read for
-//! callers with a secret only. Calls for which there is no room are refused before their bodies are read.
+//! callers with a secret only. Calls for which there is no room are refused whatever is in their bodies.
 //!
 //! [`max_connections`]: crate::config::ServeConfig::max_connections
 
@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustwren_core::auth::Verifier;
 use rustwren_core::config::Config;
+use rustwren_core::env::HTTP_SECRET;
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::image::ImageId;
 use rustwren_core::storage::Storage;
@@ -143,6 +144,8 @@ impl Server {
         let mut pool = config.processes.pool_options(ImageId([0; 32]));
         pool.heartbeat = Some(HEARTBEAT);
         pool.set = config.storage_variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        // Wherever it comes from here: a file of it is not named alike everywhere, and need not be theirs to read.
+        pool.set.extend(config.passed_secret().map(|secret| (HTTP_SECRET.name.into(), secret.into())));
         let options = HostOptions {
             pool,
             images: ImageCache::new(cache_dir.join("unpacked"), config.image_cache),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use rustwren::Error;
 use rustwren::prelude::*;
 
+use super::unless_dear;
+
 crate::tests![
     a_panic,
     a_panic_in_async_code,
@@ -242,16 +244,16 @@ async fn a_task_that_kills_its_process_is_tried_again(executor: Executor) {
 }
 
 async fn workers_killed_at_random(executor: Executor) {
-    const ALL: u64 = 10_000;
+    let all = unless_dear(&executor, 10_000, 1_500);
     let mut job = executor
-        .map(|x: u64| (x * x, std::process::id()), 0..ALL)
+        .map(|x: u64| (x * x, std::process::id()), 0..all)
         .retries(100)
         .chunk_size(25)
         .spawn()
         .await
         .unwrap();
     let mut random = fastrand::Rng::with_seed(42);
-    let mut seen = vec![false; ALL as usize];
+    let mut seen = vec![false; all as usize];
     let (mut kills, mut last) = (0, 0);
     while let Some(result) = job.next().await {
         let (index, (square, pid)) = result.unwrap();

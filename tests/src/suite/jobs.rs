@@ -8,6 +8,8 @@ use std::time::Duration;
 use rustwren::prelude::*;
 use rustwren::storage::{Key, StorageExt};
 
+use super::unless_dear;
+
 crate::tests![
     a_task_knows_itself,
     a_task_knows_its_deadline,
@@ -80,18 +82,19 @@ async fn attempts_are_counted(executor: Executor) {
 }
 
 async fn two_jobs_at_once(executor: Executor) {
-    let a = executor.map(|x: u64| x + 1, 0..50_000).chunk_size(50).spawn().await.unwrap();
-    let b = executor.map(|x: u64| x.to_string(), 0..5_000).chunk_size(7).spawn().await.unwrap();
+    let (many, some) = (unless_dear(&executor, 50_000, 5_000), unless_dear(&executor, 5_000, 500));
+    let a = executor.map(|x: u64| x + 1, 0..many).chunk_size(50).spawn().await.unwrap();
+    let b = executor.map(|x: u64| x.to_string(), 0..some).chunk_size(7).spawn().await.unwrap();
     assert_ne!(a.id(), b.id());
     let b = b.results().await.unwrap();
     let a = a.results().await.unwrap();
-    assert!(a.iter().enumerate().all(|(i, &y)| y == i as u64 + 1) && a.len() == 50_000);
-    assert!(b.iter().enumerate().all(|(i, y)| *y == i.to_string()) && b.len() == 5_000);
+    assert!(a.iter().enumerate().all(|(i, &y)| y == i as u64 + 1) && a.len() as u64 == many);
+    assert!(b.iter().enumerate().all(|(i, y)| *y == i.to_string()) && b.len() as u64 == some);
 }
 
 async fn many_jobs_at_once(executor: Executor) {
     let mut jobs = Vec::new();
-    for n in 0..50_u64 {
+    for n in 0..unless_dear(&executor, 50, 20) {
         jobs.push(executor.map_with(&n, |n, x: u64| n * x, 0..n).spawn().await.unwrap());
     }
     for (n, job) in jobs.into_iter().enumerate() {
@@ -133,8 +136,10 @@ async fn nested_jobs_share_no_worker_with_their_parents(executor: Executor) {
 
 async fn workers_stay_warm(executor: Executor) {
     let pids = |_: u64| std::process::id();
-    let first: BTreeSet<u32> = executor.map(pids, 0..1000).chunk_size(1).await.unwrap().into_iter().collect();
-    let job = executor.map(pids, 0..1000).chunk_size(1).spawn().await.unwrap();
+    let count = unless_dear(&executor, 1000, 100);
+    let first: BTreeSet<u32> =
+        executor.map(pids, 0..count).chunk_size(1).await.unwrap().into_iter().collect();
+    let job = executor.map(pids, 0..count).chunk_size(1).spawn().await.unwrap();
     let handle = job.handle();
     let second: BTreeSet<u32> = job.results().await.unwrap().into_iter().collect();
     assert!(first.union(&second).count() <= 2, "{first:?} {second:?}");
@@ -174,8 +179,9 @@ async fn no_more_workers_than_asked_for(executor: Executor) {
         std::fs::remove_file(path)?;
         Ok::<u64, std::io::Error>(x)
     };
-    let outputs = executor.try_map_with(&lock, alone, 0..500).chunk_size(1).workers(1).await.unwrap();
-    assert_eq!(outputs.len(), 500);
+    let count = unless_dear(&executor, 500, 50);
+    let outputs = executor.try_map_with(&lock, alone, 0..count).chunk_size(1).workers(1).await.unwrap();
+    assert_eq!(outputs.len() as u64, count);
 }
 
 async fn own_objects(executor: Executor) {

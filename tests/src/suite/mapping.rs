@@ -4,6 +4,8 @@ use rustwren::prelude::*;
 use rustwren::{ErrorKind, MapBuilder};
 use serde::{Deserialize, Serialize};
 
+use super::unless_dear;
+
 crate::tests![
     closures_and_plain_functions,
     named_functions,
@@ -113,10 +115,11 @@ async fn a_shared_value(executor: Executor) {
 }
 
 async fn a_large_shared_value(executor: Executor) {
-    let shared: Vec<u8> = (0..20_000_000_u32).map(|i| i as u8).collect();
-    let outputs =
-        executor.map_with(&shared, |shared, i: usize| (shared.len(), shared[i]), 0..100).await.unwrap();
-    assert_eq!(outputs[77], (20_000_000, 77));
+    // As text: a `Vec<u8>` is encoded byte by byte, which takes its time in a debug build.
+    let shared = "0123456789".repeat(2_000_000);
+    let work = |shared: &String, i: usize| (shared.len(), shared.as_bytes()[i]);
+    let outputs = executor.map_with(&shared, work, 0..100).await.unwrap();
+    assert_eq!(outputs[77], (20_000_000, b'7'));
     assert_eq!(outputs.len(), 100);
 }
 
@@ -183,12 +186,11 @@ async fn many_inputs(executor: Executor) {
 }
 
 async fn large_inputs_and_outputs(executor: Executor) {
-    const SIZE: usize = 100_000_000;
-    // As text: a `Vec<u8>` is encoded byte by byte, which takes its time in a debug build.
-    let work = |text: String| (text.as_bytes()[SIZE / 2], text);
-    let outputs = executor.map(work, ["a", "b"].map(|fill| fill.repeat(SIZE))).await.unwrap();
+    let size = unless_dear(&executor, 100_000_000, 20_000_000) as usize;
+    let work = |text: String| (text.as_bytes()[text.len() / 2], text);
+    let outputs = executor.map(work, ["a", "b"].map(|fill| fill.repeat(size))).await.unwrap();
     for ((middle, text), expected) in outputs.into_iter().zip(*b"ab") {
-        assert_eq!((middle, text.len()), (expected, SIZE));
+        assert_eq!((middle, text.len()), (expected, size));
         assert!(text.bytes().all(|byte| byte == expected));
     }
 }

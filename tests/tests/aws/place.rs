@@ -7,31 +7,23 @@ use rustwren::blocking::block_on;
 use rustwren::config::LoadOptions;
 use rustwren_testkit::standins::Moto;
 use rustwren_testkit::standins::lambda::{Function, LambdaFront};
+use rustwren_tests::grouped::Place;
 
 /// What jobs may have at once. The account allows more: Lambda does not end an invocation because its job is over, and
 /// those go on for a while.
 const WORKERS: usize = 2;
 const ACCOUNT: usize = 16;
 
-/// What the SDK finds in the environment. Configurations have no place for secrets.
-pub(crate) const CREDENTIALS: [(&str, &str); 4] = [
-    ("AWS_ACCESS_KEY_ID", "rustwren-test"),
-    ("AWS_SECRET_ACCESS_KEY", "rustwren-test"),
-    ("AWS_CONFIG_FILE", "/dev/null"),
-    ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-];
-
 /// A deployment of one suite's own.
-pub(crate) struct Place {
+pub(crate) struct Deployment {
     pub(crate) front: LambdaFront,
     pub(crate) bucket: String,
     pub(crate) moto: Moto,
-    /// How long an invocation may last.
-    seconds: u64,
+    function: Function,
     _dir: tempfile::TempDir,
 }
 
-impl Place {
+impl Deployment {
     pub(crate) fn new(seconds: u64) -> Self {
         Self::with(seconds, &[])
     }
@@ -49,8 +41,8 @@ impl Place {
             // One for all environments: an image is unpacked once for all of them.
             ("RUSTWREN_CACHE_DIR", dir.path().to_str().expect("a folder with a readable name")),
         ];
-        let environment = own.iter().chain(&CREDENTIALS).chain(variables);
-        let front = LambdaFront::start(Function {
+        let environment = own.iter().chain(&Moto::CREDENTIALS).chain(variables);
+        let function = Function {
             name: "rustwren".to_owned(),
             bootstrap: std::env::current_exe().expect("this program is somewhere"),
             timeout: Duration::from_secs(seconds),
@@ -58,11 +50,23 @@ impl Place {
             environment: environment.map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             concurrency: ACCOUNT,
             event_retries: 0,
-        });
-        Self { front, bucket, moto, seconds, _dir: dir }
+        };
+        Self { front: LambdaFront::start(function.clone()), function, bucket, moto, _dir: dir }
     }
 
-    pub(crate) fn connect(&self) -> rustwren::Result<Executor> {
+    /// Where invocations are so short that fetching the program could take all of one: it has been fetched before.
+    pub(crate) fn short_lived(seconds: u64) -> Self {
+        let mut place = Self::new(20);
+        let executor = place.connect().expect("a client");
+        block_on(executor.call(|x: u64| x, 0).into_future()).expect("a first call");
+        place.function.timeout = Duration::from_secs(seconds);
+        place.front = LambdaFront::start(place.function.clone());
+        place
+    }
+}
+
+impl Place for Deployment {
+    fn connect(&self) -> rustwren::Result<Executor> {
         let options = LoadOptions::of_process()
             .search(false)
             .set("provider", "aws")
@@ -70,7 +74,7 @@ impl Place {
             .set("storage.endpoint", self.moto.endpoint())
             .set("compute.endpoint", self.front.endpoint())
             .set("compute.workers", WORKERS as u64)
-            .set("compute.timeout", format!("{}s", self.seconds))
+            .set("compute.timeout", format!("{}s", self.function.timeout.as_secs()))
             .set("client.progress", "never")
             .set("client.logs", "none");
         block_on(Executor::connect_with(&options))

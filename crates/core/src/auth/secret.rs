@@ -18,6 +18,7 @@ pub const MIN_SECRET: usize = 32;
 pub struct Secret(Arc<Inner>);
 
 struct Inner {
+    text: Box<str>,
     id: [u8; 8],
     key: hmac::Key,
 }
@@ -36,7 +37,7 @@ impl Secret {
             let mut id = [0; 8];
             id.copy_from_slice(&hash.finish().as_ref()[..8]);
             let key = hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes());
-            return Ok(Self(Arc::new(Inner { id, key })));
+            return Ok(Self(Arc::new(Inner { text: text.into(), id, key })));
         };
         Err(Error::new(ErrorKind::Config, format!("a shared secret {fault}"))
             .with_hint("make one with `openssl rand -hex 32`"))
@@ -46,6 +47,11 @@ impl Secret {
     /// tells nothing of a secret that is as random as it should be.
     pub(super) fn id(&self) -> [u8; 8] {
         self.0.id
+    }
+
+    /// The secret itself, for a process that is to have it as well.
+    pub fn reveal(&self) -> &str {
+        &self.0.text
     }
 
     pub(super) fn key(&self) -> &hmac::Key {

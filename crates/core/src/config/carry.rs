@@ -8,8 +8,8 @@ use super::units::{format_duration, format_range, format_share, format_size, for
 use super::{Config, LoadOptions, Origin, Settings, Value};
 use crate::env;
 
-/// What was set of a configuration, whoever set it, but for secrets: whoever is given this finds those in an environment
-/// of its own.
+/// What was set of a configuration, whoever set it, but for secrets and what means something on this machine alone: whoever
+/// is given this finds those in an environment of its own.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carried(Vec<(String, Item)>);
 
@@ -97,8 +97,8 @@ fn carry_all(settings: &Settings, items: &mut Vec<(String, Item)>) {
 
 fn carry(settings: &Settings, items: &mut Vec<(String, Item)>) {
     for (name, setting) in &settings.values {
-        let is_secret = settings.keys.iter().any(|key| key.name == *name && key.secret);
-        if !is_secret && setting.origin != Origin::Default {
+        let stays = settings.keys.iter().any(|key| key.name == *name && (key.secret || key.here));
+        if !stays && setting.origin != Origin::Default {
             items.push((format!("{}.{name}", settings.section), Item::from(&setting.value)));
         }
     }

@@ -97,6 +97,9 @@ pub struct KeyDoc {
     pub doc: &'static str,
     /// Whether its value must never be shown.
     pub secret: bool,
+    /// Whether its value means something on this machine alone: a process elsewhere that is to work with the same is not
+    /// told it.
+    pub here: bool,
 }
 
 impl KeyDoc {
@@ -107,7 +110,15 @@ impl KeyDoc {
         value: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self { name, kind, default: KeyDefault::Value(value), example: value, doc, secret: false }
+        Self {
+            name,
+            kind,
+            default: KeyDefault::Value(value),
+            example: value,
+            doc,
+            secret: false,
+            here: false,
+        }
     }
 
     /// A key that may stay unset; `meaning` says what then happens.
@@ -118,17 +129,23 @@ impl KeyDoc {
         example: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self { name, kind, default: KeyDefault::Unset { meaning }, example, doc, secret: false }
+        Self { name, kind, default: KeyDefault::Unset { meaning }, example, doc, secret: false, here: false }
     }
 
     /// A key that must be set.
     pub const fn required(name: &'static str, kind: Kind, example: &'static str, doc: &'static str) -> Self {
-        Self { name, kind, default: KeyDefault::Required, example, doc, secret: false }
+        Self { name, kind, default: KeyDefault::Required, example, doc, secret: false, here: false }
     }
 
     /// Marks the value as one that is never shown.
     pub const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// Marks the value as one that means something on this machine alone: the path of a file that others have elsewhere.
+    pub const fn of_this_machine(mut self) -> Self {
+        self.here = true;
         self
     }
 }

@@ -9,14 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::config::Carried;
 use crate::durable::{Heart, Manifest, Owner, Store};
+pub(super) use crate::entry::DRIVE;
 use crate::entry::{Call, Entry, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageId;
 use crate::invoker::{Invocation, Invoker, JobSpec, Passing, Payload};
 use crate::protocol::records::append_input;
 
-/// The name of the function that drives a job.
-pub(super) const DRIVE: &str = "rustwren::drive";
 /// How it is called.
 pub(super) const CALL: Call = Call::TryMapAsync;
 /// How long a process that was told to drive a job may take until it does. Then it is taken for lost.

@@ -1,5 +1,7 @@
 //! The body of a call from somebody with a secret.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::StatusCode;
@@ -12,15 +14,17 @@ use super::Shared;
 use super::handler::unauthorized;
 use super::reply::Reply;
 
-/// A body of a call that is refused is read all the same if it is no longer than this, so that the connection can
-/// be used again.
-const SPARED: u64 = 64 << 10;
+/// What comes of a body that nobody wants is read all the same, up to so much and as long as it comes: a caller that is
+/// still sending when the connection ends does not hear why. After it the connection can be used again.
+const SPARED: u64 = 16 << 20;
+const SPARED_PAUSE: Duration = Duration::from_secs(1);
 
 /// Reads it: the whole body, if it is the one that was signed and no longer than allowed.
 pub(super) async fn read(shared: &Shared, mut body: Incoming, mut check: BodyCheck) -> Result<Bytes, Reply> {
     let most = shared.config.max_body;
     let announced = body.size_hint().lower();
     if announced > most as u64 {
+        forget(body);
         return Err(too_long(most));
     }
     let mut first = None;
@@ -36,6 +40,7 @@ pub(super) async fn read(shared: &Shared, mut body: Incoming, mut check: BodyChe
         };
         let Ok(data) = frame.into_data() else { continue };
         if first.as_ref().map_or(0, Bytes::len) + more.len() + data.len() > most {
+            forget(body);
             return Err(too_long(most));
         }
         check.update(&data);
@@ -61,15 +66,20 @@ pub(super) async fn read(shared: &Shared, mut body: Incoming, mut check: BodyChe
     Ok(if more.is_empty() { first.unwrap_or_default() } else { more.freeze() })
 }
 
-/// Reads the short body of a call that is refused.
-pub(super) async fn discard(shared: &Shared, mut body: Incoming) {
-    if body.size_hint().upper().is_none_or(|bytes| bytes > SPARED) {
+/// Reads the body of a call that is refused beside answering it, and forgets it.
+pub(super) fn forget(mut body: Incoming) {
+    if body.size_hint().lower() > SPARED {
         return;
     }
-    let all = async { while let Some(Ok(_)) = body.frame().await {} };
-    if timeout(shared.config.header_timeout, all).await.is_err() {
-        tracing::debug!("the body of a call that is refused does not come");
-    }
+    tokio::spawn(async move {
+        let mut read = 0;
+        while read <= SPARED {
+            match timeout(SPARED_PAUSE, body.frame()).await {
+                Ok(Some(Ok(frame))) => read += frame.data_ref().map_or(0, |data| data.len() as u64),
+                _ => return,
+            }
+        }
+    });
 }
 
 fn too_long(most: usize) -> Reply {

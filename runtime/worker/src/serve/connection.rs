@@ -24,6 +24,10 @@ const BUFFER: usize = 64 << 10;
 const HEADERS: u32 = 32 << 10;
 /// Calls at once on one HTTP/2 connection.
 const STREAMS: u32 = 256;
+/// Bytes of one call's body that may come before they are read. A connection takes as much of all of its calls together, so
+/// that none that wait for a worker, unread, keep the body of one that has a worker from coming.
+const STREAM_WINDOW: u32 = 512 << 10;
+const CONNECTION_WINDOW: u32 = STREAMS * STREAM_WINDOW;
 
 /// Serves it until it is over, or closing and idle.
 pub(super) async fn serve(
@@ -67,7 +71,13 @@ async fn http(
     let mut builder = Builder::new(TokioExecutor::new());
     // Times are kept by `Watched`.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(BUFFER);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS).max_header_list_size(HEADERS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEADERS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let closed = async {
         if closing.wait_for(|closing| *closing).await.is_err() {

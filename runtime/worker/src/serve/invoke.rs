@@ -26,10 +26,10 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// `POST /v1/invoke`
 pub(super) async fn invoke(shared: &Arc<Shared>, body: Incoming, check: BodyCheck) -> Reply {
     if shared.is_draining() {
-        return ending(shared, body).await;
+        return ending(body);
     }
     let Some(place) = shared.slots.take().await else {
-        return full(shared, body, "all workers are busy").await;
+        return full(shared, body, "all workers are busy");
     };
     let invocation = match take(shared, body, check).await {
         Ok(invocation) => invocation,
@@ -53,15 +53,18 @@ pub(super) async fn invoke(shared: &Arc<Shared>, body: Incoming, check: BodyChec
 /// `POST /v1/detach`
 pub(super) async fn detach(shared: &Arc<Shared>, body: Incoming, check: BodyCheck) -> Reply {
     if shared.is_draining() {
-        return ending(shared, body).await;
+        return ending(body);
     }
     let Some(place) = shared.detached_slots.take().await else {
-        return full(shared, body, "as many detached invocations run as may").await;
+        return full(shared, body, "as many detached invocations run as may");
     };
     let invocation = match take(shared, body, check).await {
         Ok(invocation) => invocation,
         Err(reply) => return reply,
     };
+    if invocation.job.entry.drives() && shared.config.passed_secret().is_none() {
+        return Reply::error(&no_secret());
+    }
     shared.metrics.detached.count();
     let shared = Arc::clone(shared);
     tokio::spawn(async move {
@@ -90,16 +93,26 @@ fn life(shared: &Shared) -> Life {
 }
 
 /// The runtime is about to end: another one of the fleet will take it.
-async fn ending(shared: &Shared, body: Incoming) -> Reply {
-    body::discard(shared, body).await;
+fn ending(body: Incoming) -> Reply {
+    body::forget(body);
     Reply::error(&BackendError::new(ErrorClass::Transient, "the runtime is about to end"))
 }
 
-async fn full(shared: &Shared, body: Incoming, what: &str) -> Reply {
+fn full(shared: &Shared, body: Incoming, what: &str) -> Reply {
     shared.metrics.throttled.count();
-    body::discard(shared, body).await;
+    body::forget(body);
     let class = ErrorClass::Throttled { retry_after: Some(RETRY_AFTER) };
     Reply::error(&BackendError::new(class, what))
+}
+
+/// A driver that cannot call anybody would fail where nobody hears it.
+fn no_secret() -> BackendError {
+    let message = "the runtime keeps the shared secret from function processes, and one that drives a detached job has to \
+                   call the fleet";
+    BackendError::new(ErrorClass::Misconfigured, message).with_hint(
+        "start the runtimes with RUSTWREN__COMPUTE__PASS_ENV=RUSTWREN_HTTP_SECRET where tasks may have the secret; or \
+         use a durable job, which this program drives",
+    )
 }
 
 /// Nobody listens to a detached invocation: what its tasks say goes to the log.

@@ -67,6 +67,7 @@ impl Metrics {
         let gauges = [
             ("workers", "Invocations that can run at once.", shared.slots.count()),
             ("workers_busy", "Invocations that run.", shared.slots.taken()),
+            ("waiting", "Invocations that wait for a worker.", shared.slots.waiting()),
             ("connections_open", "Connections that are open.", shared.connections.count()),
             ("draining", "1 when no more invocations are taken.", usize::from(shared.is_draining())),
         ];

@@ -47,6 +47,11 @@ impl Slots {
         self.count.saturating_sub(self.places.available_permits())
     }
 
+    /// How many calls wait for one.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         self.count

@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use rustwren_aws::LambdaInvoker;
-use rustwren_core::codec;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{
-    Events, Invocation, Invoker as _, LogLine, Passing, Payload, Reply, ResultBatch,
+    Events, Invocation, Invoker as _, LogLine, Reply, ResultBatch,
 };
-use rustwren_core::protocol::records::append_input;
 use rustwren_core::storage::StorageExt as _;
-use rustwren_testkit::invoker_suite::program;
+use rustwren_testkit::invoker_suite::{invocation, program};
 
 use crate::place::Place;
 
@@ -29,19 +26,7 @@ impl Events for Ignore {
 
 /// An echo of one element with so many bytes.
 fn echo(place: &Place, len: usize) -> Invocation {
-    let mut record = Vec::new();
-    append_input(&mut record, |out| codec::encode(&vec![7_u8; len], out)).unwrap();
-    Invocation {
-        job: Arc::new(program::functions(place.image).echo),
-        id: 1,
-        first: 0,
-        count: 1,
-        attempt: 1,
-        concurrency: 1,
-        whole: true,
-        passing: Passing::default(),
-        inputs: Payload::Inline(vec![Bytes::from(record)]),
-    }
+    invocation(&program::functions(place.image).echo, &[vec![7; len]])
 }
 
 async fn invoke(invoker: &LambdaInvoker, invocation: Invocation) -> Result<Reply, BackendError> {
