@@ -49,17 +49,7 @@ impl Events for Ignore {
 }
 
 async fn measure(pool: &Pool, name: &str, total: u64, chunk: u32, at_once: usize) {
-    let job = Arc::new(JobSpec {
-        id: "job".to_owned(),
-        label: name.to_owned(),
-        entry: Entry {
-            image: ImageId([1; 32]),
-            target: Target::Named { name: name.to_owned(), call: Call::Map },
-        },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    });
+    let job = Arc::new(JobSpec::named("job", ImageId([1; 32]), name, Call::Map));
     let mut inputs = Vec::new();
     for i in 0..chunk {
         let body = |out: &mut Vec<u8>| {
@@ -81,15 +71,8 @@ async fn measure(pool: &Pool, name: &str, total: u64, chunk: u32, at_once: usize
         while next < calls && running.len() < at_once {
             running.push(pool.invoke(
                 Invocation {
-                    job: Arc::clone(&job),
-                    id: next,
                     first: next * u64::from(chunk),
-                    count: chunk,
-                    attempt: 1,
-                    concurrency: 1,
-                    whole: false,
-                    passing: Passing::default(),
-                    inputs: Payload::Inline(vec![inputs.clone()]),
+                    ..Invocation::first(Arc::clone(&job), next, chunk, Payload::Inline(vec![inputs.clone()]))
                 },
                 &events,
             ));

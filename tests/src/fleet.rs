@@ -139,7 +139,8 @@ impl Fleet {
 
     /// Starts a runtime that nobody calls yet.
     pub fn start_runtime(&self) -> Runtime {
-        Runtime::start(self.folder.path(), &self.secret_file(), &self.at("objects"), &self.settings)
+        let home = self.folder.path();
+        Runtime::start(home, &self.at("fleet"), &self.secret_file(), &self.at("objects"), &self.settings)
     }
 
     /// Starts a runtime and has the balancer know of it.

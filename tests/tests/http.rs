@@ -15,8 +15,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use rustwren::Executor;
+use rustwren::blocking::block_on;
 use rustwren::config::LoadOptions;
-use rustwren_tests::{Backend, BoxFuture};
+use rustwren_tests::{Backend, BoxFuture, suite};
 use tempfile::TempDir;
 
 const SECRET: &str = "5ec2e70123456789abcdef0123456789";
@@ -108,12 +109,19 @@ fn main() -> ExitCode {
     if std::env::args().nth(1).as_deref() == Some("serve") {
         return rustwren_worker::main();
     }
-    let code = rustwren_tests::main(&[Backend {
+    let detached = suite::detached::TESTS.iter().map(|&(name, run)| {
+        rustwren_tests::trial(format!("http::{name}"), move || {
+            let executor = block_on(connect(None)).unwrap();
+            block_on(run(executor));
+        })
+    });
+    let backend = Backend {
         name: "http",
         connect: || connect(None),
         short_lived: Some(|| connect(Some("1s"))),
         gaps: &[],
-    }]);
+    };
+    let code = rustwren_tests::main_with(&[backend], detached.collect());
     STARTED.lock().unwrap().clear();
     code
 }

@@ -11,7 +11,7 @@ use libtest_mimic::Trial;
 use rustwren::blocking::block_on;
 use rustwren::prelude::*;
 use rustwren_tests::fleet::{Fleet, Kind, Plan};
-use rustwren_tests::{Backend, BoxFuture};
+use rustwren_tests::{Backend, BoxFuture, suite};
 
 /// Four runtimes of one worker each.
 const FOUR: Plan<'_> = Plan { balancer: None, runtimes: 4, workers: 1, settings: &[] };
@@ -132,16 +132,28 @@ fn one_file_is_the_switch(kind: Kind) {
     rustwren_tests::switch::all_examples(fleet(kind, 2).config(), &[]);
 }
 
+/// A detached job's driver has the secret wherever the runtime has it from, where the runtime is told to pass it on; no
+/// file is named alike on both sides.
+fn detached_jobs(kind: Kind) {
+    let settings = &[("compute.pass_env", "RUSTWREN_HTTP_SECRET")];
+    let fleet = Fleet::start(Plan { balancer: Some(kind), settings, ..FOUR });
+    for (_, run) in suite::detached::TESTS {
+        let executor = block_on(fleet.connect()).unwrap();
+        block_on(run(executor));
+    }
+}
+
 /// What is tried with either balancer.
 type Test = (&'static str, fn(Kind));
 
 fn main() -> ExitCode {
-    let tests: [Test; 5] = [
+    let tests: [Test; 6] = [
         ("killed_and_added", killed_and_added),
         ("killed_unnoticed", killed_unnoticed),
         ("drained", drained),
         ("all_take_part", all_take_part),
         ("one_file_is_the_switch", one_file_is_the_switch),
+        ("detached_jobs", detached_jobs),
     ];
     let mut trials: Vec<Trial> = Vec::new();
     for kind in [Kind::Nginx, Kind::Haproxy] {

@@ -15,6 +15,7 @@ use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{InvocationType, LogType};
 use bytes::Bytes;
+use rustwren_core::env;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, Payload, Reply};
 use rustwren_core::protocol::{invocation, json};
@@ -54,6 +55,9 @@ const INIT: Duration = Duration::from_secs(10);
 
 /// How long a connection may take to be made. Thousands that are made at once wait for each other's handshakes.
 const CONNECT: Duration = Duration::from_secs(30);
+
+/// What a worker's credentials are known by.
+const ACCESS_KEY: &str = "AWS_ACCESS_KEY_ID";
 
 /// Runs invocations in a Lambda function.
 pub struct LambdaInvoker {
@@ -136,6 +140,18 @@ impl LambdaInvoker {
         answer::read(output, id, events, &self.attempt())
     }
 
+    /// A driver that cannot call anybody would fail where nobody hears it.
+    fn no_credentials(&self) -> BackendError {
+        let message = format!(
+            "{}: a detached job is driven there, and the worker keeps its credentials from tasks",
+            self.attempt()
+        );
+        BackendError::new(ErrorClass::Misconfigured, message).with_hint(
+            "set `pass_env = [\"AWS_*\"]` in [compute] and run `rustwren setup`; or use a durable job, which this program \
+             drives",
+        )
+    }
+
     /// The same invocation with its inputs in storage.
     async fn spilled(&self, mut invocation: Invocation) -> Result<Invocation, BackendError> {
         if let Payload::Inline(parts) = &invocation.inputs {
@@ -170,6 +186,9 @@ impl Invoker for LambdaInvoker {
     /// As an `Event`: Lambda answers once it has queued it. Whatever has to be tried again afterwards is up to whoever
     /// watches the job; `rustwren setup` keeps Lambda from trying by itself.
     async fn invoke_detached(&self, invocation: Invocation) -> Result<(), BackendError> {
+        if invocation.job.entry.drives() && env::is_withheld(ACCESS_KEY.as_ref(), &self.config.pass_env) {
+            return Err(self.no_credentials());
+        }
         let mut body = to_json(&invocation)?;
         if body.len() > EVENT_JSON {
             let spilled = self.spilled(invocation).await?;

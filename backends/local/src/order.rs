@@ -148,26 +148,8 @@ mod tests {
     }
 
     fn invocation() -> Invocation {
-        let target = Target::Named { name: "f".to_owned(), call: Call::Map };
-        let job = JobSpec {
-            id: "job".to_owned(),
-            label: "job".to_owned(),
-            entry: Entry { image: ImageId([1; 32]), target },
-            shared: None,
-            task_timeout: None,
-            concurrency: 1,
-        };
-        Invocation {
-            job: Arc::new(job),
-            id: 1,
-            first: 0,
-            count: 1,
-            attempt: 1,
-            concurrency: 1,
-            whole: false,
-            passing: Passing::default(),
-            inputs: Payload::Inline(vec![Bytes::from_static(b"\x00")]),
-        }
+        let job = JobSpec::named("job", ImageId([1; 32]), "f", Call::Map);
+        Invocation::first(Arc::new(job), 1, 1, Payload::Inline(vec![Bytes::from_static(b"\x00")]))
     }
 
     #[test]

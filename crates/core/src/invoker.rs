@@ -15,10 +15,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::entry::Entry;
+use crate::entry::{Call, Entry, Target};
 use crate::error::BackendError;
 use crate::failure::TaskFailure;
-use crate::image::Platform;
+use crate::image::{ImageId, Platform};
 use crate::price::Price;
 
 /// What one provider allows, as data. The scheduler obeys it; nothing else in the core knows providers.
@@ -134,6 +134,20 @@ pub struct JobSpec {
     pub concurrency: u32,
 }
 
+impl JobSpec {
+    /// A job of a function that has a name, which is its label too: nothing shared, no time limit, one element at a time.
+    pub fn named(id: impl Into<String>, image: ImageId, name: &str, call: Call) -> Self {
+        Self {
+            id: id.into(),
+            label: name.to_owned(),
+            entry: Entry { image, target: Target::Named { name: name.to_owned(), call } },
+            shared: None,
+            task_timeout: None,
+            concurrency: 1,
+        }
+    }
+}
+
 /// How what passes from one job to the next travels, where jobs feed each other: see `docs/pipeline.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Passing {
@@ -167,6 +181,24 @@ pub struct Invocation {
     pub passing: Passing,
     /// The inputs: `count` input records, see [`crate::protocol::records`].
     pub inputs: Payload,
+}
+
+impl Invocation {
+    /// The first attempt at the first `count` elements of a job, where nothing passes from job to job.
+    pub fn first(job: Arc<JobSpec>, id: u64, count: u32, inputs: Payload) -> Self {
+        let concurrency = job.concurrency;
+        Self {
+            job,
+            id,
+            first: 0,
+            count,
+            attempt: 1,
+            concurrency,
+            whole: false,
+            passing: Passing::default(),
+            inputs,
+        }
+    }
 }
 
 /// Results of consecutive elements of one invocation.

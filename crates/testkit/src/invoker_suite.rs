@@ -64,17 +64,7 @@ impl Functions {
     /// Jobs of functions that workers know by name: `echo`, `fail`, `panic`, `crash` and `loop`, which are their jobs'
     /// ids and labels too.
     pub fn by_name() -> Self {
-        let job = |name: &str| JobSpec {
-            id: name.to_owned(),
-            label: name.to_owned(),
-            entry: Entry {
-                image: ImageId([0; 32]),
-                target: Target::Named { name: name.to_owned(), call: Call::Map },
-            },
-            shared: None,
-            task_timeout: None,
-            concurrency: 1,
-        };
+        let job = |name: &str| JobSpec::named(name, ImageId([0; 32]), name, Call::Map);
         Self {
             echo: job("echo"),
             fail: job("fail"),
@@ -144,15 +134,13 @@ pub fn invocation(job: &JobSpec, elements: &[Vec<u8>]) -> Invocation {
     static NEXT: AtomicU64 = AtomicU64::new(1 << 40);
     let inputs = Payload::Inline(vec![records(elements)]);
     Invocation {
-        job: Arc::new(job.clone()),
-        id: NEXT.fetch_add(1, Ordering::Relaxed),
-        first: 0,
-        count: elements.len() as u32,
-        attempt: 1,
-        concurrency: 1,
         whole: true,
-        passing: Passing::default(),
-        inputs,
+        ..Invocation::first(
+            Arc::new(job.clone()),
+            NEXT.fetch_add(1, Ordering::Relaxed),
+            elements.len() as u32,
+            inputs,
+        )
     }
 }
 

@@ -272,6 +272,21 @@ fn where_nothing_is_slow_there_are_no_backups() {
     assert!(reports.iter().all(|report| report.stats.backups == 0), "{reports:?}");
 }
 
+/// Each element kills its process twice, and may be tried three times. Many an attempt is slow and is with two workers.
+#[test]
+fn an_attempt_that_fails_with_a_backup_as_well_is_charged_once() {
+    let mut provider = Provider::flawless(100);
+    provider.times = Times::Pareto { least: Duration::from_secs(1), alpha: 1.2, most: Times::HOUR };
+    let mut job = JobPlan::plain(300);
+    job.options.chunk_size = Some(1);
+    job.options.backups = Backups::ON;
+    job.options.retry.retries = Some(2);
+    job.poison.extend((0..300).map(|index| (index, Poison::Killed(2))));
+    let (_, reports) = makespans(&provider, &job);
+    assert!(reports.iter().all(|report| report.end.is_ok()), "{reports:?}");
+    assert!(reports.iter().any(|report| report.stats.backups > 0 && report.stats.failures > 600), "{reports:?}");
+}
+
 #[test]
 fn what_one_slow_worker_has_is_spread_over_free_ones() {
     // One or two of a hundred chunks fall silent, and it is long before their leases end.

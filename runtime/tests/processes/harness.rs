@@ -54,14 +54,7 @@ pub(crate) fn pool_with(workers: usize, change: impl FnOnce(&mut PoolOptions)) -
 }
 
 pub(crate) fn job(function: &str) -> JobSpec {
-    JobSpec {
-        id: format!("job-{function}"),
-        label: function.to_owned(),
-        entry: Entry { image: IMAGE, target: Target::Named { name: function.to_owned(), call: Call::Map } },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    }
+    JobSpec::named(format!("job-{function}"), IMAGE, function, Call::Map)
 }
 
 pub(crate) fn invocation<I: AsRef<[u8]>>(job: &Arc<JobSpec>, inputs: &[I]) -> Invocation {
@@ -74,15 +67,13 @@ pub(crate) fn invocation<I: AsRef<[u8]>>(job: &Arc<JobSpec>, inputs: &[I]) -> In
         .unwrap();
     }
     Invocation {
-        job: Arc::clone(job),
-        id: fastrand_id(),
         first: 100,
-        count: inputs.len() as u32,
-        attempt: 1,
-        concurrency: job.concurrency,
-        whole: false,
-        passing: Passing::default(),
-        inputs: Payload::Inline(vec![Bytes::from(records)]),
+        ..Invocation::first(
+            Arc::clone(job),
+            fastrand_id(),
+            inputs.len() as u32,
+            Payload::Inline(vec![Bytes::from(records)]),
+        )
     }
 }
 

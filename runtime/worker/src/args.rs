@@ -63,7 +63,9 @@ impl ServeArgs {
         if let Some(file) = &self.config {
             options = options.file(file);
         }
-        options = options.set("compute.backend", NAME);
+        // From the lowest layer on, or what file and environment set of it would count for nothing; and on top, for an
+        // environment may choose what it does for clients.
+        options = options.default_compute(NAME).set("compute.backend", NAME);
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         if let Some(listen) = &self.listen {
             options = options.set("compute.listen", listen.as_str());

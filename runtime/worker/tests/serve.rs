@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use rustwren_core::auth::{Secret, Signer};
-use rustwren_core::config::Settings;
-use rustwren_core::entry::{Call, Entry, Target};
+use rustwren_core::config::{Config, Settings};
+use rustwren_core::entry::Call;
 use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{Invocation, JobSpec, Passing, Payload};
+use rustwren_core::invoker::{Invocation, JobSpec, Payload};
 use rustwren_core::protocol::invocation;
 use rustwren_core::storage::{Key, ObjectMeta, PutOutcome, Storage, StorageResult};
+use rustwren_worker::args::ServeArgs;
+use rustwren_worker::backends::compiled_in;
 use rustwren_worker::config::{KEYS, ServeConfig};
 use rustwren_worker::serve::Server;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,26 +120,9 @@ fn request(method: &str, target: &str, signature: Option<&str>, body: &[u8]) -> 
 
 /// An invocation of something that is not there, whose bytes are text.
 fn invocation() -> Vec<u8> {
-    let target = Target::Named { name: "f".to_owned(), call: Call::Map };
-    let job = JobSpec {
-        id: "job".to_owned(),
-        label: "job".to_owned(),
-        entry: Entry { image: ImageId([7; 32]), target },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    };
-    let invocation = Invocation {
-        job: Arc::new(job),
-        id: 1,
-        first: 0,
-        count: 1,
-        attempt: 1,
-        concurrency: 1,
-        whole: false,
-        passing: Passing::default(),
-        inputs: Payload::Inline(vec![Bytes::from_static(b"\x00")]),
-    };
+    let job = JobSpec::named("job", ImageId([7; 32]), "f", Call::Map);
+    let invocation =
+        Invocation::first(Arc::new(job), 1, 1, Payload::Inline(vec![Bytes::from_static(b"\x00")]));
     invocation::encode(&invocation).unwrap()
 }
 
@@ -270,4 +255,23 @@ async fn an_ending_runtime_says_so_and_hands_back() {
     first.read_to_end(&mut rest).await.unwrap();
     assert!(String::from_utf8_lossy(&rest).contains("the worker is about to end"));
     tokio::time::timeout(Duration::from_mins(1), runtime.running).await.unwrap().unwrap();
+}
+
+#[test]
+fn file_and_environment_set_keys_without_choosing_the_backend() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("runtime.toml");
+    std::fs::write(&file, "[compute]\nworkers = 3\ndetached = 5\n").unwrap();
+    let environment = [
+        ("RUSTWREN__COMPUTE__DETACHED", "7"),
+        ("RUSTWREN__COMPUTE__LISTEN", "127.0.0.1:1"),
+        ("RUSTWREN__COMPUTE__SECRET", "0123456789abcdef0123456789abcdef"),
+    ];
+    let args =
+        ServeArgs { config: Some(file), listen: Some("127.0.0.1:2".to_owned()), ..ServeArgs::default() };
+    let options = args.load_options().environment(environment.into_iter().collect());
+    let config = Config::load(&compiled_in(), &options).unwrap();
+    let config = ServeConfig::from_settings(config.compute()).unwrap();
+    assert_eq!((config.processes.workers, config.detached), (3, 7));
+    assert_eq!(config.listen.port(), 2);
 }

@@ -20,18 +20,31 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Starts one on a port of its own, and waits until it listens.
-    pub fn start(home: &Path, secrets: &Path, storage: &Path, settings: &[(String, String)]) -> Self {
+    /// Starts one as the systemd unit that `rustwren setup` wrote into the folder `fleet` says, but on a port of its own
+    /// and with folders of the test's; and waits until it listens.
+    pub fn start(
+        home: &Path,
+        fleet: &Path,
+        secrets: &Path,
+        storage: &Path,
+        settings: &[(String, String)],
+    ) -> Self {
+        let unit = fs::read_to_string(fleet.join("rustwren-runtime.service")).unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
-            .args([super::SERVE, "--listen", "127.0.0.1:0", "--secret-file"])
-            .arg(secrets)
-            .arg("--storage")
-            .arg(storage)
+            .args([super::SERVE, "--listen", "127.0.0.1:0"])
             .env_clear()
             .env("HOME", home)
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
-            .env("RUSTWREN_CACHE_DIR", unpacked());
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin");
+        for line in unit.lines().filter_map(|line| line.strip_prefix("Environment=")) {
+            let (name, value) = line.trim_matches('"').split_once('=').unwrap();
+            let value = value
+                .replace("%d/secrets", secrets.to_str().unwrap())
+                .replace("%C/rustwren", unpacked().to_str().unwrap())
+                .replace("/var/lib/rustwren/storage", storage.to_str().unwrap());
+            assert!(!value.contains('%') && !value.starts_with("/var/"), "what is {line} here?");
+            command.env(name, value);
+        }
         for (key, value) in settings {
             command.arg("--set").arg(format!("{key}={value}"));
         }

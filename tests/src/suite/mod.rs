@@ -2,6 +2,7 @@
 
 pub mod budgets;
 pub mod deadlines;
+pub mod detached;
 pub mod failures;
 pub mod handles;
 pub mod jobs;

@@ -27,6 +27,7 @@ const SUITES: &[(&str, &[Test], fn() -> Deployment)] = &[
     ("failures", suite::failures::TESTS, || Deployment::new(20)),
     ("pipelines", suite::pipelines::TESTS, || Deployment::new(20)),
     ("passing", suite::passing::TESTS, || Deployment::new(20)),
+    ("detached", suite::detached::TESTS, || Deployment::new(20)),
     ("budgets", suite::budgets::TESTS, || Deployment::new(20)),
     ("deadlines", suite::deadlines::TESTS, || Deployment::short_lived(4)),
 ];

@@ -67,6 +67,13 @@ impl Deployment {
 
 impl Place for Deployment {
     fn connect(&self) -> rustwren::Result<Executor> {
+        self.connect_with(&[])
+    }
+}
+
+impl Deployment {
+    /// With these settings besides.
+    pub(crate) fn connect_with(&self, settings: &[(&str, &str)]) -> rustwren::Result<Executor> {
         let options = LoadOptions::of_process()
             .search(false)
             .set("provider", "aws")
@@ -75,8 +82,11 @@ impl Place for Deployment {
             .set("compute.endpoint", self.front.endpoint())
             .set("compute.workers", WORKERS as u64)
             .set("compute.timeout", format!("{}s", self.function.timeout.as_secs()))
+            // As the function was set up.
+            .set("compute.pass_env", "AWS_*")
             .set("client.progress", "never")
             .set("client.logs", "none");
+        let options = settings.iter().fold(options, |options, &(key, value)| options.set(key, value));
         block_on(Executor::connect_with(&options))
     }
 }

@@ -37,6 +37,7 @@ pub(crate) fn trials() -> impl Iterator<Item = Trial> {
         all,
         rustwren_tests::trial("aws::a worker that hangs", a_worker_that_hangs),
         rustwren_tests::trial("aws::a worker with another bucket", another_bucket),
+        rustwren_tests::trial("aws::a detached job without credentials", a_detached_job_without_credentials),
         rustwren_tests::trial("aws::credentials stay with the worker", kept_credentials),
     ]
     .into_iter()
@@ -227,6 +228,16 @@ fn a_worker_that_hangs() {
     assert!(error.to_string().contains("Task timed out after 5.00 seconds"), "{error}");
     let executor = place.connect().unwrap();
     assert_eq!(wait(executor.map(|x: u64| x * 2, 0..4)).unwrap(), [0, 2, 4, 6], "it serves again");
+}
+
+/// Its driver would have no credentials. That is said at once.
+fn a_detached_job_without_credentials() {
+    let place = Deployment::new(20);
+    let executor = place.connect_with(&[("compute.pass_env", "")]).unwrap();
+    let error = block_on(executor.map(|x: u64| x, 0..4).detach()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(error.hint().unwrap().contains("pass_env = [\"AWS_*\"]"), "{error}");
+    assert_eq!(place.front.seen().calls, 0);
 }
 
 /// The worker's storage is not the client's.

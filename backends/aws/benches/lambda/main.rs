@@ -108,25 +108,15 @@ fn ours(count: usize) -> Taken {
     };
     let config = ComputeConfig { access, ..ComputeConfig::from_settings(&settings).unwrap() };
     let invoker = LambdaInvoker::new(config, Arc::new(MemoryStorage::new()));
-    let target = Target::Named { name: "f".to_owned(), call: Call::Map };
-    let job = Arc::new(JobSpec {
-        id: "job".to_owned(),
-        label: "job".to_owned(),
-        entry: Entry { image: ImageId([0; 32]), target },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    });
+    let job = Arc::new(JobSpec::named("job", ImageId([0; 32]), "f", Call::Map));
     let invocation = |id: usize| Invocation {
-        job: Arc::clone(&job),
-        id: id as u64,
         first: id as u64,
-        count: 1,
-        attempt: 1,
-        concurrency: 1,
-        whole: false,
-        passing: Passing::default(),
-        inputs: Payload::Inline(vec![Bytes::from_static(b"\x01x")]),
+        ..Invocation::first(
+            Arc::clone(&job),
+            id as u64,
+            1,
+            Payload::Inline(vec![Bytes::from_static(b"\x01x")]),
+        )
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let events: Arc<dyn Events> = Arc::new(Ignore);

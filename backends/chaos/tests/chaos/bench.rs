@@ -208,14 +208,13 @@ pub(crate) fn invocation(id: u64, first: u64, count: u32) -> Invocation {
         .unwrap();
     }
     Invocation {
-        job: Arc::new(Functions::by_name().echo),
-        id,
         first,
-        count,
-        attempt: 1,
-        concurrency: 1,
         whole: true,
-        passing: Passing::default(),
-        inputs: Payload::Inline(vec![Bytes::from(records)]),
+        ..Invocation::first(
+            Arc::new(Functions::by_name().echo),
+            id,
+            count,
+            Payload::Inline(vec![Bytes::from(records)]),
+        )
     }
 }

@@ -71,25 +71,8 @@ async fn invocation(folder: &Path, image: ImageId) -> Invocation {
     let record = [&[path.len() as u8], path.as_bytes()].concat();
     let len = record.len() as u64;
     options(folder, "direct").storage.put(&key, Bytes::from(record)).await.unwrap();
-    let job = JobSpec {
-        id: "detached/job".to_owned(),
-        label: "label".to_owned(),
-        entry: Entry { image, target: Target::Named { name: "report".to_owned(), call: Call::Map } },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    };
-    Invocation {
-        job: Arc::new(job),
-        id: 1,
-        first: 0,
-        count: 1,
-        attempt: 1,
-        concurrency: 1,
-        whole: false,
-        passing: Passing::default(),
-        inputs: Payload::Stored { key: "input".to_owned(), offset: 0, len },
-    }
+    let job = JobSpec::named("detached/job", image, "report", Call::Map);
+    Invocation::first(Arc::new(job), 1, 1, Payload::Stored { key: "input".to_owned(), offset: 0, len })
 }
 
 fn own_image() -> ProgramImage {

@@ -76,17 +76,7 @@ fn invocation(image: ImageId, inputs: Payload, shared: Payload) -> Invocation {
         task_timeout: None,
         concurrency: 1,
     };
-    Invocation {
-        job: Arc::new(job),
-        id: 1,
-        first: 0,
-        count: 2,
-        attempt: 1,
-        concurrency: 1,
-        whole: false,
-        passing: Passing::default(),
-        inputs,
-    }
+    Invocation::first(Arc::new(job), 1, 2, inputs)
 }
 
 async fn invoke(invoker: &LocalInvoker, invocation: Invocation) -> Result<Reply, BackendError> {

@@ -24,6 +24,7 @@ pub struct LoadOptions {
     pub(crate) user_config_dir: Option<PathBuf>,
     pub(crate) user_cache_dir: Option<PathBuf>,
     pub(crate) environment: Environment,
+    pub(crate) compute: Option<&'static str>,
     pub(crate) overrides: Vec<(String, RawValue)>,
 }
 
@@ -87,6 +88,13 @@ impl LoadOptions {
     /// Environment variables in place of those of the process.
     pub fn environment(mut self, environment: Environment) -> Self {
         self.environment = environment;
+        self
+    }
+
+    /// What serves `[compute]` where no layer chooses another: then file and environment can set its keys without
+    /// choosing it first.
+    pub fn default_compute(mut self, backend: &'static str) -> Self {
+        self.compute = Some(backend);
         self
     }
 

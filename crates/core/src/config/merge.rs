@@ -40,7 +40,10 @@ pub(crate) struct Merged {
 impl<'a> Merge<'a> {
     pub(crate) fn new(registry: &'a Registry, options: &'a LoadOptions) -> Self {
         let backed = |section| {
-            let name = "local";
+            let name = match section {
+                Section::Compute => options.compute.unwrap_or("local"),
+                Section::Storage => "local",
+            };
             let (keys, refusal) = match registry.lookup(section, name) {
                 Lookup::Known(keys) => (Some(keys), None),
                 _ => (None, Some(unknown_backend(registry, Some(section), name))),

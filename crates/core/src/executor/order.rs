@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use crate::codec;
 use crate::config::Carried;
 use crate::durable::{Heart, Manifest, Owner, Store};
+use crate::entry::Call;
 pub(super) use crate::entry::DRIVE;
-use crate::entry::{Call, Entry, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageId;
-use crate::invoker::{Invocation, Invoker, JobSpec, Passing, Payload};
+use crate::invoker::{Invocation, Invoker, JobSpec, Payload};
 use crate::protocol::records::append_input;
 
 /// How it is called.
@@ -55,27 +55,11 @@ impl Order {
         append_input(&mut record, |out| codec::encode(self, out)).map_err(|error| {
             Error::new(ErrorKind::Internal, "the order to drive a job cannot be encoded").with_source(error)
         })?;
-        let target = Target::Named { name: DRIVE.to_owned(), call: CALL };
-        let spec = JobSpec {
-            // Not the job's own: a worker remembers the function of a job by its id.
-            id: format!("{}-drive", self.job),
-            label: format!("{label}/drive"),
-            entry: Entry { image, target },
-            shared: None,
-            task_timeout: None,
-            concurrency: 1,
-        };
-        Ok(Invocation {
-            job: Arc::new(spec),
-            id: fastrand::u64(..),
-            first: 0,
-            count: 1,
-            attempt: 1,
-            concurrency: 1,
-            whole: true,
-            passing: Passing::default(),
-            inputs: Payload::Inline(vec![Bytes::from(record)]),
-        })
+        // Not the job's own id: a worker remembers the function of a job by its id.
+        let spec = JobSpec::named(format!("{}-drive", self.job), image, DRIVE, CALL);
+        let spec = Arc::new(JobSpec { label: format!("{label}/drive"), ..spec });
+        let inputs = Payload::Inline(vec![Bytes::from(record)]);
+        Ok(Invocation { whole: true, ..Invocation::first(spec, fastrand::u64(..), 1, inputs) })
     }
 }
 

@@ -51,14 +51,7 @@ pub fn function(name: &str) -> Option<&'static Function> {
 
 /// A job of one of the functions, which the program with this image has.
 pub fn job(image: ImageId, name: &str, call: Call) -> JobSpec {
-    JobSpec {
-        id: format!("suite-{name}"),
-        label: name.to_owned(),
-        entry: Entry { image, target: Target::Named { name: name.to_owned(), call } },
-        shared: None,
-        task_timeout: None,
-        concurrency: 1,
-    }
+    JobSpec::named(format!("suite-{name}"), image, name, call)
 }
 
 /// All of them, for [`Subject`](super::Subject).

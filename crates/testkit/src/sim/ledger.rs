@@ -388,13 +388,14 @@ impl Ledger {
         element.holders.retain(|holder| *holder != number);
     }
 
-    /// A failed attempt was reported by invocation `number`. One at an element whose end is known costs nothing.
-    pub fn charge(&mut self, job: &str, index: u64, kind: FailureKind, number: u64) {
-        let account = self.account(job);
+    /// A failed attempt was reported by this invocation, which has a `number`. One at an element whose end is known costs
+    /// nothing, and neither does the same attempt with another worker.
+    pub fn charge(&mut self, invocation: &Invocation, index: u64, kind: FailureKind, number: u64) {
+        let account = self.account(&invocation.job.id);
         let retries = account.retries_after(&kind);
         let element = account.elements.entry(index).or_default();
         element.holders.retain(|holder| *holder != number);
-        if element.concluded {
+        if element.concluded || element.charged.len() >= invocation.attempt as usize {
             return;
         }
         element.charged.push(kind);

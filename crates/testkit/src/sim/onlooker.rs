@@ -120,7 +120,7 @@ impl Look {
                 ResultTag::Failure => {
                     let failure: Result<TaskFailure, _> = codec::decode(body);
                     let kind = failure.map_or(FailureKind::Output, |failure| failure.kind);
-                    ledger.charge(job, index, kind, self.number);
+                    ledger.charge(&self.invocation, index, kind, self.number);
                 }
                 ResultTag::Stored => {
                     if let Some(output) = self.desk.stored(body) {
@@ -161,7 +161,7 @@ impl Look {
             } else if result.tag == ResultTag::Failure {
                 let failure: Result<TaskFailure, _> = codec::decode(result.body);
                 let kind = failure.map_or(FailureKind::Output, |failure| failure.kind);
-                ledger.charge(job, list.start, kind, self.number);
+                ledger.charge(&self.invocation, list.start, kind, self.number);
             } else {
                 let sure = result.tag == ResultTag::Output;
                 ledger.listed(job, list, result.body.len(), now, (self.number, sure));
@@ -178,7 +178,7 @@ impl Look {
             _ => return,
         }
         let index = self.invocation.first + u64::from(offset);
-        lock(&self.desk.ledger).charge(&self.invocation.job.id, index, kind.clone(), self.number);
+        lock(&self.desk.ledger).charge(&self.invocation, index, kind.clone(), self.number);
     }
 
     /// Nobody can say what the worker was doing: a lone element without a result is to blame.

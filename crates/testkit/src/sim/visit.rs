@@ -103,7 +103,7 @@ impl Visit {
                     ledger.misplaced(job, index, self.number);
                 }
                 Ok(output) => ledger.done(job, index, output.len(), now),
-                Err(failure) => ledger.charge(job, index, failure.kind.clone(), self.number),
+                Err(failure) => ledger.charge(&self.invocation, index, failure.kind.clone(), self.number),
             }
         }
     }
@@ -113,7 +113,7 @@ impl Visit {
         if !self.reported.contains(&offset) {
             self.reported.push(offset);
             let index = self.invocation.first + u64::from(offset);
-            lock(&self.world.ledger).charge(&self.invocation.job.id, index, kind.clone(), self.number);
+            lock(&self.world.ledger).charge(&self.invocation, index, kind.clone(), self.number);
         }
     }
 

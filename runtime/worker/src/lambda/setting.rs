@@ -1,11 +1,10 @@
 //! What the function's environment says: the storage, what tasks may see, how large things may be.
 
-use std::ffi::OsString;
 use std::path::Path;
 use std::time::Duration;
 
 use rustwren_core::config::{Config, LoadOptions};
-use rustwren_core::env::{self, Environment};
+use rustwren_core::env;
 use rustwren_core::error::{BackendError, Error, ErrorClass, ErrorKind};
 use rustwren_core::image::ImageId;
 use rustwren_runtime::PoolOptions;
@@ -39,7 +38,8 @@ pub(super) fn check() -> Result<(), String> {
 /// A host as the environment configures it.
 pub(super) async fn host() -> Result<Host, BackendError> {
     let registry = backends::compiled_in();
-    let options = LoadOptions::of_process().search(false).user_cache_dir(TMP).environment(environment());
+    // Where [compute] is chosen to be something else, its keys are that one's.
+    let options = LoadOptions::of_process().search(false).user_cache_dir(TMP).default_compute("aws");
     let config = Config::load(&registry, &options).map_err(misconfigured)?;
     for warning in config.warnings() {
         tracing::warn!("{warning}");
@@ -61,16 +61,6 @@ pub(super) async fn host() -> Result<Host, BackendError> {
     // Between invocations nothing runs here, so nothing would sweep.
     let options = HostOptions { pool, images, warm_images: WARM_IMAGES, idle: Duration::MAX };
     Ok(Host::new(options, storage))
-}
-
-/// The process's, where [compute] is the function's own unless somebody says otherwise: as low as its other keys, which
-/// would count for nothing were it chosen above them.
-fn environment() -> Environment {
-    let own = Environment::of_process();
-    let chosen =
-        ["RUSTWREN__COMPUTE__BACKEND", "RUSTWREN__PROVIDER"].iter().any(|name| own.get(name).is_some());
-    let added = (!chosen).then(|| (OsString::from("RUSTWREN__COMPUTE__BACKEND"), OsString::from("aws")));
-    own.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).chain(added).collect()
 }
 
 /// What a function process may take, so that one that needs too much is told so before Lambda ends the whole worker.

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use rustwren_aws::LambdaInvoker;
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::invoker::{
-    Events, Invocation, Invoker as _, LogLine, Reply, ResultBatch,
-};
+use rustwren_core::invoker::{Events, Invocation, Invoker as _, LogLine, Reply, ResultBatch};
 use rustwren_core::storage::StorageExt as _;
 use rustwren_testkit::invoker_suite::{invocation, program};
 
