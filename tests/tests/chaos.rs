@@ -75,11 +75,6 @@ const COMPUTE_GAPS: &[(&str, &str)] = &[
         "a lost worker costs a lone element an attempt, and the test allows no second one",
     ),
     (
-        "rustwren_tests::suite::pipelines::lists_shrink_and_grow",
-        "a known fault (docs/pipeline.md, What does not hold yet): a worker that dies while the results of one list are under \
-         way may leave a part of them, and the list is cut anew for the rest",
-    ),
-    (
         "rustwren_tests::suite::pipelines::a_step_may_be_tried_again",
         "a lost worker costs a lone element an attempt, and the test allows for one failure",
     ),

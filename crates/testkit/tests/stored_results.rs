@@ -120,14 +120,14 @@ fn job(
     (JobRun::new(Arc::new(spec), options, Box::new(source), outbox.clone(), resources), outbox)
 }
 
-/// All that a job delivers, in order, as first element, number of elements and records.
+/// All that a job delivers, in order, as first element, number of elements and records; `failed` for failures.
 fn delivered(executor: &mut SimExecutor, outbox: Outbox) -> Vec<(u64, u32, Bytes)> {
     let got = executor.block_on(async move {
         let mut got = Vec::new();
         while let Some(delivery) = poll_fn(|cx| outbox.poll_next(cx)).await {
             match delivery.unwrap() {
                 Delivery::Results { first, count, records } => got.push((first, count, records)),
-                Delivery::Failed(error) => panic!("{error}"),
+                Delivery::Failed(error) => got.push((error.index, 1, Bytes::from_static(b"failed"))),
             }
         }
         got.sort_unstable_by_key(|(first, ..)| *first);
@@ -283,6 +283,46 @@ fn a_stored_list_is_whole_and_is_run_again_whole() {
         assert_eq!(*counts.lock().unwrap(), vec![(0, 5); runs]);
         assert_eq!(outbox.progress().done, 5);
     }
+}
+
+#[test]
+fn a_stored_list_is_dropped_whose_element_has_ended_while_it_was_fetched() {
+    let storage = Arc::new(Failing::default());
+    // So that it takes a while.
+    storage.failures.lock().unwrap().insert(key(0), vec![ErrorClass::Transient]);
+    let clock = SimClock::new();
+    let mut executor = SimExecutor::new(clock.clone(), 1);
+    let objects = Arc::clone(&storage);
+    executor
+        .block_on(async move {
+            for object in [0, 1] {
+                let body = Bytes::from_static(b"listlist");
+                objects.put(&Key::new(key(object)).unwrap(), body).await.unwrap();
+            }
+        })
+        .unwrap();
+    let runs = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&runs);
+    let invoker = Arc::new(InstantInvoker::new(1, move |invocation| {
+        let mut seen = seen.lock().unwrap();
+        let mut records = Vec::new();
+        stored(&mut records, invocation.count, key(u64::from(!seen.is_empty())), 0, 8);
+        seen.push((invocation.first, invocation.count));
+        Ok(Bytes::from(records))
+    }));
+    let (job, outbox) = job(4, 4, invoker, Arc::clone(&storage) as Arc<dyn Storage>, clock.clone());
+    executor.spawner().spawn("job", job);
+    let holder = outbox.clone();
+    executor.spawner().spawn("cancel", async move {
+        clock.sleep(Duration::from_millis(1)).await;
+        holder.commands().cancel_element(2);
+    });
+    let got = delivered(&mut executor, outbox.clone());
+    let list = |count: usize| Bytes::from([&[8 << 2], &b"listlist"[..], &vec![0; count - 1]].concat());
+    assert_eq!(got, [(0, 2, list(2)), (2, 1, Bytes::from_static(b"failed")), (3, 1, list(1))]);
+    assert_eq!(*runs.lock().unwrap(), [(0, 4), (0, 2), (3, 1)]);
+    let progress = outbox.progress();
+    assert_eq!((progress.done, progress.failed, progress.running), (3, 1, 0));
 }
 
 #[test]
