@@ -2,4 +2,8 @@
 
 pub mod config;
 pub(crate) mod error;
+pub mod invoker;
 pub mod storage;
+mod token;
+
+pub use invoker::CloudRunInvokerFactory;

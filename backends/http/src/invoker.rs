@@ -34,6 +34,8 @@ pub struct HttpInvoker {
     limits: Limits,
     /// How long the beginning of an answer may take.
     timeout: Duration,
+    /// The longest call that what is in between lets through.
+    most: usize,
     /// Whether it was shut down.
     closed: watch::Sender<bool>,
 }
@@ -55,7 +57,13 @@ impl HttpInvoker {
         limits.ships_image = true;
         limits.reports_start = true;
         limits.heartbeat = Some(HEARTBEAT);
-        Self { client, limits, timeout, closed: watch::Sender::new(false) }
+        Self { client, limits, timeout, most: usize::MAX, closed: watch::Sender::new(false) }
+    }
+
+    /// Has calls longer than so many bytes refused before they are made.
+    pub fn with_longest_call(mut self, bytes: usize) -> Self {
+        self.most = bytes;
+        self
     }
 
     /// Does this unless the invoker is shut down before it is done.
@@ -88,6 +96,17 @@ impl HttpInvoker {
         let body = invocation::encode(invocation).map_err(|error| {
             BackendError::new(ErrorClass::Internal, "an invocation has no encoding").with_source(error)
         })?;
+        if body.len() > self.most {
+            let message = format!(
+                "{} elements of job {} make a call of {} bytes, and {} takes {}",
+                invocation.count,
+                invocation.job.label,
+                body.len(),
+                self.client.place(),
+                self.most
+            );
+            return Err(BackendError::new(ErrorClass::Invalid, message));
+        }
         let limit = self.timeout;
         timeout(limit, self.client.call("POST", target, Bytes::from(body))).await.unwrap_or_else(|_| {
             let message = format!("{} did not begin to answer within {limit:?}", self.client.place());
