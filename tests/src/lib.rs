@@ -14,7 +14,6 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
 
@@ -23,8 +22,10 @@ use rustwren::blocking::block_on;
 use rustwren::{Executor, Result};
 
 pub mod fleet;
+pub mod grouped;
 pub mod hosted;
 pub mod suite;
+pub mod switch;
 
 /// A future that a suite runs on a plain thread.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -39,8 +40,11 @@ pub struct Backend {
     /// The same where an invocation may last one second, if that can be had there.
     pub short_lived: Option<fn() -> BoxFuture<Result<Executor>>>,
     /// Tests that cannot pass there, each with the reason.
-    pub gaps: &'static [(&'static str, &'static str)],
+    pub gaps: &'static [Gap],
 }
+
+/// A test that cannot pass somewhere, by its full name, and the reason.
+pub type Gap = (&'static str, &'static str);
 
 /// One test of a suite.
 pub type Test = (&'static str, fn(Executor) -> BoxFuture<()>);
@@ -72,23 +76,6 @@ pub fn trial(name: impl Into<String>, run: impl FnOnce() + Send + 'static) -> Tr
     })
 }
 
-/// An example's executable, beside the test binaries, where `cargo nextest run --workspace` and `cargo test --workspace`
-/// put it.
-///
-/// # Panics
-///
-/// Where it was not built.
-pub fn example(name: &str) -> PathBuf {
-    let deps = std::env::current_exe().unwrap();
-    let path = deps.parent().and_then(Path::parent).unwrap().join("examples").join(name);
-    assert!(
-        path.is_file(),
-        "{} is missing: `cargo build -p rustwren-examples --examples` makes it",
-        path.display()
-    );
-    path
-}
-
 /// Runs all suites over these backends, as `cargo test` and `cargo nextest` expect it.
 pub fn main(backends: &[Backend]) -> ExitCode {
     main_with(backends, Vec::new())
@@ -97,8 +84,8 @@ pub fn main(backends: &[Backend]) -> ExitCode {
 /// The same with tests beside the suites.
 pub fn main_with(backends: &[Backend], mut trials: Vec<Trial>) -> ExitCode {
     rustwren::init();
-    // The runtimes of a fleet are this program, too.
-    if fleet::serves() {
+    // The runtimes of a fleet are this program, too, and so are those of Lambda's environments.
+    if fleet::serves() || rustwren_core::env::AWS_LAMBDA_RUNTIME_API.get().is_some() {
         return rustwren_worker::main();
     }
     let arguments = Arguments::from_args();

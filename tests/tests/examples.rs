@@ -4,7 +4,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use rustwren_tests::example;
+use rustwren_tests::switch::example;
 use tempfile::TempDir;
 
 /// Runs an example in a folder of its own, with nothing in its environment but that folder.

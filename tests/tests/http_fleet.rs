@@ -4,14 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::process::parent_id;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use rustwren::blocking::block_on;
 use rustwren::prelude::*;
 use rustwren_tests::fleet::{Fleet, Kind, Plan};
-use rustwren_tests::{Backend, BoxFuture, example};
+use rustwren_tests::{Backend, BoxFuture};
 
 /// Four runtimes of one worker each.
 const FOUR: Plan<'_> = Plan { balancer: None, runtimes: 4, workers: 1, settings: &[] };
@@ -135,47 +135,9 @@ fn all_take_part(kind: Kind) {
     assert_eq!(job_during(&mut fleet, |_, _| ()).len(), 4);
 }
 
-/// The same programs print the same here and over a fleet, with nothing changed but the configuration.
+/// The same programs find the same here and over a fleet, with nothing changed but the configuration.
 fn one_file_is_the_switch(kind: Kind) {
-    let fleet = fleet(kind, 2);
-    let here = tempfile::tempdir().unwrap();
-    std::fs::write(here.path().join("rustwren.toml"), "provider = \"local\"\n").unwrap();
-    let printed = |config: &std::path::Path, name: &str, args: &[&str]| {
-        let output = Command::new(example(name))
-            .args(args)
-            .current_dir(here.path())
-            .env_clear()
-            .env("HOME", here.path())
-            .env("RUSTWREN_CONFIG", config)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && err.is_empty(), "{}\nstdout: {out}\nstderr: {err}", output.status);
-        out.into_owned()
-    };
-    for (name, args) in [("squares", &[][..]), ("pi", &["50000", "7"]), ("geolocate", &["0"])] {
-        let [local, http] =
-            [&*here.path().join("rustwren.toml"), fleet.config()].map(|c| printed(c, name, args));
-        // A report has times in it; what was found does not, but for the address of the example's own service and the
-        // job's id in a hint.
-        let found = |text: &str| {
-            let lines = text.lines().take_while(|line| !line.is_empty());
-            lines.filter(|line| !line.starts_with("hint: ")).map(without_port).collect::<Vec<_>>()
-        };
-        assert_eq!(found(&local), found(&http), "{name}");
-    }
-}
-
-/// A line without the port of a service on this machine.
-fn without_port(line: &str) -> String {
-    const HOST: &str = "127.0.0.1:";
-    match line.split_once(HOST) {
-        Some((before, after)) => {
-            format!("{before}{HOST}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
-        }
-        None => line.to_owned(),
-    }
+    rustwren_tests::switch::all_examples(fleet(kind, 2).config(), &[]);
 }
 
 /// What is tried with either balancer.

@@ -7,22 +7,15 @@ use rustwren::blocking::block_on;
 use rustwren::config::LoadOptions;
 use rustwren_testkit::standins::Moto;
 use rustwren_testkit::standins::lambda::{Function, LambdaFront};
+use rustwren_tests::grouped::Place;
 
 /// What jobs may have at once. The account allows more: Lambda does not end an invocation because its job is over, and
 /// those go on for a while.
 const WORKERS: usize = 2;
 const ACCOUNT: usize = 16;
 
-/// What the SDK finds in the environment. Configurations have no place for secrets.
-pub(crate) const CREDENTIALS: [(&str, &str); 4] = [
-    ("AWS_ACCESS_KEY_ID", "rustwren-test"),
-    ("AWS_SECRET_ACCESS_KEY", "rustwren-test"),
-    ("AWS_CONFIG_FILE", "/dev/null"),
-    ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
-];
-
 /// A deployment of one suite's own.
-pub(crate) struct Place {
+pub(crate) struct Deployment {
     pub(crate) front: LambdaFront,
     pub(crate) bucket: String,
     pub(crate) moto: Moto,
@@ -31,7 +24,7 @@ pub(crate) struct Place {
     _dir: tempfile::TempDir,
 }
 
-impl Place {
+impl Deployment {
     pub(crate) fn new(seconds: u64) -> Self {
         Self::with(seconds, &[])
     }
@@ -49,7 +42,7 @@ impl Place {
             // One for all environments: an image is unpacked once for all of them.
             ("RUSTWREN_CACHE_DIR", dir.path().to_str().expect("a folder with a readable name")),
         ];
-        let environment = own.iter().chain(&CREDENTIALS).chain(variables);
+        let environment = own.iter().chain(&Moto::CREDENTIALS).chain(variables);
         let front = LambdaFront::start(Function {
             name: "rustwren".to_owned(),
             bootstrap: std::env::current_exe().expect("this program is somewhere"),
@@ -62,7 +55,10 @@ impl Place {
         Self { front, bucket, moto, seconds, _dir: dir }
     }
 
-    pub(crate) fn connect(&self) -> rustwren::Result<Executor> {
+}
+
+impl Place for Deployment {
+    fn connect(&self) -> rustwren::Result<Executor> {
         let options = LoadOptions::of_process()
             .search(false)
             .set("provider", "aws")

@@ -6,9 +6,11 @@ use rustwren::prelude::*;
 use rustwren::{Error, ErrorKind, MapBuilder};
 use rustwren_testkit::standins::lambda::Fault;
 
-use crate::place::Place;
+use rustwren_tests::grouped::Place as _;
 
-type Test = (&'static str, fn(&Place));
+use crate::place::Deployment;
+
+type Test = (&'static str, fn(&Deployment));
 
 /// One after the other in one place.
 const TESTS: &[Test] = &[
@@ -24,7 +26,7 @@ const TESTS: &[Test] = &[
 
 pub(crate) fn trials() -> impl Iterator<Item = Trial> {
     let all = Trial::test("aws::trouble", || {
-        let place = Place::new(20);
+        let place = Deployment::new(20);
         for (name, test) in TESTS {
             eprintln!("{name}");
             test(&place);
@@ -45,7 +47,7 @@ fn wait<O>(builder: impl IntoFuture<Output = rustwren::Result<Vec<O>>>) -> rustw
 }
 
 /// A map over 40 numbers; how often it was throttled, how often there was other trouble.
-fn doubled(place: &Place) -> (u64, u64) {
+fn doubled(place: &Deployment) -> (u64, u64) {
     let executor = place.connect().unwrap();
     let job = block_on(executor.map(|x: u64| x * 2, 0..40).chunk_size(4).spawn()).unwrap();
     let handle = job.handle();
@@ -55,7 +57,7 @@ fn doubled(place: &Place) -> (u64, u64) {
     (stats.throttled, stats.transient)
 }
 
-fn throttles(place: &Place) {
+fn throttles(place: &Deployment) {
     for reason in [
         "ConcurrentInvocationLimitExceeded",
         "FunctionInvocationRateLimitExceeded",
@@ -70,7 +72,7 @@ fn throttles(place: &Place) {
     }
 }
 
-fn passing_trouble(place: &Place) {
+fn passing_trouble(place: &Deployment) {
     let refused = |status, kind| Fault::Refused { status, kind, message: "as told" };
     for fault in [
         refused(500, "ServiceException"),
@@ -96,7 +98,7 @@ fn to_the_supervisor(signal: &str) {
     }
 }
 
-fn a_worker_that_dies(place: &Place) {
+fn a_worker_that_dies(place: &Deployment) {
     let executor = place.connect().unwrap();
     let work = |x: u64| {
         if x == 13 && task().attempt() == 1 {
@@ -112,7 +114,7 @@ fn a_worker_that_dies(place: &Place) {
 }
 
 /// The one failure of a job over one element, tried once.
-fn failure(place: &Place, work: fn(&Executor) -> MapBuilder<u64>) -> TaskError {
+fn failure(place: &Deployment, work: fn(&Executor) -> MapBuilder<u64>) -> TaskError {
     let executor = place.connect().unwrap();
     let outcomes = block_on(work(&executor).retries(0).outcomes()).unwrap();
     let [Err(error)] = &outcomes[..] else { panic!("{outcomes:?}") };
@@ -120,7 +122,7 @@ fn failure(place: &Place, work: fn(&Executor) -> MapBuilder<u64>) -> TaskError {
 }
 
 /// The kernel ends whichever process of a worker it likes; that of the supervisor is the worst choice.
-fn out_of_memory(place: &Place) {
+fn out_of_memory(place: &Deployment) {
     let error = failure(place, |executor| {
         let work = |x: u64| {
             to_the_supervisor("KILL");
@@ -133,7 +135,7 @@ fn out_of_memory(place: &Place) {
     assert!(text.contains("Runtime.ExitError") && text.contains("out of memory"), "{text}");
 }
 
-fn a_function_without_memory(place: &Place) {
+fn a_function_without_memory(place: &Deployment) {
     let error = failure(place, |executor| {
         let work = |_: u64| {
             let mut blocks: Vec<Vec<u8>> = Vec::new();
@@ -146,7 +148,7 @@ fn a_function_without_memory(place: &Place) {
     assert_eq!(error.kind(), Some(&FailureKind::OutOfMemory), "{error}");
 }
 
-fn payloads(place: &Place) {
+fn payloads(place: &Deployment) {
     let executor = place.connect().unwrap();
     let limits = executor.limits();
     let (input, output) = (limits.max_inline_input, limits.max_inline_output);
@@ -171,13 +173,13 @@ fn payloads(place: &Place) {
 }
 
 /// What a job says that meets this.
-fn refusal(place: &Place, kind: &'static str, message: &'static str) -> Error {
+fn refusal(place: &Deployment, kind: &'static str, message: &'static str) -> Error {
     let executor = place.connect().unwrap();
     place.front.fail_next(Fault::Refused { status: 403, kind, message });
     wait(executor.map(|x: u64| x, 0..4).chunk_size(4)).unwrap_err()
 }
 
-fn expired_credentials(place: &Place) {
+fn expired_credentials(place: &Deployment) {
     let error =
         refusal(place, "ExpiredTokenException", "The security token included in the request is expired");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
@@ -188,7 +190,7 @@ fn expired_credentials(place: &Place) {
 }
 
 /// What was finished is kept, and the same program goes on with the rest when the function is back.
-fn a_deleted_function(place: &Place) {
+fn a_deleted_function(place: &Deployment) {
     let work = |x: u64| x + 1;
     let executor = place.connect().unwrap();
     let before = place.front.seen().invocations;
@@ -213,7 +215,7 @@ fn a_deleted_function(place: &Place) {
 
 /// The runtime hands back in time; where it cannot, Lambda ends it.
 fn a_worker_that_hangs() {
-    let place = Place::new(5);
+    let place = Deployment::new(5);
     let error = failure(&place, |executor| {
         let work = |x: u64| {
             to_the_supervisor("STOP");
@@ -229,7 +231,7 @@ fn a_worker_that_hangs() {
 
 /// The worker's storage is not the client's.
 fn another_bucket() {
-    let place = Place::with(20, &[("RUSTWREN__STORAGE__BUCKET", "no-such-bucket")]);
+    let place = Deployment::with(20, &[("RUSTWREN__STORAGE__BUCKET", "no-such-bucket")]);
     let executor = place.connect().unwrap();
     let error = wait(executor.map(|x: u64| x, 0..4)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
@@ -239,13 +241,13 @@ fn another_bucket() {
 
 /// Unless the configuration says otherwise, as that of the other tests does.
 fn kept_credentials() {
-    let seen = |place: &Place| {
+    let seen = |place: &Deployment| {
         let executor = place.connect().unwrap();
         let visible = |_: u8| {
             ["AWS_SECRET_ACCESS_KEY", "AWS_LAMBDA_RUNTIME_API"].map(|name| std::env::var(name).is_ok())
         };
         wait(executor.map(visible, [0])).unwrap()
     };
-    assert_eq!(seen(&Place::with(20, &[("RUSTWREN__COMPUTE__PASS_ENV", "")])), [[false; 2]]);
-    assert_eq!(seen(&Place::new(20)), [[true; 2]]);
+    assert_eq!(seen(&Deployment::with(20, &[("RUSTWREN__COMPUTE__PASS_ENV", "")])), [[false; 2]]);
+    assert_eq!(seen(&Deployment::new(20)), [[true; 2]]);
 }

@@ -31,8 +31,7 @@ impl Kept {
             .env("RUSTWREN__STORAGE__BUCKET", &self.bucket)
             .env("RUSTWREN__STORAGE__ENDPOINT", self.moto.endpoint())
             .env("RUSTWREN__COMPUTE__IMAGE", "packed")
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test");
+            .envs(Moto::CREDENTIALS);
         command
     }
 }

@@ -232,7 +232,10 @@ impl JobRun {
         let user_error = failure.kind.is_user_error();
         let wait = matches!(failure.kind, FailureKind::Lost | FailureKind::OutOfMemory);
         let history = self.failures.entry(index).or_default();
-        history.push(failure);
+        // Twins make one attempt between them: what fails with both is charged once.
+        if history.len() < chunk.attempt as usize {
+            history.push(failure);
+        }
         let attempts = history.len() as u32;
         if attempts <= retries && held {
             // It is being tried again already.

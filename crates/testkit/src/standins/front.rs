@@ -39,6 +39,8 @@ impl Request {
 pub enum Verdict {
     /// It is handed on, and so is the answer.
     Pass,
+    /// It is handed on to another server, at this address.
+    PassTo(String),
     /// It is answered here, and not handed on.
     Answer {
         /// The status.
@@ -162,6 +164,7 @@ fn serve(mut stream: &TcpStream, behind: &str, judge: &Judge, served: &AtomicUsi
     reader.read_exact(&mut body)?;
     let number = served.fetch_add(1, Ordering::SeqCst);
     let request = Request { method, path, headers, body, number };
+    let mut behind = behind.to_owned();
     let cut = match judge(&request) {
         Verdict::Drop => return Ok(()),
         Verdict::Answer { status, headers, body } => {
@@ -175,10 +178,14 @@ fn serve(mut stream: &TcpStream, behind: &str, judge: &Judge, served: &AtomicUsi
             return stream.write_all(answer.as_bytes());
         }
         Verdict::Pass => None,
+        Verdict::PassTo(other) => {
+            behind = other;
+            None
+        }
         Verdict::LoseAnswer => Some(None),
         Verdict::CutAnswer(at) => Some(Some(at)),
     };
-    let answer = hand_on(&request, behind)?;
+    let answer = hand_on(&request, &behind)?;
     match cut {
         None => stream.write_all(&answer),
         Some(None) => Ok(()),

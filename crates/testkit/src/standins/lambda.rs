@@ -20,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, oneshot};
 
 mod api;
+mod deployed;
 mod environment;
 
 use environment::Environment;
@@ -184,6 +185,11 @@ impl LambdaFront {
     /// The address that clients call in place of the service's.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The same as an address, `127.0.0.1:port`.
+    pub fn address(&self) -> String {
+        self.address.to_string()
     }
 
     /// Has the next call that has no other fault end so.

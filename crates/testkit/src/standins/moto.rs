@@ -21,6 +21,14 @@ pub struct Moto {
 }
 
 impl Moto {
+    /// What AWS's SDKs find in the environment of a client. moto takes any; nothing of this machine is read.
+    pub const CREDENTIALS: [(&'static str, &'static str); 4] = [
+        ("AWS_ACCESS_KEY_ID", "rustwren-test"),
+        ("AWS_SECRET_ACCESS_KEY", "rustwren-test"),
+        ("AWS_CONFIG_FILE", "/dev/null"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null"),
+    ];
+
     /// Starts one and waits until it listens: a second or two.
     pub fn start() -> Self {
         Self::start_with(&[])

@@ -1,18 +1,22 @@
 //! `rustwren setup`, `teardown` and `logs` on AWS, against moto. It does not run functions, so that the first call after a
 //! setup is answered by a front before it.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails, fails the test")]
-
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 use rustwren_testkit::standins::{Front, Moto, Verdict};
 use serde_json::Value;
 
+use crate::text;
+
+/// Whoever runs the command.
+const CREDENTIALS: [(&str, &str); 2] =
+    [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "hunter2-secret")];
+
 /// A folder with a configuration for what is behind the endpoint.
-fn home(endpoint: &str, compute: &str) -> tempfile::TempDir {
+pub(crate) fn home(endpoint: &str, compute: &str) -> tempfile::TempDir {
     let home = tempfile::tempdir().unwrap();
     let mut config = "provider = 'aws'\n".to_owned();
     write!(config, "[storage]\nbucket = 'ada-rustwren'\nregion = 'eu-west-1'\nendpoint = '{endpoint}'\n")
@@ -22,17 +26,8 @@ fn home(endpoint: &str, compute: &str) -> tempfile::TempDir {
     home
 }
 
-fn rustwren(home: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rustwren"))
-        .args(args)
-        .current_dir(home)
-        .env_clear()
-        .env("HOME", home)
-        .env("AWS_ACCESS_KEY_ID", "test")
-        .env("AWS_SECRET_ACCESS_KEY", "hunter2-secret")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+pub(crate) fn rustwren(home: &Path, args: &[&str]) -> Output {
+    crate::rustwren(home, args, &CREDENTIALS)
 }
 
 /// A file that could run there as far as its headers tell; it is never started.
@@ -50,15 +45,11 @@ fn runtime(home: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
 #[track_caller]
-fn assert_exit(output: &Output, code: i32) {
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
-    assert!(!out.contains("hunter2") && !err.contains("hunter2"), "a secret is shown");
+pub(crate) fn assert_exit(output: &Output, code: i32) {
+    crate::assert_exit(output, code);
+    let said = [&output.stdout, &output.stderr].map(|bytes| text(bytes));
+    assert!(said.iter().all(|said| !said.contains("hunter2")), "a secret is shown");
 }
 
 /// Kinds and changes of a report's steps.

@@ -1,30 +1,6 @@
 //! `rustwren setup`, `teardown` and `logs` where the provider is this machine, which needs nothing.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails, fails the test")]
-
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn rustwren(home: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rustwren"))
-        .args(args)
-        .current_dir(home)
-        .env_clear()
-        .env("HOME", home)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
-#[track_caller]
-fn assert_exit(output: &Output, code: i32) {
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
-}
+use crate::{assert_exit, rustwren, text};
 
 #[test]
 fn this_machine_needs_no_setup_and_no_removal() {
@@ -34,12 +10,12 @@ fn this_machine_needs_no_setup_and_no_removal() {
         (&["setup", "--dry-run"], "local has nothing to set up: jobs can run as it is\n"),
         (&["teardown"], "there is nothing to remove for local\n"),
     ] {
-        let output = rustwren(home.path(), args);
+        let output = rustwren(home.path(), args, &[]);
         assert_exit(&output, 0);
         assert_eq!((text(&output.stdout), text(&output.stderr)), ("", said), "{args:?}");
     }
     for command in ["setup", "teardown"] {
-        let output = rustwren(home.path(), &[command, "--json"]);
+        let output = rustwren(home.path(), &[command, "--json"], &[]);
         assert_exit(&output, 0);
         let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(report["changed"], false);
@@ -50,7 +26,7 @@ fn this_machine_needs_no_setup_and_no_removal() {
 #[test]
 fn an_option_without_a_use_is_refused() {
     let home = tempfile::tempdir().unwrap();
-    let output = rustwren(home.path(), &["setup", "--rotate"]);
+    let output = rustwren(home.path(), &["setup", "--rotate"], &[]);
     assert_exit(&output, 3);
     assert!(text(&output.stderr).starts_with("error: --rotate means nothing to local\nhint: "), "{output:?}");
 }
@@ -58,9 +34,9 @@ fn an_option_without_a_use_is_refused() {
 #[test]
 fn there_are_no_logs_of_this_machine() {
     let home = tempfile::tempdir().unwrap();
-    let output = rustwren(home.path(), &["logs", "--since", "5m"]);
+    let output = rustwren(home.path(), &["logs", "--since", "5m"], &[]);
     assert_exit(&output, 3);
     let said = text(&output.stderr);
     assert!(said.starts_with("error: local keeps no logs that can be read from here\nhint: "), "{said}");
-    assert_exit(&rustwren(home.path(), &["logs", "--since", "yesterday"]), 2);
+    assert_exit(&rustwren(home.path(), &["logs", "--since", "yesterday"], &[]), 2);
 }

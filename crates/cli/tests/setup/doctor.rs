@@ -1,35 +1,16 @@
 //! `rustwren doctor`, as users and scripts see it. It starts function processes of its own.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests: what fails, fails the test")]
-
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
+
+use crate::{assert_exit, rustwren, text};
 
 const LEGS: [&str; 5] = ["config", "connect", "storage", "worker", "round trip"];
 
-/// In a folder of its own with a home of its own, and nothing else in the environment.
+/// With one worker.
 fn doctor(home: &Path, args: &[&str], variables: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_rustwren"))
-        .arg("doctor")
-        .args(args)
-        .current_dir(home)
-        .env_clear()
-        .env("HOME", home)
-        .env("RUSTWREN__COMPUTE__WORKERS", "1")
-        .envs(variables.iter().copied())
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap()
-}
-
-#[track_caller]
-fn assert_exit(output: &Output, code: i32) {
-    let (out, err) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "stdout: {out}\nstderr: {err}");
+    let args = [&["doctor"], args].concat();
+    rustwren(home, &args, &[&[("RUSTWREN__COMPUTE__WORKERS", "1")], variables].concat())
 }
 
 fn legs(output: &Output) -> Vec<serde_json::Value> {
