@@ -4,8 +4,9 @@
 //! users is done here: a credential that has failed for good is made anew with the next call, a token that is refused
 //! before its time is thrown away, and nobody waits for one for ever.
 
-use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
 
 use google_cloud_auth::credentials::idtoken::{self, IDTokenCredentials};
 use google_cloud_auth::errors::CredentialsError;
@@ -14,9 +15,6 @@ use tokio::time::timeout;
 
 /// How long a token is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// A credential that is younger than this is not thrown away because a token of it is refused: others of the same burst
-/// of calls have done so already.
-const YOUNG: Duration = Duration::from_secs(5);
 
 const HINT: &str = "credentials are those of all tools of Google: a service account's in GOOGLE_APPLICATION_CREDENTIALS, the \
                     machine's own on Google's, or yours in the name of a service account: `gcloud auth \
@@ -27,62 +25,82 @@ const HINT: &str = "credentials are those of all tools of Google: a service acco
 pub(crate) struct IdTokens {
     audience: String,
     metadata: Option<String>,
-    /// Made with the first call, since it lives on the runtime that serves it.
-    credentials: Mutex<Option<Made>>,
+    held: Mutex<Held>,
 }
 
-#[derive(Debug, Clone)]
-struct Made {
-    credentials: Arc<IDTokenCredentials>,
-    at: Instant,
+type Credentials = Arc<IDTokenCredentials>;
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Made with the first call, since they live on the runtime that serves it.
+    credentials: Option<Credentials>,
+    /// The last token that was given out, and by whom.
+    last: Option<(Secret, Credentials)>,
+}
+
+/// A token, never shown.
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 impl IdTokens {
     /// For this audience; from the metadata server there, where one is named.
     pub(crate) fn new(audience: String, metadata: Option<String>) -> Self {
-        Self { audience, metadata, credentials: Mutex::default() }
+        Self { audience, metadata, held: Mutex::default() }
     }
 
     /// A token that holds.
     pub(crate) async fn token(&self) -> Result<String, BackendError> {
-        let made = self.made()?;
-        match timeout(PATIENCE, made.credentials.id_token()).await {
-            Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => {
-                // It would say the same for ever.
-                self.forget(&made);
-                Err(self.failed(error))
+        let credentials = self.credentials()?;
+        let error = match timeout(PATIENCE, credentials.id_token()).await {
+            Ok(Ok(token)) => {
+                let mut held = self.held();
+                if held.last.as_ref().is_none_or(|(last, _)| last.0 != token) {
+                    held.last = Some((Secret(token.clone()), credentials));
+                }
+                return Ok(token);
             }
+            Ok(Err(error)) => self.failed(error),
             Err(_) => {
-                self.forget(&made);
                 let message = format!("{}: none came within {PATIENCE:?}", self.attempt());
-                Err(BackendError::new(ErrorClass::Transient, message).with_hint(HINT))
+                BackendError::new(ErrorClass::Transient, message).with_hint(HINT)
             }
-        }
+        };
+        // They would say the same for ever.
+        self.forget(&credentials);
+        Err(error)
     }
 
-    /// A token was refused. Whether there will be another.
-    pub(crate) fn refused(&self) -> bool {
-        let mut held = self.held();
-        if held.as_ref().is_some_and(|made| made.at.elapsed() >= YOUNG) {
-            *held = None;
+    /// This token was refused. Whether there will be another.
+    pub(crate) fn refused(&self, token: &str) -> bool {
+        let last = {
+            let held = self.held();
+            held.last.as_ref().filter(|(last, _)| last.0 == token).map(|(_, by)| Arc::clone(by))
+        };
+        // Where it is not the last, others of the same burst of calls have seen to it already.
+        if let Some(credentials) = last {
+            self.forget(&credentials);
         }
         true
     }
 
-    fn made(&self) -> Result<Made, BackendError> {
+    fn credentials(&self) -> Result<Credentials, BackendError> {
         let mut held = self.held();
-        if let Some(made) = &*held {
-            return Ok(made.clone());
+        if let Some(credentials) = &held.credentials {
+            return Ok(Arc::clone(credentials));
         }
         tls();
-        let credentials = match &self.metadata {
-            Some(endpoint) => idtoken::mds::Builder::new(&self.audience)
-                .with_endpoint(endpoint.trim_end_matches('/'))
-                .build(),
+        let made = match &self.metadata {
+            Some(endpoint) => {
+                idtoken::mds::Builder::new(&self.audience).with_endpoint(endpoint.trim_end_matches('/')).build()
+            }
             None => idtoken::Builder::new(&self.audience).build(),
         };
-        let credentials = credentials.map_err(|error| {
+        let made = made.map_err(|error| {
             let class = if error.is_loading() || error.is_not_supported() || error.is_unknown_type() {
                 ErrorClass::Misconfigured
             } else {
@@ -90,20 +108,20 @@ impl IdTokens {
             };
             BackendError::new(class, self.attempt()).with_source(error).with_hint(HINT)
         })?;
-        let made = Made { credentials: Arc::new(credentials), at: Instant::now() };
-        *held = Some(made.clone());
+        let made = Arc::new(made);
+        held.credentials = Some(Arc::clone(&made));
         Ok(made)
     }
 
-    fn forget(&self, made: &Made) {
+    fn forget(&self, credentials: &Credentials) {
         let mut held = self.held();
-        if held.as_ref().is_some_and(|held| Arc::ptr_eq(&held.credentials, &made.credentials)) {
-            *held = None;
+        if held.credentials.as_ref().is_some_and(|held| Arc::ptr_eq(held, credentials)) {
+            held.credentials = None;
         }
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Option<Made>> {
-        self.credentials.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn attempt(&self) -> String {

@@ -38,9 +38,9 @@ pub trait Access: fmt::Debug + Send + Sync + 'static {
     /// Puts onto the call what proves who makes it.
     async fn prove(&self, call: Call<'_>, headers: &mut HeaderMap) -> Result<(), BackendError>;
 
-    /// The other side does not know the caller (it has answered 401), and so nobody has taken the call. Whether there is
-    /// a new proof now, with which the call is worth making once more.
-    async fn renew(&self) -> bool {
+    /// The other side does not know who made a call with these headers (it has answered 401), and so nobody has taken
+    /// it. Whether there is a new proof now, with which the call is worth making once more.
+    fn renew(&self, _refused: &HeaderMap) -> bool {
         false
     }
 

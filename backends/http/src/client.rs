@@ -179,25 +179,32 @@ impl Client {
         target: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, BackendError> {
-        let response = self.call_once(method, target, body.clone()).await?;
+        let headers = self.headers(method, target, &body).await?;
+        let response = self.send(method, target, headers.clone(), body.clone()).await?;
         // Nobody has taken the call, so it is not made twice.
-        if response.status() == StatusCode::UNAUTHORIZED && self.access.renew().await {
-            return self.call_once(method, target, body).await;
+        if response.status() == StatusCode::UNAUTHORIZED && self.access.renew(&headers) {
+            let headers = self.headers(method, target, &body).await?;
+            return self.send(method, target, headers, body).await;
         }
         Ok(response)
     }
 
-    async fn call_once(
+    async fn headers(&self, method: &str, target: &str, body: &Bytes) -> Result<HeaderMap, BackendError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        self.access.prove(Call { method, target, body }, &mut headers).await?;
+        Ok(headers)
+    }
+
+    async fn send(
         &self,
         method: &str,
         target: &str,
+        headers: HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, BackendError> {
         let internal =
             |what: &str| BackendError::new(ErrorClass::Internal, format!("a call to {}: {what}", self.base));
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
-        self.access.prove(Call { method, target, body: &body }, &mut headers).await?;
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{target}", self.base))

@@ -13,6 +13,7 @@ use crate::token::IdTokens;
 
 /// The shim says with it what has become of the runtime (`shim/index.js`).
 const WORKER: &str = "x-rustwren-worker";
+const BEARER: &str = "Bearer ";
 /// How much of a body goes into a message.
 const TAIL: usize = 2000;
 
@@ -35,7 +36,7 @@ impl Access for Google {
     async fn prove(&self, _: Call<'_>, headers: &mut HeaderMap) -> Result<(), BackendError> {
         let Some(tokens) = &self.tokens else { return Ok(()) };
         let token = tokens.token().await?;
-        let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|error| {
+        let mut value = HeaderValue::try_from(format!("{BEARER}{token}")).map_err(|error| {
             BackendError::new(ErrorClass::Internal, "an ID token is no header").with_source(error)
         })?;
         value.set_sensitive(true);
@@ -43,8 +44,10 @@ impl Access for Google {
         Ok(())
     }
 
-    async fn renew(&self) -> bool {
-        self.tokens.as_ref().is_some_and(IdTokens::refused)
+    fn renew(&self, refused: &HeaderMap) -> bool {
+        let value = refused.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = value.and_then(|value| value.strip_prefix(BEARER));
+        self.tokens.as_ref().zip(token).is_some_and(|(tokens, token)| tokens.refused(token))
     }
 
     fn refusal(&self, refused: &Refused<'_>) -> Option<BackendError> {
