@@ -14,9 +14,10 @@ pub mod runtime;
 
 pub use balancer::{Balancer, Kind};
 pub use runtime::Runtime;
+pub(crate) use runtime::unpacked;
 
 /// The argument that makes a program of tests a runtime, which is the runtime's own.
-const SERVE: &str = "serve";
+pub(crate) const SERVE: &str = "serve";
 
 /// Whether this program was started as a runtime.
 pub fn serves() -> bool {

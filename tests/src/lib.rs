@@ -22,6 +22,7 @@ use rustwren::blocking::block_on;
 use rustwren::{Executor, Result};
 
 pub mod fleet;
+pub mod google;
 pub mod grouped;
 pub mod hosted;
 pub mod suite;

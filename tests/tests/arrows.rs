@@ -17,6 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-directory", &["rustwren-core"]),
+    ("rustwren-gcp", &["rustwren-core", "rustwren-http"]),
     ("rustwren-http", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     (
@@ -30,6 +31,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "rustwren-macros",
             "rustwren-aws",
             "rustwren-chaos",
+            "rustwren-gcp",
             "rustwren-http",
             "rustwren-local",
         ],

@@ -47,7 +47,7 @@ async fn suite(protocol: Protocol) {
     let dir = tempfile::tempdir().unwrap();
     let (storage, image) = storage_with_program().await;
     let runtime = Runtime::start(Arc::clone(&storage), dir.path(), &[("workers", "2")]).await;
-    let invoker = HttpInvoker::new(options(runtime.client(protocol), 2)).unwrap();
+    let invoker = HttpInvoker::new(&options(runtime.client(protocol), 2)).unwrap();
     let functions = program::functions(image);
     run_all(&Subject { invoker: Arc::new(invoker), storage, functions }, &[]).await;
     runtime.end().await;

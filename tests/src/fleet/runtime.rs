@@ -102,6 +102,6 @@ impl Drop for Runtime {
 
 /// Where runtimes keep unpacked programs: one place for all of them and for every run, since unpacking this program,
 /// with all that is in it for debuggers, takes longer than most tests.
-fn unpacked() -> PathBuf {
+pub(crate) fn unpacked() -> PathBuf {
     std::env::current_exe().unwrap().with_file_name("fleet-cache")
 }

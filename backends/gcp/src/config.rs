@@ -1,0 +1,3 @@
+//! What can be configured of Google Cloud, one file for each section.
+
+pub mod functions;

@@ -1,0 +1,246 @@
+//! `[compute]` with `backend = "gcp"`: the service that runs tasks, as jobs call it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
+use rustwren_core::error::Result;
+use rustwren_core::image::Platform;
+use rustwren_core::price::{PRICES, Price, PriceTable};
+
+/// `[compute]` with `backend = "gcp"`.
+pub const COMPUTE: BackendKeys = BackendKeys {
+    name: "gcp",
+    section: Section::Compute,
+    keys: &[
+        KeyDoc::required(
+            "url",
+            Kind::Text,
+            "https://rustwren-123456789012.europe-west1.run.app",
+            "The address of the service or function: `gcloud run services describe rustwren --format='value(status.url)'`.",
+        ),
+        KeyDoc::with_default(
+            "route",
+            Kind::Choice(&["run", "functions"]),
+            "run",
+            "How the workers were deployed: `run` is a Cloud Run service of RustWren's runtime, `functions` a Cloud Run function \
+             with a small program of Node in front of it.",
+        ),
+        KeyDoc::with_default(
+            "auth",
+            Kind::Choice(&["id_token", "none"]),
+            "id_token",
+            "How calls prove who makes them: by an ID token of the credentials that all tools of Google use, or not at all, \
+             where the service lets everybody in.",
+        ),
+        KeyDoc::optional(
+            "audience",
+            Kind::Text,
+            "the address in `url`",
+            "https://rustwren-123456789012.europe-west1.run.app",
+            "Whom ID tokens are for, where the service expects another name than its address.",
+        ),
+        KeyDoc::optional(
+            "metadata",
+            Kind::Text,
+            "as the credentials say: GOOGLE_APPLICATION_CREDENTIALS, gcloud's own, or the metadata server of Google's machines",
+            "http://127.0.0.1:8081",
+            "Address of a metadata server that gives ID tokens.",
+        ),
+        KeyDoc::optional(
+            "tls_ca",
+            Kind::Path,
+            "the certificates that this machine trusts",
+            "/etc/rustwren/ca.pem",
+            "Certificates, in PEM form, one of which must have signed the server's.",
+        ),
+        KeyDoc::with_default(
+            "workers",
+            Kind::Integer { min: 1, max: 100_000 },
+            "100",
+            "How many invocations run at once. A service has at most 100 instances unless it is told otherwise; where that is \
+             less than this, Google refuses the rest and jobs go on with what there is.",
+        ),
+        KeyDoc::with_default(
+            "timeout",
+            Kind::Duration,
+            "5m",
+            "How long one invocation may last: what the service's own limit is, whole seconds, at most 1h. What it has done a \
+             little before that counts, and the rest goes on in the next; a task that alone takes longer fails.",
+        ),
+        KeyDoc::with_default(
+            "start_timeout",
+            Kind::Duration,
+            "4m",
+            "How long the beginning of an answer is waited for: Google starts instances meanwhile.",
+        ),
+        KeyDoc::with_default("cpu", Kind::Integer { min: 1, max: 8 }, "1", "Processors of one worker."),
+        KeyDoc::with_default(
+            "memory",
+            Kind::Size,
+            "2GiB",
+            "Memory of one worker, from 512MiB to 32GiB. Programs and files in `/tmp` lie in it.",
+        ),
+        PRICES,
+    ],
+};
+
+/// The longest that Google lets a request last.
+const LONGEST: Duration = Duration::from_hours(1);
+const MIB: u64 = 1 << 20;
+
+/// How workers are deployed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// A Cloud Run service of the runtime.
+    Run,
+    /// A function with a shim in front of the runtime.
+    Functions,
+}
+
+/// `[compute]`, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ComputeConfig {
+    /// Where the workers are.
+    pub url: String,
+    /// How they were deployed.
+    pub route: Route,
+    /// Whom ID tokens are for; without it calls carry none.
+    pub audience: Option<String>,
+    /// A metadata server of one's own.
+    pub metadata: Option<String>,
+    /// Certificates that are trusted instead of the machine's.
+    pub tls_ca: Option<PathBuf>,
+    /// Invocations at once; at least 1.
+    pub workers: usize,
+    /// How long one invocation may last, in whole seconds.
+    pub timeout: Duration,
+    /// How long the beginning of an answer may take.
+    pub start_timeout: Duration,
+    /// What a worker costs, where that is known.
+    pub price: Option<Price>,
+}
+
+impl ComputeConfig {
+    /// Reads and checks the settings; errors name the place of the value.
+    pub fn from_settings(settings: &Settings) -> Result<Self> {
+        let url = settings.get_str("url")?.unwrap_or_default().trim_end_matches('/').to_owned();
+        let secret = settings.get_str("auth")? != Some("none");
+        if secret && !url.starts_with("https://") && !is_here(&url) {
+            return Err(settings.error(
+                "url",
+                "must begin with `https://`: anybody on the way could read the ID tokens and use them",
+            ));
+        }
+        let audience = settings.get_str("audience")?.unwrap_or(&url).to_owned();
+        let timeout = settings.get_duration("timeout")?.unwrap_or_default();
+        if timeout.is_zero() || timeout > LONGEST || timeout.subsec_nanos() != 0 {
+            return Err(settings.error("timeout", "must be whole seconds, from 1s to 1h"));
+        }
+        let start_timeout = settings.get_duration("start_timeout")?.unwrap_or_default();
+        if start_timeout.is_zero() {
+            return Err(settings.error("start_timeout", "must be more than zero"));
+        }
+        let bytes = settings.get_size("memory")?.unwrap_or_default();
+        let memory = bytes / MIB;
+        if bytes % MIB != 0 || !(512..=32_768).contains(&memory) {
+            return Err(settings.error("memory", "must be whole MiB, from 512MiB to 32GiB"));
+        }
+        let cpu = settings.get_u64("cpu")?.unwrap_or(1);
+        let prices = PriceTable::of_settings(settings)?;
+        Ok(Self {
+            route: match settings.get_str("route")? {
+                Some("functions") => Route::Functions,
+                _ => Route::Run,
+            },
+            audience: secret.then_some(audience),
+            metadata: settings.get_str("metadata")?.map(ToOwned::to_owned),
+            tls_ca: settings.get_path("tls_ca")?,
+            workers: settings.get_u64("workers")?.unwrap_or(1) as usize,
+            timeout,
+            start_timeout,
+            price: prices.price(COMPUTE.name, "x86_64", memory, cpu as f64),
+            url,
+        })
+    }
+
+    /// What the workers run on. The C libraries are those of Ubuntu 22.04, which Google's image for Node has, and of
+    /// 24.04, which `osonly24` is named for; neither is promised anywhere.
+    pub fn platform(&self) -> Platform {
+        let (name, glibc) = match self.route {
+            Route::Run => ("Google Cloud Run (osonly24)", (2, 39)),
+            Route::Functions => ("Google Cloud Run functions (nodejs22)", (2, 35)),
+        };
+        Platform { name: name.to_owned(), arch: "x86_64".to_owned(), glibc: Some(glibc) }
+    }
+}
+
+/// Whether the address is on this machine, so that nobody is on the way.
+fn is_here(url: &str) -> bool {
+    let host = url.strip_prefix("http://").unwrap_or_default();
+    let host = host.split(['/', ':']).next().unwrap_or_default();
+    host == "localhost" || host.parse().is_ok_and(|address: std::net::Ipv4Addr| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const URL: &str = "https://x-1.europe-west1.run.app";
+
+    fn compute(pairs: &[(&'static str, &str)]) -> Result<ComputeConfig> {
+        let url = [("url", URL)].into_iter().filter(|_| !pairs.iter().any(|(key, _)| *key == "url"));
+        ComputeConfig::from_settings(&Settings::of_program(
+            &COMPUTE,
+            "/cache",
+            url.chain(pairs.iter().copied()),
+        )?)
+    }
+
+    #[test]
+    fn defaults() {
+        let config = compute(&[]).unwrap();
+        assert_eq!((config.url.as_str(), config.audience.as_deref()), (URL, Some(URL)));
+        assert_eq!((config.workers, config.route, config.timeout), (100, Route::Run, Duration::from_mins(5)));
+        let price = config.price.unwrap();
+        assert!((price.per_second() - (0.000_024 + 2.0 * 0.000_002_5)).abs() < 1e-12, "{price:?}");
+    }
+
+    #[test]
+    fn values() {
+        let config = compute(&[
+            ("url", "https://europe-west1-p.cloudfunctions.net/rustwren/"),
+            ("route", "functions"),
+            ("timeout", "1h"),
+            ("memory", "512MiB"),
+        ])
+        .unwrap();
+        assert_eq!(config.audience.as_deref(), Some("https://europe-west1-p.cloudfunctions.net/rustwren"));
+        assert_eq!(config.platform().glibc, Some((2, 35)));
+        assert_eq!(compute(&[("auth", "none"), ("url", "http://workers")]).unwrap().audience, None);
+        for here in ["http://127.0.0.1:80", "http://localhost/x"] {
+            assert_eq!(compute(&[("url", here)]).unwrap().audience.as_deref(), Some(here));
+        }
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused() {
+        for (key, value) in [
+            ("url", "http://127.0.0.1.example.com"),
+            ("url", "x.run.app"),
+            ("auth", "secret"),
+            ("route", "appengine"),
+            ("timeout", "0s"),
+            ("timeout", "1500ms"),
+            ("timeout", "61m"),
+            ("start_timeout", "0s"),
+            ("workers", "0"),
+            ("memory", "256MiB"),
+            ("memory", "513kB"),
+            ("cpu", "0"),
+        ] {
+            let error = compute(&[(key, value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("compute.{key}")), "{error}");
+        }
+    }
+}

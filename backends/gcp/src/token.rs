@@ -1,0 +1,145 @@
+//! ID tokens: how Google's front ends know who calls a service.
+//!
+//! The official crate makes them, keeps them and renews them four minutes before they expire. What it leaves to its
+//! users is done here: a credential that has failed for good is made anew with the next call, a token that is refused
+//! before its time is thrown away, and nobody waits for one for ever.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
+
+use google_cloud_auth::credentials::idtoken::{self, IDTokenCredentials};
+use google_cloud_auth::errors::CredentialsError;
+use rustwren_core::error::{BackendError, ErrorClass};
+use tokio::time::timeout;
+
+/// How long a token is waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const HINT: &str = "credentials are those of all tools of Google: a service account's in GOOGLE_APPLICATION_CREDENTIALS, the \
+                    machine's own on Google's, or yours in the name of a service account: `gcloud auth \
+                    application-default login --impersonate-service-account=ACCOUNT`";
+
+/// Tokens for one audience.
+#[derive(Debug)]
+pub(crate) struct IdTokens {
+    audience: String,
+    metadata: Option<String>,
+    held: Mutex<Held>,
+}
+
+type Credentials = Arc<IDTokenCredentials>;
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Made with the first call, since they live on the runtime that serves it.
+    credentials: Option<Credentials>,
+    /// The last token that was given out, and by whom.
+    last: Option<(Secret, Credentials)>,
+}
+
+/// A token, never shown.
+struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl IdTokens {
+    /// For this audience; from the metadata server there, where one is named.
+    pub(crate) fn new(audience: String, metadata: Option<String>) -> Self {
+        Self { audience, metadata, held: Mutex::default() }
+    }
+
+    /// A token that holds.
+    pub(crate) async fn token(&self) -> Result<String, BackendError> {
+        let credentials = self.credentials()?;
+        let error = match timeout(PATIENCE, credentials.id_token()).await {
+            Ok(Ok(token)) => {
+                let mut held = self.held();
+                if held.last.as_ref().is_none_or(|(last, _)| last.0 != token) {
+                    held.last = Some((Secret(token.clone()), credentials));
+                }
+                return Ok(token);
+            }
+            Ok(Err(error)) => self.failed(error),
+            Err(_) => {
+                let message = format!("{}: none came within {PATIENCE:?}", self.attempt());
+                BackendError::new(ErrorClass::Transient, message).with_hint(HINT)
+            }
+        };
+        // They would say the same for ever.
+        self.forget(&credentials);
+        Err(error)
+    }
+
+    /// This token was refused. Whether there will be another.
+    pub(crate) fn refused(&self, token: &str) -> bool {
+        let last = {
+            let held = self.held();
+            held.last.as_ref().filter(|(last, _)| last.0 == token).map(|(_, by)| Arc::clone(by))
+        };
+        // Where it is not the last, others of the same burst of calls have seen to it already.
+        if let Some(credentials) = last {
+            self.forget(&credentials);
+        }
+        true
+    }
+
+    fn credentials(&self) -> Result<Credentials, BackendError> {
+        let mut held = self.held();
+        if let Some(credentials) = &held.credentials {
+            return Ok(Arc::clone(credentials));
+        }
+        tls();
+        let made = match &self.metadata {
+            Some(endpoint) => {
+                idtoken::mds::Builder::new(&self.audience).with_endpoint(endpoint.trim_end_matches('/')).build()
+            }
+            None => idtoken::Builder::new(&self.audience).build(),
+        };
+        let made = made.map_err(|error| {
+            let class = if error.is_loading() || error.is_not_supported() || error.is_unknown_type() {
+                ErrorClass::Misconfigured
+            } else {
+                ErrorClass::Denied
+            };
+            BackendError::new(class, self.attempt()).with_source(error).with_hint(HINT)
+        })?;
+        let made = Arc::new(made);
+        held.credentials = Some(Arc::clone(&made));
+        Ok(made)
+    }
+
+    fn forget(&self, credentials: &Credentials) {
+        let mut held = self.held();
+        if held.credentials.as_ref().is_some_and(|held| Arc::ptr_eq(held, credentials)) {
+            held.credentials = None;
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn attempt(&self) -> String {
+        format!("getting an ID token for {}", self.audience)
+    }
+
+    fn failed(&self, error: CredentialsError) -> BackendError {
+        let class = if error.is_transient() { ErrorClass::Transient } else { ErrorClass::Denied };
+        BackendError::new(class, self.attempt()).with_source(error).with_hint(HINT)
+    }
+}
+
+/// Google's crates take the process's TLS, and there is none until somebody says which.
+fn tls() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        if rustls::crypto::ring::default_provider().install_default().is_err() {
+            tracing::debug!("TLS: the program has chosen for itself");
+        }
+    });
+}
