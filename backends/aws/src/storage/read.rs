@@ -6,13 +6,13 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::byte_stream::error::Error as ByteStreamError;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
-use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::error::{BackendError, ErrorClass, chain};
 use rustwren_core::storage::remote::{Unreceived, join, receive, slots, whole};
 use rustwren_core::storage::{Key, StorageResult, cut_range};
 
 use super::S3Storage;
 use super::errors::{self, Operation, is_past_the_end, is_unmet};
-use crate::error::{Cause, Failure, chain};
+use crate::error::{Cause, Failure};
 
 /// How often an object may be replaced while it is read.
 const REPLACED: usize = 8;
