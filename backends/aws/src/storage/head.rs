@@ -7,6 +7,7 @@ use rustwren_core::storage::{Key, ObjectMeta, StorageResult};
 
 use super::S3Storage;
 use super::errors::{self, Operation, is_past_the_end};
+use super::tries::Requests as _;
 use crate::error::{Cause, Failure};
 
 impl S3Storage {

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::S3Storage;
 use super::errors::{CONFLICT, is_no_upload, is_unmet};
+use super::tries::Requests as _;
 use super::write::{ANY, new_mark};
 use crate::error::Failure;
 

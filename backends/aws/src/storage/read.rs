@@ -3,15 +3,16 @@
 use std::ops::Range;
 
 use aws_sdk_s3::primitives::ByteStream;
+use aws_smithy_types::byte_stream::error::Error as ByteStreamError;
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
 use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::storage::remote::{Unreceived, join, receive, slots, whole};
 use rustwren_core::storage::{Key, StorageResult, cut_range};
 
 use super::S3Storage;
 use super::errors::{self, Operation, is_past_the_end, is_unmet};
-use super::slots::{join, receive, slots, whole};
-use crate::error::{Cause, Failure};
+use crate::error::{Cause, Failure, chain};
 
 /// How often an object may be replaced while it is read.
 const REPLACED: usize = 8;
@@ -100,7 +101,7 @@ impl S3Storage {
                     return Ok(First::Begun(opened));
                 }
                 let len = (opened.range.end - opened.range.start) as usize;
-                whole(opened.body, len).await.map(First::All)
+                whole(pieces(opened.body), len).await.map(First::All).map_err(unreceived)
             };
             match tries.run(self.part_size, attempt).await {
                 Ok(first) => return Ok(first),
@@ -150,7 +151,7 @@ impl S3Storage {
                     Some(body) => body,
                     None => self.ask(object, range.clone(), etag).await?.body,
                 };
-                receive(body, &mut slot, len as usize).await
+                receive(pieces(body), &mut slot, len as usize).await.map_err(unreceived)
             };
             match tries.run(len, attempt).await {
                 Ok(()) => return Ok(slot),
@@ -187,6 +188,19 @@ impl S3Storage {
         })?;
         Ok(Opened { range: got, size, etag: answer.e_tag, modified: answer.last_modified, body: answer.body })
     }
+}
+
+/// The pieces of a body, as they come.
+fn pieces(body: ByteStream) -> impl Stream<Item = Result<Bytes, ByteStreamError>> + Send + Unpin {
+    Box::pin(stream::unfold(body, |mut body| async { Some((body.next().await?, body)) }))
+}
+
+fn unreceived(problem: Unreceived<ByteStreamError>) -> Failure {
+    let message = match problem {
+        Unreceived::Broken(error) => chain(&error),
+        Unreceived::Length(message) => message,
+    };
+    Failure::ours(Cause::Broken, message)
 }
 
 /// `bytes 0-9/20`: a range and the size of the whole.

@@ -6,6 +6,7 @@ use rustwren_core::storage::{Key, PutOutcome, StorageResult};
 
 use super::S3Storage;
 use super::errors::{self, Operation, is_unmet};
+use super::tries::Requests as _;
 use crate::error::Failure;
 
 /// The object's metadata in which a writer leaves its mark, so that it knows its own write again when the answer to it
