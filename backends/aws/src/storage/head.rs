@@ -46,7 +46,7 @@ impl S3Storage {
         let mut tries = self.tries();
         loop {
             match tries.run(0, self.ask(object, 0..1, None)).await {
-                Ok(opened) => return Ok((opened.size, modified(opened.modified))),
+                Ok(opened) => return Ok((opened.size, opened.modified)),
                 Err(failure) if is_past_the_end(&failure) => return Ok((0, None)),
                 Err(failure) => tries.again(failure).await?,
             }
