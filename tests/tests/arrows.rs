@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-directory", &["rustwren-core"]),
+    ("rustwren-gcp", &["rustwren-core"]),
     ("rustwren-http", &["rustwren-core"]),
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     (
@@ -27,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "rustwren-aws",
             "rustwren-azure",
             "rustwren-directory",
+            "rustwren-gcp",
             "rustwren-http",
             "rustwren-runtime",
         ],
@@ -39,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "rustwren-aws",
             "rustwren-azure",
             "rustwren-chaos",
+            "rustwren-gcp",
             "rustwren-http",
             "rustwren-local",
         ],

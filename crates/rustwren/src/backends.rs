@@ -19,6 +19,8 @@ pub fn compiled_in() -> Registry {
     #[cfg(feature = "aws")]
     let registry =
         registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
+    #[cfg(feature = "gcp")]
+    let registry = registry.storage(rustwren_gcp::GcsStorageFactory);
     #[cfg(feature = "aws-setup")]
     let registry = registry.provisioner(rustwren_aws::provision::AwsProvisionerFactory::default());
     #[cfg(feature = "azure")]
