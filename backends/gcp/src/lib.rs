@@ -1,9 +1,13 @@
 //! RustWren on Google Cloud: Cloud Storage, and workers in Cloud Run and its functions.
 
+pub mod client;
 pub mod config;
 pub(crate) mod error;
+mod factory;
 pub mod invoker;
 pub mod storage;
 mod token;
 
+pub use factory::GcsStorageFactory;
 pub use invoker::CloudRunInvokerFactory;
+pub use storage::GcsStorage;

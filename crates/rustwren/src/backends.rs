@@ -20,8 +20,10 @@ pub fn compiled_in() -> Registry {
     let registry =
         registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
     #[cfg(feature = "gcp")]
-    let registry = registry.invoker(rustwren_gcp::CloudRunInvokerFactory);
+    let registry = registry.storage(rustwren_gcp::GcsStorageFactory).invoker(rustwren_gcp::CloudRunInvokerFactory);
     #[cfg(feature = "aws-setup")]
     let registry = registry.provisioner(rustwren_aws::provision::AwsProvisionerFactory::default());
+    #[cfg(feature = "azure")]
+    let registry = registry.storage(rustwren_azure::BlobStorageFactory);
     registry
 }
