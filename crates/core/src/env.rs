@@ -75,6 +75,8 @@ variables! {
         "Hash of the image that the function process was started from.";
     WORKER_DEPTH = "RUSTWREN_WORKER_DEPTH", Internal, default "`0`",
         "How many jobs are nested above the function process.";
+    WORKER_DIR = "RUSTWREN_WORKER_DIR", Internal, default "the function process works where its supervisor does",
+        "Folder of the function process alone, which is emptied after each of its tasks.";
     RERUN = "RUSTWREN_RERUN", Internal, default "the program runs as ever",
         "Path of a file that `rustwren repro` has written. A program that finds it runs the one task in it, in the foreground, and ends.";
     AGENT = "RUSTWREN_AGENT", Internal, default "not an agent",
@@ -87,6 +89,8 @@ variables! {
         "Set by AWS Lambda: the function's version.";
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", System, default "not on AWS Lambda",
         "Set by AWS Lambda: the worker's memory in MB, which function processes are held to.";
+    FUNCTIONS_CUSTOMHANDLER_PORT = "FUNCTIONS_CUSTOMHANDLER_PORT", System, default "not on Azure Functions",
+        "Set by the host of Azure Functions: the port that its custom handler is to listen on. Its presence makes `rustwren-runtime` one.";
     PORT = "PORT", System, default "only needed where `listen` of a runtime has `$PORT` in it",
         "The port that a platform wants a server to listen on.";
     NO_COLOR = "NO_COLOR", System, default "colour on a terminal",
@@ -212,6 +216,10 @@ pub const CREDENTIALS: &[&str] = &[
     "*_PASSWORD",
     "*_CREDENTIALS",
     "*_CONNECTION_STRING",
+    "*CONNECTIONSTRING",
+    "*_ENCRYPTION_KEY",
+    "AzureWebJobs*",
+    "WEBSITE_AUTH_*",
 ];
 
 /// Whether a supervisor keeps this variable from function processes: its name matches [`CREDENTIALS`] and none
