@@ -1,0 +1,4 @@
+//! RustWren on Azure: Blob storage and storage queues.
+
+pub mod client;
+pub mod config;
