@@ -4,6 +4,7 @@
 //! `.cache/`, where `scripts/test` puts it; what is missing there fails the test.
 
 mod front;
+pub mod functions_host;
 pub mod lambda;
 mod moto;
 
