@@ -1,4 +1,4 @@
-//! Signed calls over connections that are used again, but not for ever.
+//! Calls over connections that are used again, but not for ever.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
-use hyper::{Request, Response, Uri};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::{Request, Response, StatusCode, Uri};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -19,16 +19,18 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
-use rustwren_core::auth::{HEADER, Secrets, Signer};
 use rustwren_core::error::{BackendError, Error, ErrorClass, ErrorKind, Result};
 
+use crate::access::{Access, Call, Refused};
 use crate::refusal;
 
 type Connections = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// With HTTP/2 all calls of a client go over one connection, so there are several clients: a balancer that looks at
-/// connections has something to spread.
+/// connections has something to spread. There are more where many calls are under way, since servers take some 100 on
+/// one connection and let the rest wait.
 const HTTP2_CONNECTIONS: usize = 8;
+const CALLS_OF_CONNECTION: usize = 80;
 /// Connections without a call, kept for each client.
 const IDLE: usize = 256;
 /// Bytes of answers that may be on their way, for one call and for all of a connection.
@@ -55,8 +57,10 @@ pub enum Protocol {
 pub struct ClientOptions {
     /// Scheme, host and perhaps port and the prefix of paths.
     pub url: String,
-    /// Calls are signed with the first.
-    pub secrets: Secrets,
+    /// How calls get in.
+    pub access: Arc<dyn Access>,
+    /// How many calls may be under way at once; more wait for each other where HTTP/2 is spoken.
+    pub calls: usize,
     /// A file with certificates that are trusted instead of the machine's.
     pub tls_ca: Option<PathBuf>,
     /// What is spoken.
@@ -69,7 +73,7 @@ pub struct ClientOptions {
 
 impl ClientOptions {
     /// What is wrong with the URL, if anything is.
-    pub(crate) fn check_url(&self) -> Result<Uri, &'static str> {
+    pub fn check_url(&self) -> Result<Uri, &'static str> {
         let uri: Uri =
             self.url.parse().map_err(|_| "must be a URL, `https://workers.example.com` for instance")?;
         let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -78,7 +82,7 @@ impl ClientOptions {
             _ => return Err("must begin with `http://` or `https://` and a name"),
         }
         if authority.contains('@') {
-            return Err("must have no user or password in it: calls are signed with the secret");
+            return Err("must have no user or password in it: calls prove otherwise who makes them");
         }
         if uri.query().is_some() {
             return Err("must have no `?` in it");
@@ -87,11 +91,11 @@ impl ClientOptions {
     }
 }
 
-/// Makes signed calls to one server, or to a fleet that looks like one.
+/// Makes calls to one server, or to a fleet that looks like one.
 pub struct Client {
     /// The URL, without a slash at its end.
     base: String,
-    signer: Signer,
+    access: Arc<dyn Access>,
     builder: legacy::Builder,
     connector: HttpsConnector<HttpConnector>,
     age: Duration,
@@ -110,7 +114,6 @@ impl Client {
     pub fn new(options: &ClientOptions) -> Result<Self> {
         let config = |what: String| Error::new(ErrorKind::Config, what);
         let uri = options.check_url().map_err(|what| config(format!("the URL {what}")))?;
-        let secret = options.secrets.first().ok_or_else(|| config("there is no secret".to_owned()))?;
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -136,13 +139,15 @@ impl Client {
         let count = match options.protocol {
             Protocol::Http1 => 1,
             Protocol::Auto if !https => 1,
-            Protocol::Auto | Protocol::Http2 => HTTP2_CONNECTIONS,
+            Protocol::Auto | Protocol::Http2 => {
+                HTTP2_CONNECTIONS.max(options.calls.div_ceil(CALLS_OF_CONNECTION))
+            }
         };
         let now = Instant::now();
         let clients = (0..count).map(|_| Mutex::new((builder.build(connector.clone()), now))).collect();
         Ok(Self {
             base: options.url.trim_end_matches('/').to_owned(),
-            signer: Signer::new(secret.clone()),
+            access: Arc::clone(&options.access),
             builder,
             connector,
             age: options.connection_age,
@@ -168,7 +173,21 @@ impl Client {
     }
 
     /// Makes a call; answers with whatever status come back as they are.
-    pub(crate) async fn call(
+    pub async fn call(
+        &self,
+        method: &str,
+        target: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, BackendError> {
+        let response = self.call_once(method, target, body.clone()).await?;
+        // Nobody has taken the call, so it is not made twice.
+        if response.status() == StatusCode::UNAUTHORIZED && self.access.renew().await {
+            return self.call_once(method, target, body).await;
+        }
+        Ok(response)
+    }
+
+    async fn call_once(
         &self,
         method: &str,
         target: &str,
@@ -176,19 +195,21 @@ impl Client {
     ) -> Result<Response<Incoming>, BackendError> {
         let internal =
             |what: &str| BackendError::new(ErrorClass::Internal, format!("a call to {}: {what}", self.base));
-        let request = Request::builder()
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+        self.access.prove(Call { method, target, body: &body }, &mut headers).await?;
+        let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{target}", self.base))
-            .header(HEADER, self.signer.sign(method, target, &body)?)
-            .header(CONTENT_TYPE, "application/octet-stream")
             .body(Full::new(body))
             .map_err(|error| internal("it cannot be written").with_source(error))?;
+        *request.headers_mut() = headers;
         let connections = self.connections().ok_or_else(|| internal("there is no client"))?;
         connections.request(request).await.map_err(|error| self.failed(error))
     }
 
     /// The error of a call that was answered, but not with what was asked for.
-    pub(crate) async fn refused(&self, response: Response<Incoming>) -> BackendError {
+    pub async fn refused(&self, response: Response<Incoming>) -> BackendError {
         let (head, mut body) = response.into_parts();
         let mut begin = Vec::new();
         while begin.len() < MAX_REFUSAL
@@ -198,7 +219,9 @@ impl Client {
                 begin.extend_from_slice(data);
             }
         }
-        refusal::of_answer(&self.base, head.status, &head.headers, &begin)
+        let refused =
+            Refused { place: &self.base, status: head.status, headers: &head.headers, body: &begin };
+        refusal::of_answer(&refused, &*self.access)
     }
 
     fn failed(&self, error: legacy::Error) -> BackendError {

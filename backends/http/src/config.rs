@@ -1,11 +1,13 @@
 //! What can be configured of HTTP workers and of storage that is served by a runtime.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustwren_core::auth::Secrets;
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
 
+use crate::access::Signed;
 use crate::client::{ClientOptions, Protocol};
 
 const URL: KeyDoc = KeyDoc::required(
@@ -139,9 +141,10 @@ impl ComputeConfig {
     /// Reads and checks the settings, and the secret; errors name the place of the value.
     pub fn from_settings(settings: &Settings) -> Result<Self> {
         let max_inline = settings.get_size("max_inline")?.unwrap_or_default();
+        let workers = settings.get_u64("workers")?.unwrap_or(1) as usize;
         Ok(Self {
-            client: client(settings)?,
-            workers: settings.get_u64("workers")?.unwrap_or(1) as usize,
+            client: ClientOptions { calls: workers, ..client(settings)? },
+            workers,
             timeout: timeout(settings)?,
             max_inline: usize::try_from(max_inline).unwrap_or(usize::MAX),
             max_duration: settings.get_duration("max_duration")?,
@@ -163,7 +166,8 @@ pub(crate) fn client(settings: &Settings) -> Result<ClientOptions> {
     let url = settings.get_str("url")?.unwrap_or_default();
     let options = ClientOptions {
         url: url.to_owned(),
-        secrets: Secrets::from_settings(settings)?,
+        access: Arc::new(Signed::new(&Secrets::from_settings(settings)?)?),
+        calls: 0,
         tls_ca: settings.get_path("tls_ca")?,
         protocol: match settings.get_str("protocol")? {
             Some("http1") => Protocol::Http1,

@@ -38,6 +38,6 @@ impl InvokerFactory for HttpInvokerFactory {
     }
 
     async fn build(&self, settings: &Settings, _storage: Arc<dyn Storage>) -> Result<Arc<dyn Invoker>> {
-        Ok(Arc::new(HttpInvoker::new(ComputeConfig::from_settings(settings)?)?))
+        Ok(Arc::new(HttpInvoker::new(&ComputeConfig::from_settings(settings)?)?))
     }
 }

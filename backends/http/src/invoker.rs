@@ -1,6 +1,7 @@
-//! Invocations on runtimes behind a URL.
+//! Invocations on runtimes behind a URL, whatever platform they are on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -18,35 +19,43 @@ use crate::client::{Chain, Client};
 use crate::config::ComputeConfig;
 
 /// What one invocation costs beyond its tasks' own time: a call through a balancer, two hashes of what is sent.
-const OVERHEAD: std::time::Duration = std::time::Duration::from_millis(2);
+const OVERHEAD: Duration = Duration::from_millis(2);
 /// A runtime says every ten seconds that an invocation is alive; what is in between may hold that up.
-const HEARTBEAT: std::time::Duration = std::time::Duration::from_secs(20);
+const HEARTBEAT: Duration = Duration::from_secs(20);
 
 /// How an [`HttpInvoker`] is set up: the `[compute]` section.
 pub type HttpOptions = ComputeConfig;
 
-/// Runs invocations on runtimes behind a URL.
+/// Runs invocations on runtimes behind a URL: of a fleet of anybody's, or with [`HttpInvoker::over`] of a platform that has
+/// another manner of letting calls in.
 #[derive(Debug)]
 pub struct HttpInvoker {
     client: Client,
     limits: Limits,
-    options: HttpOptions,
+    /// How long the beginning of an answer may take.
+    timeout: Duration,
     /// Whether it was shut down.
     closed: watch::Sender<bool>,
 }
 
 impl HttpInvoker {
     /// An invoker that has made no call yet.
-    pub fn new(options: HttpOptions) -> Result<Self> {
+    pub fn new(options: &HttpOptions) -> Result<Self> {
         let mut limits = Limits::unlimited(options.workers);
         limits.max_inline_input = options.max_inline;
         limits.max_duration = options.max_duration;
         limits.overhead = OVERHEAD;
-        limits.ships_image = true;
         limits.platform = Platform { name: "HTTP workers".to_owned(), ..Platform::this_machine() };
+        Ok(Self::over(Client::new(&options.client)?, limits, options.timeout))
+    }
+
+    /// An invoker of a platform with limits of its own, on which the beginning of an answer may take so long. It reports
+    /// beginnings and signs of life, and says so in its limits.
+    pub fn over(client: Client, mut limits: Limits, timeout: Duration) -> Self {
+        limits.ships_image = true;
         limits.reports_start = true;
         limits.heartbeat = Some(HEARTBEAT);
-        Ok(Self { client: Client::new(&options.client)?, limits, options, closed: watch::Sender::new(false) })
+        Self { client, limits, timeout, closed: watch::Sender::new(false) }
     }
 
     /// Does this unless the invoker is shut down before it is done.
@@ -79,7 +88,7 @@ impl HttpInvoker {
         let body = invocation::encode(invocation).map_err(|error| {
             BackendError::new(ErrorClass::Internal, "an invocation has no encoding").with_source(error)
         })?;
-        let limit = self.options.timeout;
+        let limit = self.timeout;
         timeout(limit, self.client.call("POST", target, Bytes::from(body))).await.unwrap_or_else(|_| {
             let message = format!("{} did not begin to answer within {limit:?}", self.client.place());
             Err(BackendError::new(ErrorClass::Transient, message))

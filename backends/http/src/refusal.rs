@@ -3,27 +3,25 @@
 use std::time::Duration;
 
 use hyper::StatusCode;
-use hyper::header::{HeaderMap, RETRY_AFTER};
+use hyper::header::RETRY_AFTER;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::protocol::answer::{Answer, AnswerReader};
 
-/// The error of a call to `place` that was answered with this status and the beginning of this body.
-pub(crate) fn of_answer(place: &str, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> BackendError {
-    if let Some(error) = of_runtime(body) {
-        return error;
-    }
+use crate::access::{Access, Refused};
+
+/// The error of a call that was refused. The runtime's own words go first, then what `access` makes of it.
+pub(crate) fn of_answer(refused: &Refused<'_>, access: &dyn Access) -> BackendError {
+    of_runtime(refused.body).or_else(|| access.refusal(refused)).unwrap_or_else(|| of_status(refused))
+}
+
+fn of_status(refused: &Refused<'_>) -> BackendError {
+    let &Refused { place, status, headers, .. } = refused;
     let retry_after = || {
         let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
         Some(Duration::from_secs(seconds))
     };
     let (class, hint) = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (
-            ErrorClass::Denied,
-            Some(
-                "the secret must be one that the runtimes have, and the clocks of both sides may differ by a minute \
-                 at most",
-            ),
-        ),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => (ErrorClass::Denied, None),
         StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
             (ErrorClass::Misconfigured, Some("is something other than RustWren's runtime at this address?"))
         }
@@ -58,16 +56,25 @@ fn of_runtime(body: &[u8]) -> Option<BackendError> {
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::HeaderMap;
+    use rustwren_core::auth::Secrets;
     use rustwren_core::protocol::answer::PREAMBLE;
 
     use super::*;
+    use crate::access::Signed;
+
+    fn error(status: u16, headers: &HeaderMap, body: &[u8]) -> BackendError {
+        let access = Signed::new(&Secrets::parse(&"x".repeat(32)).unwrap()).unwrap();
+        let status = StatusCode::from_u16(status).unwrap();
+        of_answer(&Refused { place: "http://x", status, headers, body }, &access)
+    }
 
     fn class(status: u16, retry_after: Option<&'static str>, body: &[u8]) -> ErrorClass {
         let mut headers = HeaderMap::new();
         if let Some(value) = retry_after {
             headers.insert(RETRY_AFTER, value.parse().unwrap());
         }
-        of_answer("http://x", StatusCode::from_u16(status).unwrap(), &headers, body).class()
+        error(status, &headers, body).class()
     }
 
     #[test]
@@ -100,7 +107,7 @@ mod tests {
             &mut body,
             &BackendError::new(ErrorClass::NotFound, "there is no object k").with_hint("h"),
         );
-        let error = of_answer("http://x", StatusCode::NOT_FOUND, &HeaderMap::new(), &body);
+        let error = error(404, &HeaderMap::new(), &body);
         assert_eq!((error.class(), error.hint()), (ErrorClass::NotFound, Some("h")));
         assert_eq!(error.to_string(), "there is no object k");
     }

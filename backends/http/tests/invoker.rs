@@ -34,7 +34,7 @@ async fn suite(protocol: Protocol) {
     let image = ProgramImage::of_this_program(Some(dir.path())).unwrap();
     storage.put(&image_key(image.id()).unwrap(), image.packed().unwrap()).await.unwrap();
     let runtime = Runtime::start(Arc::clone(&storage), dir.path(), &[("workers", "2")]).await;
-    let invoker = HttpInvoker::new(options(runtime.client(protocol), 2)).unwrap();
+    let invoker = HttpInvoker::new(&options(runtime.client(protocol), 2)).unwrap();
     let functions = program::functions(image.id());
     run_all(&Subject { invoker: Arc::new(invoker), storage, functions }, &[]).await;
     runtime.end().await;

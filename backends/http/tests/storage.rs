@@ -11,7 +11,7 @@ use rustwren_core::auth::Secrets;
 use rustwren_core::error::ErrorClass;
 use rustwren_core::storage::{Key, MemoryStorage, Storage, StorageExt};
 use rustwren_directory::DirectoryStorage;
-use rustwren_http::{Client, ClientOptions, HttpStorage, Protocol};
+use rustwren_http::{Client, ClientOptions, HttpStorage, Protocol, Signed};
 use rustwren_testkit::storage_suite::run_all;
 
 fn storage(options: &ClientOptions) -> HttpStorage {
@@ -64,7 +64,8 @@ async fn errors_have_classes_and_hints() {
     assert_eq!(error.class(), ErrorClass::Invalid);
     assert!(error.hint().unwrap().contains("max_body"), "{error}");
 
-    let other = ClientOptions { secrets: Secrets::parse(&"x".repeat(40)).unwrap(), ..good.clone() };
+    let access = Signed::new(&Secrets::parse(&"x".repeat(40)).unwrap()).unwrap();
+    let other = ClientOptions { access: Arc::new(access), ..good.clone() };
     let error = storage(&other).get(&key).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Denied);
     assert!(error.hint().unwrap().contains("secret"), "{error}");

@@ -24,7 +24,7 @@ pub enum Command {
     /// Everything can be set in a configuration file or by environment variables as well: `workers = 4` under `[compute]` in
     /// the file is `RUSTWREN__COMPUTE__WORKERS=4` in the environment. `config/runtime.toml` has all keys with defaults.
     /// The shared secret comes from `secret_file` or the environment variable `RUSTWREN_HTTP_SECRET`; there must be
-    /// one. SIGTERM ends it when what is running is done or handed back.
+    /// one, except with `--platform-auth`. SIGTERM ends it when what is running is done or handed back.
     Serve(ServeArgs),
 }
 
@@ -46,6 +46,13 @@ pub struct ServeArgs {
     /// File with the shared secret (`compute.secret_file`).
     #[arg(long, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
+    /// Take every call: something in front of this runtime, Google Cloud Run for instance, lets nobody else through
+    /// (`compute.platform_auth`).
+    #[arg(long, conflicts_with = "secret_file")]
+    pub platform_auth: bool,
+    /// End when the process of this number is gone, which must be the one that has started this.
+    #[arg(long, value_name = "PID")]
+    pub parent: Option<i32>,
     /// Any other key, as in `--set compute.max_duration=15m`. Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = pair)]
     pub set: Vec<(String, String)>,
@@ -76,6 +83,9 @@ impl ServeArgs {
                 .set("storage.backend", "local")
                 .set("storage.root", text(folder))
                 .set("compute.serve_storage", true);
+        }
+        if self.platform_auth {
+            options = options.set("compute.platform_auth", true);
         }
         if let Some(file) = &self.secret_file {
             options = options.set("compute.secret_file", text(file));

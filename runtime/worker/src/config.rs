@@ -41,6 +41,13 @@ pub const KEYS: BackendKeys = BackendKeys {
             "/etc/rustwren/secret",
             "A file with the secret, or with several, one on each line.",
         ),
+        KeyDoc::with_default(
+            "platform_auth",
+            Kind::Bool,
+            "false",
+            "Whether every call is taken, without a secret: something in front of this runtime lets nobody else through, as \
+             Google Cloud Run does.",
+        ),
         KeyDoc::optional(
             "tls_cert",
             Kind::Path,
@@ -105,6 +112,14 @@ pub const KEYS: BackendKeys = BackendKeys {
             "256MiB",
             "The longest body of a call that is read: an invocation, or an object to be stored.",
         ),
+        KeyDoc::optional(
+            "max_answer",
+            Kind::Size,
+            "no limit",
+            "10MB",
+            "The longest answer to an invocation that what is in between lets through. Results that do not fit go through \
+             storage.",
+        ),
         KeyDoc::with_default(
             "max_connections",
             Kind::Integer { min: 1, max: 1_000_000 },
@@ -143,8 +158,8 @@ pub const KEYS: BackendKeys = BackendKeys {
 pub struct ServeConfig {
     /// Where to listen.
     pub listen: SocketAddr,
-    /// What clients sign their calls with.
-    pub secrets: Secrets,
+    /// What clients sign their calls with. Without it every call is taken: the platform lets nobody else through.
+    pub secrets: Option<Secrets>,
     /// Certificate chain and private key.
     pub tls: Option<(PathBuf, PathBuf)>,
     /// How function processes are run.
@@ -165,6 +180,8 @@ pub struct ServeConfig {
     pub serve_storage: bool,
     /// The longest body of a call, in bytes.
     pub max_body: usize,
+    /// The longest answer to an invocation, in bytes.
+    pub max_answer: Option<usize>,
     /// Open connections.
     pub max_connections: usize,
     /// How long headers, and each part of a body, may take.
@@ -198,7 +215,7 @@ impl ServeConfig {
         }
         Ok(Self {
             listen: listen(settings)?,
-            secrets: Secrets::from_settings(settings)?,
+            secrets: secrets(settings)?,
             tls,
             processes: ProcessConfig::from_settings(settings)?,
             storage_variables: settings.storage_variables().to_vec(),
@@ -209,6 +226,7 @@ impl ServeConfig {
             image_cache: size("image_cache")?,
             serve_storage: flag("serve_storage")?,
             max_body: usize::try_from(size("max_body")?).unwrap_or(usize::MAX),
+            max_answer: max_answer(settings)?,
             max_connections: number("max_connections")?,
             header_timeout: time("header_timeout")?,
             idle_timeout: time("idle_timeout")?,
@@ -216,6 +234,39 @@ impl ServeConfig {
             metrics: flag("metrics")?,
         })
     }
+}
+
+/// The secrets, unless it is up to the platform who may call.
+fn secrets(settings: &Settings) -> Result<Option<Secrets>> {
+    if !settings.get_bool("platform_auth")?.unwrap_or_default() {
+        return Secrets::from_settings(settings).map(Some);
+    }
+    // What somebody has taken care to set must not count for nothing.
+    let set = [
+        ("secret", settings.get_str("secret")?.is_some()),
+        ("secret_file", settings.get_path("secret_file")?.is_some()),
+    ];
+    for (key, is_set) in set {
+        if is_set {
+            return Err(settings.error(key, "is for signed calls, and with `platform_auth` none is"));
+        }
+    }
+    if settings.get_bool("serve_storage")?.unwrap_or_default() {
+        return Err(settings
+            .error("serve_storage", "is for clients with a secret, and with `platform_auth` there is none"));
+    }
+    Ok(None)
+}
+
+/// Less than this has no room for what says where results are.
+const SHORTEST_ANSWER: u64 = 64 << 10;
+
+fn max_answer(settings: &Settings) -> Result<Option<usize>> {
+    let Some(bytes) = settings.get_size("max_answer")? else { return Ok(None) };
+    if bytes < SHORTEST_ANSWER {
+        return Err(settings.error("max_answer", "must be at least 64KiB"));
+    }
+    Ok(Some(usize::try_from(bytes).unwrap_or(usize::MAX)))
 }
 
 /// Where to listen, with the platform's port in it.
@@ -265,10 +316,24 @@ mod tests {
             ("header_timeout", "0s"),
             ("idle_timeout", "0s"),
             ("secret", "short"),
+            ("max_answer", "1KiB"),
         ] {
             let error = read(&[(key, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("compute.{key}")) || error.contains(value), "{error}");
             assert!(!error.contains(SECRET), "{error}");
+        }
+    }
+
+    #[test]
+    fn who_may_call_is_up_to_the_platform_only_where_that_was_said() {
+        let read = |pairs: &[(&'static str, &str)]| {
+            ServeConfig::from_settings(&Settings::of_program(&KEYS, "/cache", pairs.iter().copied())?)
+        };
+        assert!(read(&[]).unwrap_err().to_string().contains("secret"));
+        assert!(read(&[("platform_auth", "true")]).unwrap().secrets.is_none());
+        for (key, value) in [("secret", SECRET), ("secret_file", "/s"), ("serve_storage", "true")] {
+            let error = read(&[("platform_auth", "true"), (key, value)]).unwrap_err().to_string();
+            assert!(error.contains(&format!("compute.{key}")) && !error.contains(SECRET), "{error}");
         }
     }
 

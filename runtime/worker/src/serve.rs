@@ -1,5 +1,7 @@
 //! The front end for everything that speaks HTTP: one runtime of a fleet behind a load balancer, or one alone.
 //!
+//! Callers prove themselves by signatures, unless a platform in front lets nobody else through and it was said so.
+//!
 //! What a caller without a secret can cost is bounded: a connection among [`max_connections`], the reading of its
 //! headers within a time, the check of one signature, and a short answer that is always the same. Bodies are read for
 //! callers with a secret only. Calls for which there is no room are refused before their bodies are read.
@@ -9,6 +11,7 @@
 mod body;
 mod connection;
 mod connections;
+mod gate;
 mod handler;
 mod invoke;
 mod metrics;
@@ -25,13 +28,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::process::{DumpableBehavior, set_dumpable_behavior};
-use rustwren_core::auth::Verifier;
+use rustix::process::{
+    DumpableBehavior, Pid, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
+};
 use rustwren_core::config::Config;
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::image::ImageId;
 use rustwren_core::storage::Storage;
-use rustwren_runtime::host::{Host, HostOptions};
+use rustwren_runtime::host::{Host, HostOptions, Room};
 use rustwren_runtime::image_cache::ImageCache;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,6 +44,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use connections::Connections;
+use gate::Gate;
 use metrics::Metrics;
 use slots::Slots;
 
@@ -60,6 +65,9 @@ const NO_DESCRIPTORS: Duration = Duration::from_millis(50);
 
 /// `rustwren-runtime serve`: serves until SIGTERM or SIGINT, and then until what runs is done or handed back.
 pub fn main(args: &ServeArgs) -> Result<()> {
+    if let Some(parent) = args.parent {
+        end_with(parent)?;
+    }
     // Tasks run as the same user. This keeps them from reading the secret in this process's memory or environment.
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "tasks may be able to read the secret");
@@ -93,13 +101,30 @@ pub fn main(args: &ServeArgs) -> Result<()> {
     })
 }
 
+/// Has this process told to end, as by SIGTERM, when that one is gone: it is nothing without whoever passes calls on to it.
+fn end_with(parent: i32) -> Result<()> {
+    let failed = |what: String| Error::new(ErrorKind::Internal, what);
+    set_parent_process_death_signal(Some(Signal::TERM)).map_err(|error| {
+        failed(format!("this process cannot be made to end with process {parent}")).with_source(error)
+    })?;
+    // It may have been gone before.
+    if getppid().map(Pid::as_raw_pid) != Some(parent) {
+        return Err(failed(format!(
+            "process {parent}, with which this one is to end, has not started it or is gone"
+        )));
+    }
+    Ok(())
+}
+
 /// What all connections share.
 struct Shared {
     config: ServeConfig,
     host: Arc<Host>,
     /// For detached invocations: their processes are no worker's.
     detached_host: Arc<Host>,
-    verifier: Verifier,
+    gate: Gate,
+    /// What the answer to one invocation can carry.
+    room: Room,
     metrics: Metrics,
     slots: Slots,
     detached_slots: Slots,
@@ -154,7 +179,8 @@ impl Server {
         let shared = Shared {
             host: Arc::new(Host::new(options, Arc::clone(&storage))),
             detached_host: Arc::new(Host::new(detached, storage)),
-            verifier: Verifier::new(config.secrets.clone()),
+            gate: Gate::new(config.secrets.as_ref()),
+            room: config.max_answer.map_or(Room::STREAM, Room::body),
             metrics: Metrics::default(),
             slots: Slots::new(config.processes.workers, config.queue_time),
             detached_slots: Slots::new(config.detached, Duration::ZERO),

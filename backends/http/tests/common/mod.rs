@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustwren_core::auth::Secrets;
 use rustwren_core::config::Settings;
 use rustwren_core::storage::Storage;
-use rustwren_http::{ClientOptions, Protocol};
+use rustwren_http::{ClientOptions, Protocol, Signed};
 use rustwren_worker::config::{KEYS, ServeConfig};
 use rustwren_worker::serve::Server;
 use tokio::sync::oneshot;
@@ -50,7 +50,8 @@ impl Runtime {
     pub(crate) fn client(&self, protocol: Protocol) -> ClientOptions {
         ClientOptions {
             url: self.url.clone(),
-            secrets: Secrets::parse(SECRET).unwrap(),
+            access: Arc::new(Signed::new(&Secrets::parse(SECRET).unwrap()).unwrap()),
+            calls: 0,
             tls_ca: None,
             protocol,
             connect_timeout: std::time::Duration::from_secs(10),

@@ -15,6 +15,8 @@ pub const DETACH: &str = "/v1/detach";
 pub const OBJECTS: &str = "/v1/objects";
 /// `GET`, by anybody: whether the runtime takes invocations.
 pub const HEALTH: &str = "/healthz";
+/// The same, where calls come through a platform that keeps some paths to itself, as Google does with `/healthz`.
+pub const HEALTH_BEHIND_A_PLATFORM: &str = "/v1/health";
 /// `GET`, by anybody: numbers for Prometheus.
 pub const METRICS: &str = "/metrics";
 

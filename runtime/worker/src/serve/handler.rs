@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, StatusCode};
-use rustwren_core::auth::{Denied, HEADER};
+use rustwren_core::auth::Denied;
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::protocol::calls::{DETACH, HEALTH, INVOKE, METRICS, OBJECTS};
+use rustwren_core::protocol::calls::{DETACH, HEALTH, HEALTH_BEHIND_A_PLATFORM, INVOKE, METRICS, OBJECTS};
 
 use super::connections::State;
 use super::reply::Reply;
@@ -20,18 +20,14 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>, sta
 }
 
 async fn route(shared: &Arc<Shared>, request: Request<Incoming>, state: &State) -> Reply {
-    let (head, body) = request.into_parts();
-    let path = head.uri.path();
-    match (&head.method, path) {
-        (&Method::GET | &Method::HEAD, HEALTH) => return health(shared),
+    match (request.method(), request.uri().path()) {
+        (&Method::GET | &Method::HEAD, HEALTH | HEALTH_BEHIND_A_PLATFORM) => return health(shared),
         (&Method::GET, METRICS) if shared.config.metrics => {
             return Reply::text(StatusCode::OK, shared.metrics.render(shared));
         }
         _ => {}
     }
-    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let header = head.headers.get(HEADER).and_then(|value| value.to_str().ok());
-    let check = match shared.verifier.check(header, head.method.as_str(), target) {
+    let check = match shared.gate.check(&request) {
         Ok(check) => check,
         Err(denied) => {
             shared.metrics.denied.count();
@@ -45,6 +41,8 @@ async fn route(shared: &Arc<Shared>, request: Request<Incoming>, state: &State) 
         }
     };
     state.trust();
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
     match (&head.method, path) {
         (&Method::POST, INVOKE) => invoke::invoke(shared, body, check).await,
         (&Method::POST, DETACH) => invoke::detach(shared, body, check).await,

@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_millis(5);
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// `POST /v1/invoke`
-pub(super) async fn invoke(shared: &Arc<Shared>, body: Incoming, check: BodyCheck) -> Reply {
+pub(super) async fn invoke(shared: &Arc<Shared>, body: Incoming, check: Option<BodyCheck>) -> Reply {
     if shared.is_draining() {
         return ending(shared, body).await;
     }
@@ -37,7 +37,7 @@ pub(super) async fn invoke(shared: &Arc<Shared>, body: Incoming, check: BodyChec
     };
     shared.metrics.invocations.count();
     shared.metrics.elements.add(u64::from(invocation.count));
-    let mut answer = AnswerStream::new(&shared.host, invocation, life(shared), Room::STREAM, place);
+    let mut answer = AnswerStream::new(&shared.host, invocation, life(shared), shared.room, place);
     let mut first = BytesMut::new();
     let whole = async {
         while let Some(bytes) = answer.next().await {
@@ -51,7 +51,7 @@ pub(super) async fn invoke(shared: &Arc<Shared>, body: Incoming, check: BodyChec
 }
 
 /// `POST /v1/detach`
-pub(super) async fn detach(shared: &Arc<Shared>, body: Incoming, check: BodyCheck) -> Reply {
+pub(super) async fn detach(shared: &Arc<Shared>, body: Incoming, check: Option<BodyCheck>) -> Reply {
     if shared.is_draining() {
         return ending(shared, body).await;
     }
@@ -80,7 +80,7 @@ pub(super) async fn detach(shared: &Arc<Shared>, body: Incoming, check: BodyChec
     Reply::text(StatusCode::ACCEPTED, "taken\n")
 }
 
-async fn take(shared: &Shared, body: Incoming, check: BodyCheck) -> Result<Invocation, Reply> {
+async fn take(shared: &Shared, body: Incoming, check: Option<BodyCheck>) -> Result<Invocation, Reply> {
     let bytes = body::read(shared, body, check).await?;
     invocation::decode(&bytes).map_err(|error| Reply::error(&error).with_status(StatusCode::BAD_REQUEST))
 }

@@ -24,7 +24,7 @@ pub(super) async fn answer(
     method: &Method,
     query: &str,
     body: Incoming,
-    check: BodyCheck,
+    check: Option<BodyCheck>,
 ) -> Reply {
     let Some(call) = ObjectCall::parse(method.as_str(), query) else {
         return Reply::error(&BackendError::new(ErrorClass::Invalid, "no such call about objects"));

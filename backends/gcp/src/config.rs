@@ -1,0 +1,1 @@
+//! What can be configured of Google Cloud, one file for each section.

@@ -1,0 +1,1 @@
+//! Objects in Cloud Storage, or in a service that speaks its language.
