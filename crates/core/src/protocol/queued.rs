@@ -14,6 +14,8 @@ use crate::storage::{Key, StorageResult};
 
 /// The version of the messages.
 pub const VERSION: u8 = 1;
+/// The function that a host calls with such messages, where hosts call functions by name.
+pub const FUNCTION: &str = "invoke_queued";
 /// Where the objects of a job's queued invocations lie, below the job.
 const FOLDER: &str = "queued/";
 

@@ -103,7 +103,7 @@ async fn full(shared: &Shared, body: Incoming, what: &str) -> Reply {
 }
 
 /// Nobody listens to a detached invocation: what its tasks say goes to the log.
-struct ToLog;
+pub(super) struct ToLog;
 
 impl Events for ToLog {
     fn results(&self, _: u64, _: ResultBatch) {}
