@@ -14,7 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-core", &[]),
     ("rustwren-testkit", &["rustwren-core", "rustwren-chaos"]),
     ("rustwren-aws", &["rustwren-core"]),
-    ("rustwren-azure", &["rustwren-core"]),
+    ("rustwren-azure", &["rustwren-core", "rustwren-http"]),
     ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-directory", &["rustwren-core"]),
@@ -22,7 +22,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     (
         "rustwren-worker",
-        &["rustwren-core", "rustwren-aws", "rustwren-directory", "rustwren-http", "rustwren-runtime"],
+        &[
+            "rustwren-core",
+            "rustwren-aws",
+            "rustwren-azure",
+            "rustwren-directory",
+            "rustwren-http",
+            "rustwren-runtime",
+        ],
     ),
     (
         "rustwren",

@@ -1,12 +1,34 @@
 //! Where Azure is, and as whom it is called: what clients of its services are made from.
+//!
+//! A client belongs to the async runtime on which it is used first: its connections are served there.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use azure_core::credentials::TokenCredential;
+use azure_core::http::{ClientOptions, RetryOptions, Transport as SdkTransport, Url};
 use rustwren_core::config::Settings;
-use rustwren_core::error::Result;
+use rustwren_core::env::Environment;
+use rustwren_core::error::{Error, ErrorKind, Result};
+
+mod account;
+mod entra;
+mod shared_key;
+mod transport;
+
+pub(crate) use account::Service;
+use account::{Who, find, sas_query};
+use shared_key::SharedKey;
+use transport::Transport;
+
+/// The version of the services' protocol that is spoken. The SDK's is newer than what Azurite knows, and nothing here
+/// needs more.
+pub(crate) const VERSION: &str = "2025-11-05";
+
+/// How to get credentials.
+pub(crate) const LOG_IN: &str = "`az login`; or set AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_KEY or \
+     AZURE_STORAGE_SAS_TOKEN; or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET of a service principal";
 
 /// Where credentials come from, where the program brings none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -89,6 +111,60 @@ impl Access {
             tls_ca: settings.get_path("tls_ca")?,
             credentials: None,
         })
+    }
+}
+
+/// A service of a storage account, as the SDK's clients of it are made.
+pub(crate) struct Connection {
+    /// Without a slash at its end, and without what is secret.
+    pub(crate) endpoint: String,
+    /// The query that every URL has: a shared access signature.
+    query: Option<String>,
+    pub(crate) token: Option<Arc<dyn TokenCredential>>,
+    /// Without retries: callers know what an attempt may have done, and at which pace to go on.
+    pub(crate) options: ClientOptions,
+}
+
+impl Connection {
+    /// The URL of a container or queue.
+    pub(crate) fn url(&self, name: &str) -> Result<Url> {
+        let mut url = Url::parse(&format!("{}/{name}", self.endpoint)).map_err(|error| {
+            let message = format!("{} is no address of a storage account", self.endpoint);
+            Error::new(ErrorKind::Config, message).with_source(error)
+        })?;
+        url.set_query(self.query.as_deref());
+        Ok(url)
+    }
+}
+
+impl Access {
+    /// The service as the settings and the environment have it. No request is sent.
+    pub(crate) fn connect(&self, service: Service) -> Result<Connection> {
+        self.connect_in(service, &Environment::of_process())
+    }
+
+    fn connect_in(&self, service: Service, environment: &Environment) -> Result<Connection> {
+        let place = find(self, service, environment)?;
+        let transport = Transport::new(self.tls_ca.as_deref(), place.endpoint.starts_with("https://"))?;
+        let mut options = ClientOptions {
+            retry: RetryOptions::none(),
+            transport: Some(SdkTransport::new(transport)),
+            ..ClientOptions::default()
+        };
+        let (mut query, mut token) = (None, None);
+        match place.who {
+            Who::Entra => token = Some(entra::credential(self.login, environment)?),
+            Who::Given(Credentials::Token(given)) => token = Some(given),
+            Who::Given(Credentials::Sas(sas)) => query = Some(sas_query(&sas).to_owned()),
+            Who::Given(Credentials::Key(key)) => {
+                let signer = SharedKey::new(place.account, &key).ok_or_else(|| {
+                    Error::new(ErrorKind::Config, "the storage account's key is not base64")
+                        .with_hint("copy it anew: `az storage account keys list --account-name ACCOUNT`")
+                })?;
+                options.per_try_policies.push(Arc::new(signer));
+            }
+        }
+        Ok(Connection { endpoint: place.endpoint, query, token, options })
     }
 }
 

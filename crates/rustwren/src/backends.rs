@@ -21,5 +21,7 @@ pub fn compiled_in() -> Registry {
         registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
     #[cfg(feature = "aws-setup")]
     let registry = registry.provisioner(rustwren_aws::provision::AwsProvisionerFactory::default());
+    #[cfg(feature = "azure")]
+    let registry = registry.storage(rustwren_azure::BlobStorageFactory);
     registry
 }
