@@ -143,6 +143,14 @@ impl Access {
         self.connect_in(service, &Environment::of_process())
     }
 
+    /// Who logs in at Entra.
+    pub(crate) fn token_credential(&self) -> Result<Arc<dyn TokenCredential>> {
+        match &self.credentials {
+            Some(Credentials::Token(given)) => Ok(Arc::clone(given)),
+            _ => entra::credential(self.login, &Environment::of_process()),
+        }
+    }
+
     fn connect_in(&self, service: Service, environment: &Environment) -> Result<Connection> {
         let place = find(self, service, environment)?;
         let transport = Transport::new(self.tls_ca.as_deref(), place.endpoint.starts_with("https://"))?;

@@ -2,8 +2,10 @@
 
 use rustwren_core::config::{KeyDoc, Kind};
 
+mod compute;
 mod storage;
 
+pub use compute::{Auth, COMPUTE, ComputeConfig, Hidden, Trigger};
 pub use storage::{STORAGE, StorageConfig};
 
 /// The storage account, in both sections.

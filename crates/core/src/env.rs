@@ -67,6 +67,8 @@ variables! {
         "What the `rustwren` command logs to stderr: a level (`error`, `warn`, `info`, `debug`, `trace`) or `target=level` pairs with commas between. Goes before `-v`.";
     HTTP_SECRET = "RUSTWREN_HTTP_SECRET", User secret, default "`secret` or `secret_file` of the `http` backend",
         "The secret that calls to HTTP workers are signed with, on both sides. The configuration's `secret` and `secret_file` go before it.";
+    AZURE_FUNCTION_KEY = "RUSTWREN_AZURE_FUNCTION_KEY", User secret, default "`key_file` of the `azure` backend",
+        "The key that calls of a function app carry. The configuration's `key_file` goes before it.";
     WORKER_FD = "RUSTWREN_WORKER_FD", Internal, default "not a function process",
         "Number of the file descriptor of the socket to the supervisor. Its presence makes a program a function process.";
     WORKER_PAGE_FD = "RUSTWREN_WORKER_PAGE_FD", Internal, default "no shared page",

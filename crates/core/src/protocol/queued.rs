@@ -38,6 +38,16 @@ impl Place {
         format!("jobs/{job}/{FOLDER}")
     }
 
+    /// The job's id.
+    pub fn job(&self) -> &str {
+        &self.job
+    }
+
+    /// The invocation's number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     fn key(&self, name: &str) -> StorageResult<Key> {
         let Self { job, number } = self;
         if job.is_empty() || job.contains(['/', '.']) {

@@ -175,7 +175,6 @@ async fn unwanted(shared: &Shared, place: &Place) {
     let Ok(key) = place.answer() else { return std::future::pending().await };
     let mut ticks = interval(WANTED);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
     loop {
         ticks.tick().await;
         match shared.host.storage().head(&key).await {
