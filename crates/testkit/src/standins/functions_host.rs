@@ -163,11 +163,11 @@ impl fmt::Debug for FunctionsHost {
 }
 
 impl FunctionsHost {
-    /// Starts it, with a thread of its own. Calls and messages wait until the handlers are up.
+    /// Makes the app's queues, and starts it, with a thread of its own. Calls and messages wait until the handlers are up.
     ///
     /// # Panics
     ///
-    /// When no port can be had.
+    /// When no port can be had, or the queues cannot be made.
     pub fn start(app: FunctionApp) -> Self {
         let mut state = State::default();
         state.seen.most_running = vec![0; app.instances];
@@ -181,6 +181,9 @@ impl FunctionsHost {
             runtime.block_on(async move {
                 let listener = TcpListener::bind("127.0.0.1:0").await;
                 let listener = listener.unwrap_or_else(|error| panic!("a port for the host: {error}"));
+                if let Some(queue) = &served.app.queue {
+                    trigger::make_queues(queue).await;
+                }
                 drop(tell.send(listener.local_addr()));
                 let mut handlers = instance::start_all(&served);
                 let polling = async {

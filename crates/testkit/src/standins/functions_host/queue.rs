@@ -32,6 +32,11 @@ pub(super) struct Message {
 }
 
 impl Queue {
+    /// Makes it, unless it is there.
+    pub(super) async fn create(&self) -> Result<(), String> {
+        self.call(Method::PUT, "", "", String::new()).await.map(drop)
+    }
+
     /// The first message, which nobody else gets for so many seconds.
     pub(super) async fn receive(&self, hidden: u32) -> Result<Option<Message>, String> {
         let query = format!("numofmessages=1&visibilitytimeout={hidden}");
@@ -72,7 +77,7 @@ impl Queue {
         let address: SocketAddr = address.parse().map_err(|error| failed(&error))?;
         let request = Request::builder()
             .method(method.clone())
-            .uri(format!("/{queue}/{path}?{query}&{sas}"))
+            .uri(format!("/{}?{query}&{sas}", format!("{queue}/{path}").trim_end_matches('/')))
             .header(HOST, address.to_string())
             .header("x-ms-version", "2025-11-05")
             .body(whole(Bytes::from(body)))

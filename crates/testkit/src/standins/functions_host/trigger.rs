@@ -20,6 +20,14 @@ const LOOK: Duration = Duration::from_millis(50);
 /// For how long a message that was received is nobody else's, in seconds; the real host makes it longer as needed.
 const HIDDEN: u32 = 600;
 
+/// Makes the queue, and that of what is poison, as setup does.
+pub(super) async fn make_queues(trigger: &QueueTrigger) {
+    for url in [&trigger.url, &trigger.poison_url] {
+        let queue = Queue { url: url.clone(), sas: trigger.sas.clone() };
+        queue.create().await.unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
 /// Polls until the host ends.
 pub(super) async fn poll(shared: Arc<Shared>, trigger: QueueTrigger) {
     let sas = trigger.sas.clone();
