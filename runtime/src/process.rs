@@ -79,7 +79,8 @@ impl Process {
                 FdMapping { parent_fd: page_file, child_fd: PAGE_FD },
             ])
             .map_err(io::Error::other)?;
-        let private = options.isolation.as_ref().map(|isolation| isolation.place(options.image)).transpose()?;
+        let private =
+            options.isolation.as_ref().map(|isolation| isolation.place(options.image)).transpose()?;
         if let Some(private) = &private {
             private.set(&mut command);
         }

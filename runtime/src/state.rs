@@ -324,8 +324,9 @@ impl State {
             let job = call.map(|call| call.key).filter(|_| self.options.isolation.is_some());
             let fits = |worker: &Worker| job.is_none() || worker.job.is_none() || worker.job == job;
             let room = |worker: &Worker| if limited { 1 } else { worker.depth() };
-            let best =
-                ready.filter(|(_, w)| fits(w) && w.pipeline.len() < room(w)).min_by_key(|(_, w)| w.pipeline.len());
+            let best = ready
+                .filter(|(_, w)| fits(w) && w.pipeline.len() < room(w))
+                .min_by_key(|(_, w)| w.pipeline.len());
             let best = best.map(|(index, worker)| (index, worker.pipeline.len()));
             if best.is_none_or(|(_, load)| load > 0) {
                 self.want_process();

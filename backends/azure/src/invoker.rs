@@ -111,7 +111,9 @@ impl Invoker for FunctionsInvoker {
             (Trigger::Queue, _) => self.queued.invoke(invocation, events).await,
             (Trigger::Http, Some(calls)) => calls.invoke(invocation, events).await,
             // The configuration sees to that there is one.
-            (Trigger::Http, None) => Err(BackendError::new(ErrorClass::Misconfigured, "calls need a function key")),
+            (Trigger::Http, None) => {
+                Err(BackendError::new(ErrorClass::Misconfigured, "calls need a function key"))
+            }
         }
     }
 

@@ -47,8 +47,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use connections::Connections;
-use gate::Gate;
 use custom_handler::CustomHandler;
+use gate::Gate;
 use metrics::Metrics;
 use slots::Slots;
 
@@ -199,12 +199,7 @@ impl Server {
             None => ImageCache::new(unpacked, config.image_cache),
         };
         pool.isolation = custom.as_ref().map(|custom| custom.isolation.clone());
-        let options = HostOptions {
-            pool,
-            images,
-            warm_images: config.warm_images,
-            idle: config.idle,
-        };
+        let options = HostOptions { pool, images, warm_images: config.warm_images, idle: config.idle };
         let mut detached = options.clone();
         detached.pool.workers = config.detached;
         let shared = Shared {

@@ -66,7 +66,10 @@ fn pry(input: (Victim, u16)) -> Findings {
     let proc = PathBuf::from(format!("/proc/{}", victim.process));
     // Nothing is at the address at which it begins, so opening it is all that can be tried.
     note("opens its memory".to_owned(), fs::File::open(proc.join("mem")).is_ok());
-    note("reads its environment".to_owned(), fs::read(proc.join("environ")).is_ok_and(|bytes| !bytes.is_empty()));
+    note(
+        "reads its environment".to_owned(),
+        fs::read(proc.join("environ")).is_ok_and(|bytes| !bytes.is_empty()),
+    );
     note("follows its folder".to_owned(), fs::read_dir(proc.join("cwd")).is_ok());
     let own = std::env::current_dir().unwrap();
     note("finds things in its own folder".to_owned(), fs::read_dir(&own).unwrap().count() > 0);
@@ -102,7 +105,14 @@ fn run(connect: &dyn Fn() -> Executor, port: u16) -> (Findings, Victim) {
         // Two tasks of another job take the places of both, and with them go their processes.
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let third = connect().map(meet, [address, address]).workers(2).chunk_size(1).label("third").spawn().await.unwrap();
+        let third = connect()
+            .map(meet, [address, address])
+            .workers(2)
+            .chunk_size(1)
+            .label("third")
+            .spawn()
+            .await
+            .unwrap();
         tokio::task::spawn_blocking(move || {
             let mut there = [listener.accept().unwrap().0, listener.accept().unwrap().0];
             there.iter_mut().for_each(|stream| writeln!(stream, "go on").unwrap());
@@ -154,6 +164,7 @@ pub(crate) fn apart() {
 fn port_of(process: u32) -> u16 {
     let environment = fs::read(format!("/proc/{process}/environ")).unwrap();
     let variables = environment.split(|&byte| byte == 0);
-    let port = variables.filter_map(|variable| variable.strip_prefix(b"FUNCTIONS_CUSTOMHANDLER_PORT=")).next();
+    let port =
+        variables.filter_map(|variable| variable.strip_prefix(b"FUNCTIONS_CUSTOMHANDLER_PORT=")).next();
     std::str::from_utf8(port.unwrap()).unwrap().parse().unwrap()
 }

@@ -66,7 +66,8 @@ async fn meet(x: u64) -> (u64, u32) {
 pub(crate) fn many_at_once() {
     let place = Place::new(Plan::default());
     let executor = place.connect(1);
-    let job = executor.map_async(meet, 0..AT_ONCE as u64).chunk_size(AT_ONCE as u32).concurrency(AT_ONCE as u32);
+    let job =
+        executor.map_async(meet, 0..AT_ONCE as u64).chunk_size(AT_ONCE as u32).concurrency(AT_ONCE as u32);
     let found = block_on(job.into_future()).unwrap();
     let squares: Vec<u64> = found.iter().map(|(square, _)| *square).collect();
     assert_eq!(squares, (0..AT_ONCE as u64).map(|x| x * x).collect::<Vec<_>>());

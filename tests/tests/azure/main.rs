@@ -33,18 +33,12 @@ const GAPS: &[(&str, &str)] = &[
         "it expects half an hour, and an invocation that was called lasts 210 s at most",
     ),
     ("jobs::workers_stay_warm", "a function process serves one job, so that jobs are kept apart"),
-    (
-        "jobs::nested_jobs",
-        "the tasks' own storage is a folder that is the runtime's user's alone",
-    ),
+    ("jobs::nested_jobs", "the tasks' own storage is a folder that is the runtime's user's alone"),
     (
         "jobs::nested_jobs_share_no_worker_with_their_parents",
         "the tasks' own storage is a folder that is the runtime's user's alone",
     ),
-    (
-        "jobs::own_objects_of_tasks",
-        "the tasks' own storage is a folder that is the runtime's user's alone",
-    ),
+    ("jobs::own_objects_of_tasks", "the tasks' own storage is a folder that is the runtime's user's alone"),
 ];
 
 fn run(tests: &[Test], place: &Place, trigger: &str) -> Result<(), Failed> {

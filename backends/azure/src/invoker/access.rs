@@ -38,7 +38,10 @@ impl Access for ByKey {
     }
 
     fn refusal(&self, refused: &Refused<'_>) -> Option<BackendError> {
-        refusal(refused, "the function key is not one of this app: `az functionapp function keys list` shows them")
+        refusal(
+            refused,
+            "the function key is not one of this app: `az functionapp function keys list` shows them",
+        )
     }
 }
 
@@ -63,13 +66,17 @@ impl Access for ByToken {
     }
 
     fn refusal(&self, refused: &Refused<'_>) -> Option<BackendError> {
-        refusal(refused, "the app does not let this identity in: see its authentication, and `audience` in [compute]")
+        refusal(
+            refused,
+            "the app does not let this identity in: see its authentication, and `audience` in [compute]",
+        )
     }
 }
 
 fn secret(text: &str) -> Result<HeaderValue, BackendError> {
-    let mut value = HeaderValue::try_from(text)
-        .map_err(|error| BackendError::new(ErrorClass::Misconfigured, "the proof is no header").with_source(error))?;
+    let mut value = HeaderValue::try_from(text).map_err(|error| {
+        BackendError::new(ErrorClass::Misconfigured, "the proof is no header").with_source(error)
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -85,7 +92,9 @@ fn refusal(refused: &Refused<'_>, who: &'static str) -> Option<BackendError> {
             "the app has no such function, or is another one: see `app` in [compute], and deploy the runtime to it",
         ),
         // The host has passed the call on, and its handler has died over it.
-        StatusCode::BAD_GATEWAY => (ErrorClass::WorkerCrashed, "the app's log says how the runtime has ended"),
+        StatusCode::BAD_GATEWAY => {
+            (ErrorClass::WorkerCrashed, "the app's log says how the runtime has ended")
+        }
         StatusCode::GATEWAY_TIMEOUT => (
             ErrorClass::TimedOut,
             "it was not handed back in time: lower `timeout` in [compute], split the task, or use `trigger = \"queue\"`",

@@ -83,8 +83,9 @@ impl Queued {
                     "no worker could run an invocation of {}: after several tries it was declared poison",
                     queue.location()
                 );
-                Err(BackendError::new(ErrorClass::WorkerCrashed, message)
-                    .with_hint("the app's log says why its function fails; does the runtime belong to this program?"))
+                Err(BackendError::new(ErrorClass::WorkerCrashed, message).with_hint(
+                    "the app's log says why its function fails; does the runtime belong to this program?",
+                ))
             }
             End::Down => Err(BackendError::new(ErrorClass::Cancelled, "the invoker was shut down")),
             End::Lost(error) => Err(error),
@@ -105,7 +106,9 @@ impl Queued {
         place: &Place,
         answered: bool,
     ) -> Result<(), BackendError> {
-        let failed = |error| BackendError::new(ErrorClass::Internal, "an invocation cannot be encoded").with_source(error);
+        let failed = |error| {
+            BackendError::new(ErrorClass::Internal, "an invocation cannot be encoded").with_source(error)
+        };
         let bytes = invocation::encode(&invocation).map_err(failed)?;
         // The scheduler has the inputs; nothing here needs them while they are under way.
         drop(invocation);

@@ -189,7 +189,9 @@ async fn poll(shared: Weak<Shared>) {
         for job in jobs {
             match look(&shared, &job).await {
                 Ok(some) => news |= some,
-                Err(error) => tracing::debug!(%error, job, "it cannot be seen what has become of invocations"),
+                Err(error) => {
+                    tracing::debug!(%error, job, "it cannot be seen what has become of invocations")
+                }
             }
         }
         if Instant::now() >= poison_at {
@@ -260,7 +262,8 @@ async fn look_for_poison(shared: &Shared) -> Result<(), BackendError> {
     };
     for message in messages {
         let bytes = message.body().and_then(|body| serde_json::from_slice::<Enveloped>(&body).ok());
-        let Some(place) = bytes.and_then(|bytes| Queued::decode(&bytes.0).ok()).map(|queued| queued.place) else {
+        let Some(place) = bytes.and_then(|bytes| Queued::decode(&bytes.0).ok()).map(|queued| queued.place)
+        else {
             continue;
         };
         if let Some(entry) = shared.take(place.job(), place.number()) {

@@ -117,8 +117,9 @@ impl Queued {
     /// From what was in the message's JSON.
     pub fn decode(bytes: &[u8]) -> Result<Self, BackendError> {
         let error = |what: String| {
-            BackendError::new(ErrorClass::Misconfigured, format!("a queued invocation {what}"))
-                .with_hint("use the same RustWren on both sides: update the client or deploy the runtime anew")
+            BackendError::new(ErrorClass::Misconfigured, format!("a queued invocation {what}")).with_hint(
+                "use the same RustWren on both sides: update the client or deploy the runtime anew",
+            )
         };
         match bytes.split_first() {
             Some((&VERSION, body)) => codec::decode(body)

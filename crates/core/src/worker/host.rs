@@ -104,7 +104,11 @@ fn empty(dir: &Path) {
     for entry in entries {
         let removed = entry.and_then(|entry| {
             let path = entry.path();
-            if entry.file_type()?.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) }
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(path)
+            } else {
+                std::fs::remove_file(path)
+            }
         });
         removed.unwrap_or_else(failed);
     }

@@ -32,7 +32,9 @@ pub(super) async fn answer(shared: &Arc<Shared>, request: Request<Incoming>) -> 
         (&Method::POST, path) if path.strip_prefix(PREFIX) == Some(INVOKE) => {
             invoke::invoke(shared, body, None).await
         }
-        (&Method::POST, path) if path.strip_prefix('/') == Some(FUNCTION) => queued::answer(shared, body).await,
+        (&Method::POST, path) if path.strip_prefix('/') == Some(FUNCTION) => {
+            queued::answer(shared, body).await
+        }
         _ => {
             tracing::warn!("the host asks for {} {path}, which is no function of RustWren's", head.method);
             Reply::text(StatusCode::NOT_FOUND, "no such function\n")

@@ -57,9 +57,7 @@ pub(super) async fn answer(shared: &Arc<Shared>, body: Incoming) -> Reply {
         Err(error) => Err(error),
     };
     match done {
-        Ok(log) => {
-            Reply::json(StatusCode::OK, &json!({ "Outputs": {}, "Logs": [log], "ReturnValue": null }))
-        }
+        Ok(log) => Reply::json(StatusCode::OK, &json!({ "Outputs": {}, "Logs": [log], "ReturnValue": null })),
         Err(error) => {
             tracing::warn!(%error, "a queued invocation is left to another try");
             Reply::error(&error).with_status(StatusCode::INTERNAL_SERVER_ERROR)
@@ -70,8 +68,11 @@ pub(super) async fn answer(shared: &Arc<Shared>, body: Incoming) -> Reply {
 /// The message in a request.
 fn read(bytes: &[u8]) -> Result<Queued, BackendError> {
     let foreign = |what: String| {
-        BackendError::new(ErrorClass::Misconfigured, format!("a message of the queue is not RustWren's: {what}"))
-            .with_hint("nobody else may use the queue")
+        BackendError::new(
+            ErrorClass::Misconfigured,
+            format!("a message of the queue is not RustWren's: {what}"),
+        )
+        .with_hint("nobody else may use the queue")
     };
     let trigger: Trigger = serde_json::from_slice(bytes).map_err(|error| foreign(error.to_string()))?;
     let Enveloped(bytes) = trigger
@@ -165,7 +166,9 @@ async fn detached(shared: &Shared, invocation: Invocation, life: Life) {
     let events: Arc<dyn Events> = Arc::new(ToLog);
     match shared.detached_host.invoke(invocation, life, Room::STREAM, &events).await {
         Ok(reply) if reply.stopped.is_none() => {}
-        Ok(reply) => tracing::warn!(job = label, stopped = ?reply.stopped, "a detached invocation was not done"),
+        Ok(reply) => {
+            tracing::warn!(job = label, stopped = ?reply.stopped, "a detached invocation was not done")
+        }
         Err(error) => tracing::warn!(job = label, %error, "a detached invocation has failed"),
     }
 }

@@ -49,7 +49,8 @@ async fn answer(mut request: Request<Incoming>, shared: Arc<Shared>) -> Result<A
     match fault {
         Some(Fault::Reset) => return Err(Closed),
         Some(Fault::Status(status, retry_after)) => {
-            let mut answer = words(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), "as the test says");
+            let mut answer =
+                words(StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY), "as the test says");
             if let Some(seconds) = retry_after {
                 answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
             }
@@ -108,7 +109,10 @@ impl Body for Passed {
     type Data = Bytes;
     type Error = Closed;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Closed>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Closed>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) {
             // A handler that dies in the middle.
             return Poll::Ready(frame.map(|frame| frame.map_err(|_| Closed)));

@@ -108,9 +108,8 @@ where
     let host = address.to_string().parse().map_err(|error| failed(&error))?;
     request.headers_mut().insert(HOST, host);
     let stream = TcpStream::connect(address).await.map_err(|error| failed(&error))?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| failed(&error))?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
     // It ends with the answer, or with whoever drops it.
     tokio::spawn(connection);
     sender.send_request(request).await.map_err(|error| failed(&error))

@@ -63,7 +63,9 @@ impl Queue {
     /// Lets others see it again.
     pub(super) async fn give_back(&self, message: &Message) -> Result<(), String> {
         let query = format!("popreceipt={}&visibilitytimeout=0", escape(&message.receipt));
-        self.call(Method::PUT, &format!("messages/{}", message.id), &query, body(&message.text)).await.map(drop)
+        self.call(Method::PUT, &format!("messages/{}", message.id), &query, body(&message.text))
+            .await
+            .map(drop)
     }
 
     pub(super) async fn send(&self, text: &str) -> Result<(), String> {
@@ -73,7 +75,8 @@ impl Queue {
     async fn call(&self, method: Method, path: &str, query: &str, body: String) -> Result<String, String> {
         let Self { url, sas } = self;
         let failed = |error: &dyn std::fmt::Display| format!("{method} {url}/{path}: {error}");
-        let (address, queue) = url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).unwrap_or_default();
+        let (address, queue) =
+            url.strip_prefix("http://").and_then(|rest| rest.split_once('/')).unwrap_or_default();
         let address: SocketAddr = address.parse().map_err(|error| failed(&error))?;
         let request = Request::builder()
             .method(method.clone())
@@ -111,5 +114,7 @@ fn element(xml: &str, name: &str) -> Option<String> {
 /// As part of a query.
 fn escape(text: &str) -> String {
     let safe = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().map(|byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if safe(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
