@@ -5,7 +5,9 @@
 mod checks;
 mod instant;
 pub mod invoker_suite;
+pub mod least_server;
 pub mod provisioner_suite;
+pub mod rivals;
 mod shelf;
 pub mod sim;
 pub mod standins;

@@ -6,14 +6,14 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::byte_stream::error::Error as ByteStreamError;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use rustwren_core::error::BackendError;
+use rustwren_core::error::{BackendError, chain};
 use rustwren_core::storage::remote::{Opened, Reading, Tries, Unreceived, content_range};
 use rustwren_core::storage::{Key, StorageResult};
 
 use super::S3Storage;
 use super::errors::{self, Operation, is_past_the_end, is_unmet};
 use super::head::modified;
-use crate::error::{Cause, Failure, chain};
+use crate::error::{Cause, Failure};
 
 type Pieces = BoxStream<'static, Result<Bytes, ByteStreamError>>;
 
