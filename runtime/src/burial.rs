@@ -34,6 +34,10 @@ pub(crate) async fn bury(inner: &Inner, index: usize, mut connection: Connection
     };
     let status = by_itself.or_else(|| process.end());
     process.end();
+    if let Some(private) = process.take_private() {
+        // Before anybody hears how its work has ended; and the disk may take its time.
+        drop(tokio::task::spawn_blocking(move || drop(private)).await);
+    }
     // What it sent before its end still counts.
     let mut read = 0;
     while let Ok(1..) = connection.socket.try_read_buf(connection.frames.room()) {

@@ -22,7 +22,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File, Metadata, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -32,8 +32,13 @@ use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::image::{ImageId, hash_of, unpack_into, unpacked_size};
 use rustwren_core::storage::{Key, Storage};
 
+use crate::private::{Isolation, make_passable};
+
 /// Of images and of their folder: this user's alone.
 const MODE: u32 = 0o700;
+/// The same where function processes are other users, of a group for each image.
+const DIR_MODE: u32 = 0o711;
+const FILE_MODE: u32 = 0o750;
 const TEMPORARY: &str = ".new-";
 /// A temporary file older than this was left behind by a process that died.
 const LEFT_BEHIND: Duration = Duration::from_hours(1);
@@ -57,6 +62,8 @@ pub struct ImageCache {
 struct Shared {
     dir: PathBuf,
     max_bytes: u64,
+    /// Who starts programs, if that is not this user.
+    users: Option<Isolation>,
     /// Every image that was asked for.
     images: Mutex<HashMap<ImageId, Slot>>,
     /// Held while room is made and filled.
@@ -105,7 +112,17 @@ impl ImageCache {
     /// A cache in this folder, which is made when it is first needed. `max_bytes` bounds the unpacked images
     /// in it, apart from those in use; a single larger one is refused.
     pub fn new(dir: impl Into<PathBuf>, max_bytes: u64) -> Self {
-        let shared = Shared { dir: dir.into(), max_bytes, images: Mutex::default(), room: Mutex::default() };
+        Self::with_users(dir.into(), max_bytes, None)
+    }
+
+    /// The same for function processes that are users of their own: they may enter the folder, and of its files read and
+    /// start the one that is their program.
+    pub fn shared_with(isolation: &Isolation, dir: impl Into<PathBuf>, max_bytes: u64) -> Self {
+        Self::with_users(dir.into(), max_bytes, isolation.separates_users().then(|| isolation.clone()))
+    }
+
+    fn with_users(dir: PathBuf, max_bytes: u64, users: Option<Isolation>) -> Self {
+        let shared = Shared { dir, max_bytes, users, images: Mutex::default(), room: Mutex::default() };
         Self { shared: Arc::new(shared) }
     }
 
@@ -153,6 +170,9 @@ impl Shared {
     /// Makes the folder, and makes sure that it is this user's alone.
     fn prepare(&self) -> Result<(), BackendError> {
         let dir = &self.dir;
+        if self.users.is_some() {
+            make_passable(dir).map_err(|e| disk("make", dir, e))?;
+        }
         fs::DirBuilder::new().recursive(true).mode(MODE).create(dir).map_err(|e| disk("make", dir, e))?;
         let meta = fs::metadata(dir).map_err(|e| disk("look at", dir, e))?;
         if meta.uid() != rustix::process::geteuid().as_raw() {
@@ -160,11 +180,27 @@ impl Shared {
             return Err(BackendError::new(ErrorClass::Misconfigured, message)
                 .with_hint("name a folder of this user's as the image cache, or remove that one"));
         }
-        if meta.mode() & 0o077 != 0 {
+        let mode = if self.users.is_some() { DIR_MODE } else { MODE };
+        if meta.mode() & 0o777 & !mode != 0 {
             // What others may have put there before is found out file by file.
-            fs::set_permissions(dir, Permissions::from_mode(MODE)).map_err(|e| disk("close", dir, e))?;
+            fs::set_permissions(dir, Permissions::from_mode(mode)).map_err(|e| disk("close", dir, e))?;
         }
         Ok(())
+    }
+
+    /// The group that may start an image.
+    fn group(&self, id: ImageId) -> Option<u32> {
+        self.users.as_ref()?.group(id)
+    }
+
+    /// Whether a file is a program that only this user can have written, and that those can start who are to.
+    fn is_ours(&self, id: ImageId, meta: &Metadata) -> bool {
+        let mode = meta.mode() & 0o7777;
+        let right = match self.group(id) {
+            Some(group) => mode == FILE_MODE && meta.gid() == group,
+            None => mode == MODE,
+        };
+        right && meta.is_file() && meta.uid() == rustix::process::geteuid().as_raw()
     }
 
     /// The image in the folder, locked and verified. Without a sound one, there is no file of its name after.
@@ -189,7 +225,7 @@ impl Shared {
                 // Evicted or replaced between opening and locking.
                 continue;
             }
-            if !is_ours(&meta) {
+            if !self.is_ours(id, &meta) {
                 break;
             }
             if known != Some(identity) && hash_of(&file.0).map_err(|e| disk("read", &path, e))? != id {
@@ -223,8 +259,12 @@ impl Shared {
             .tempfile_in(&self.dir)
             .map_err(|e| disk("write to", &self.dir, e))?;
         // Set, not asked for at creation: whatever the process's umask.
-        let mode = file.as_file().set_permissions(Permissions::from_mode(MODE));
-        mode.map_err(|e| disk("make executable", file.path(), e))?;
+        let group = self.group(id);
+        let mode = if group.is_some() { FILE_MODE } else { MODE };
+        let whose = group.map_or(Ok(()), |group| fchown(file.as_file(), None, Some(group)));
+        whose
+            .and_then(|()| file.as_file().set_permissions(Permissions::from_mode(mode)))
+            .map_err(|e| disk("make executable", file.path(), e))?;
         unpack_into(packed, id, size, file.as_file_mut())?;
         // The lock is there before the name is, so nobody evicts the image before it was used. It needs a file
         // of its own: the writer must be closed before anyone can start the program.
@@ -310,11 +350,6 @@ fn now() -> SystemTime {
 fn open(path: &Path) -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)
-}
-
-/// Whether a file is a program that only this user can have written.
-fn is_ours(meta: &Metadata) -> bool {
-    meta.is_file() && meta.uid() == rustix::process::geteuid().as_raw() && meta.mode() & 0o7777 == MODE
 }
 
 /// Notes that an image was used now.

@@ -10,6 +10,8 @@ use std::time::Duration;
 use rustwren_core::env::is_withheld;
 use rustwren_core::image::ImageId;
 
+use crate::private::Isolation;
+
 /// What is started as the function process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Program {
@@ -59,6 +61,8 @@ pub struct PoolOptions {
     /// How often [`rustwren_core::invoker::Events::alive`] is called for an invocation under way, unless its process
     /// is stopped; never by default.
     pub heartbeat: Option<Duration>,
+    /// Gives each process a place of its own, and each job processes of its own; none where all that runs is one client's.
+    pub isolation: Option<Isolation>,
     /// What helps against an element that takes longer than an invocation may last: the end of a sentence.
     pub life_hint: &'static str,
 }
@@ -77,6 +81,7 @@ impl PoolOptions {
             set: Vec::new(),
             depth: 0,
             heartbeat: None,
+            isolation: None,
             life_hint: "split it into smaller tasks",
         }
     }

@@ -17,6 +17,7 @@ use rustwren_core::worker::{self, MAX_TAIL, SharedPage, join_tails, read_tail};
 use tokio::io::unix::AsyncFd;
 
 use crate::options::PoolOptions;
+use crate::private::Private;
 
 const SOCKET_FD: i32 = 3;
 const PAGE_FD: i32 = 4;
@@ -33,6 +34,7 @@ pub(crate) struct Process {
     pub(crate) page: Arc<SharedPage>,
     /// stdout and stderr.
     pub(crate) output: [OwnedFd; 2],
+    private: Option<Private>,
 }
 
 impl Process {
@@ -77,10 +79,15 @@ impl Process {
                 FdMapping { parent_fd: page_file, child_fd: PAGE_FD },
             ])
             .map_err(io::Error::other)?;
+        let private =
+            options.isolation.as_ref().map(|isolation| isolation.place(options.image)).transpose()?;
+        if let Some(private) = &private {
+            private.set(&mut command);
+        }
         let child = command.spawn()?;
         let pid = Pid::from_child(&child);
         ours.set_nonblocking(true)?;
-        Ok((Self { child, pid, reaped: None, page: Arc::new(page), output }, ours))
+        Ok((Self { child, pid, reaped: None, page: Arc::new(page), output, private }, ours))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -115,6 +122,11 @@ impl Process {
             rustix::process::pidfd_open(self.pid, PidfdFlags::empty())?,
             tokio::io::Interest::READABLE,
         )
+    }
+
+    /// Its place, once it has ended: whoever drops that empties it.
+    pub(crate) fn take_private(&mut self) -> Option<Private> {
+        self.private.take()
     }
 
     /// How it ended, once it has; ends the rest of its group.

@@ -156,6 +156,8 @@ pub(crate) struct Worker {
     pub(crate) ask_back: Vec<u64>,
     pub(crate) forget: Vec<u32>,
     pub(crate) kill: Option<Kill>,
+    /// The only job that the process may have, where jobs are kept apart.
+    pub(crate) job: Option<u32>,
     /// Jobs that the process knows.
     pub(crate) known: Vec<u32>,
     /// What one call takes, in nanoseconds, if one has been measured.
@@ -184,6 +186,7 @@ impl Worker {
             ask_back: Vec::new(),
             forget: Vec::new(),
             kill: None,
+            job: None,
             known: Vec::new(),
             pace: None,
             head_since: Instant::now(),
@@ -318,15 +321,19 @@ impl State {
             let call = self.pieces.get(piece).and_then(|piece| self.calls.get(piece.call?));
             // Its life begins when it comes to a process: it is not to be spent in line there.
             let limited = call.is_some_and(|call| call.life.is_some());
+            let job = call.map(|call| call.key).filter(|_| self.options.isolation.is_some());
+            let fits = |worker: &Worker| job.is_none() || worker.job.is_none() || worker.job == job;
             let room = |worker: &Worker| if limited { 1 } else { worker.depth() };
-            let best =
-                ready.filter(|(_, w)| w.pipeline.len() < room(w)).min_by_key(|(_, w)| w.pipeline.len());
+            let best = ready
+                .filter(|(_, w)| fits(w) && w.pipeline.len() < room(w))
+                .min_by_key(|(_, w)| w.pipeline.len());
             let best = best.map(|(index, worker)| (index, worker.pipeline.len()));
             if best.is_none_or(|(_, load)| load > 0) {
                 self.want_process();
             }
             let Some((index, _)) = best else { break };
             self.queue.pop_front();
+            self.workers[index].job = job;
             self.assign(index, piece, now);
         }
     }
@@ -340,7 +347,24 @@ impl State {
             let worker = &mut self.workers[index];
             worker.status = Status::Starting;
             worker.generation += 1;
+            worker.job = None;
             self.to_start.push((index, worker.generation));
+        } else if self.options.isolation.is_some() {
+            self.make_place(starting);
+        }
+    }
+
+    /// Ends a process that has no work and may have none of the job that waits: its place is for another.
+    fn make_place(&mut self, starting: usize) {
+        let ending = self.workers.iter().filter(|w| w.status == Status::Ending).count();
+        if starting + ending >= self.queue.len() {
+            return;
+        }
+        let key = self.queue.front().and_then(|&piece| self.pieces.get(piece)?.call);
+        let job = key.and_then(|call| self.calls.get(call)).map(|call| call.key);
+        let idle = |w: &Worker| w.status == Status::Ready && w.pipeline.is_empty() && w.job != job;
+        if let Some(index) = self.workers.iter().position(idle) {
+            self.end_process(index, Kill::Cancelled);
         }
     }
 

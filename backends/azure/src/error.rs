@@ -1,12 +1,11 @@
 //! The one place where answers of Azure become [`BackendError`]s: what they mean for the caller, and the mend.
 
-use std::error::Error as StdError;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use azure_core::error::{Error as SdkError, ErrorKind};
 use azure_core::http::RawResponse;
-use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::error::{BackendError, ErrorClass, chain};
 
 mod codes;
 
@@ -54,7 +53,7 @@ impl Failure {
             ErrorKind::Io | ErrorKind::DataConversion => Cause::Broken,
             _ => Cause::NotSent,
         };
-        Self::ours(cause, chain(error))
+        Self::ours(cause, one_line(&chain(error)))
     }
 
     fn of_answer(status: u16, answer: Option<&RawResponse>) -> Self {
@@ -177,18 +176,8 @@ fn retry_after(header: &impl Fn(&'static str) -> Option<String>) -> Option<Durat
     millis.map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
-/// An error with all that is behind it, in one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let source_text = source.to_string();
-        // Some errors show what is behind them already.
-        if !text.contains(&source_text) {
-            write!(text, ": {source_text}").unwrap_or_default();
-        }
-        next = source.source();
-    }
+/// In one line, where some errors of the SDK have lists.
+fn one_line(text: &str) -> String {
     text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 

@@ -67,6 +67,8 @@ variables! {
         "What the `rustwren` command logs to stderr: a level (`error`, `warn`, `info`, `debug`, `trace`) or `target=level` pairs with commas between. Goes before `-v`.";
     HTTP_SECRET = "RUSTWREN_HTTP_SECRET", User secret, default "`secret` or `secret_file` of the `http` backend",
         "The secret that calls to HTTP workers are signed with, on both sides. The configuration's `secret` and `secret_file` go before it.";
+    AZURE_FUNCTION_KEY = "RUSTWREN_AZURE_FUNCTION_KEY", User secret, default "`key_file` of the `azure` backend",
+        "The key that calls of a function app carry. The configuration's `key_file` goes before it.";
     WORKER_FD = "RUSTWREN_WORKER_FD", Internal, default "not a function process",
         "Number of the file descriptor of the socket to the supervisor. Its presence makes a program a function process.";
     WORKER_PAGE_FD = "RUSTWREN_WORKER_PAGE_FD", Internal, default "no shared page",
@@ -75,6 +77,8 @@ variables! {
         "Hash of the image that the function process was started from.";
     WORKER_DEPTH = "RUSTWREN_WORKER_DEPTH", Internal, default "`0`",
         "How many jobs are nested above the function process.";
+    WORKER_DIR = "RUSTWREN_WORKER_DIR", Internal, default "the function process works where its supervisor does",
+        "Folder of the function process alone, which is emptied after each of its tasks.";
     RERUN = "RUSTWREN_RERUN", Internal, default "the program runs as ever",
         "Path of a file that `rustwren repro` has written. A program that finds it runs the one task in it, in the foreground, and ends.";
     AGENT = "RUSTWREN_AGENT", Internal, default "not an agent",
@@ -87,6 +91,8 @@ variables! {
         "Set by AWS Lambda: the function's version.";
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", System, default "not on AWS Lambda",
         "Set by AWS Lambda: the worker's memory in MB, which function processes are held to.";
+    FUNCTIONS_CUSTOMHANDLER_PORT = "FUNCTIONS_CUSTOMHANDLER_PORT", System, default "not on Azure Functions",
+        "Set by the host of Azure Functions: the port that its custom handler is to listen on. Its presence makes `rustwren-runtime` one.";
     AZURE_STORAGE_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING", System secret, default "`account` and the credentials below",
         "Azure: the connection string of a storage account, with a key or a shared access signature in it.";
     AZURE_STORAGE_ACCOUNT = "AZURE_STORAGE_ACCOUNT", System, default "`account` of the `azure` backend",
@@ -230,6 +236,10 @@ pub const CREDENTIALS: &[&str] = &[
     "*_PASSWORD",
     "*_CREDENTIALS",
     "*_CONNECTION_STRING",
+    "*CONNECTIONSTRING",
+    "*_ENCRYPTION_KEY",
+    "AzureWebJobs*",
+    "WEBSITE_AUTH_*",
 ];
 
 /// Whether a supervisor keeps this variable from function processes: its name matches [`CREDENTIALS`] and none

@@ -24,6 +24,7 @@ pub fn compiled_in() -> Registry {
     #[cfg(feature = "aws-setup")]
     let registry = registry.provisioner(rustwren_aws::provision::AwsProvisionerFactory::default());
     #[cfg(feature = "azure")]
-    let registry = registry.storage(rustwren_azure::BlobStorageFactory);
+    let registry =
+        registry.storage(rustwren_azure::BlobStorageFactory).invoker(rustwren_azure::FunctionsInvokerFactory);
     registry
 }

@@ -82,6 +82,13 @@ pub const KEYS: BackendKeys = BackendKeys {
         config::MAX_DURATION,
         config::PASS_ENV,
         KeyDoc::with_default(
+            "queue_duration",
+            Kind::Duration,
+            "28m",
+            "How long an invocation may last that comes by a queue of Azure, where other limits hold than for calls: less than \
+             `functionTimeout` of the function app.",
+        ),
+        KeyDoc::with_default(
             "warm_images",
             Kind::Integer { min: 1, max: 1000 },
             "4",
@@ -168,6 +175,8 @@ pub struct ServeConfig {
     pub storage_variables: Vec<(String, String)>,
     /// How long an invocation may wait for a worker.
     pub queue_time: Duration,
+    /// How long an invocation out of a queue may last.
+    pub queue_duration: Duration,
     /// Detached invocations at once.
     pub detached: usize,
     /// Programs whose processes are kept warm.
@@ -208,7 +217,7 @@ impl ServeConfig {
             (Some(_), None) => return Err(settings.error("tls_cert", "needs `tls_key` beside it")),
             (None, Some(_)) => return Err(settings.error("tls_key", "needs `tls_cert` beside it")),
         };
-        for key in ["header_timeout", "idle_timeout"] {
+        for key in ["header_timeout", "idle_timeout", "queue_duration"] {
             if time(key)?.is_zero() {
                 return Err(settings.error(key, "must be more than zero"));
             }
@@ -220,6 +229,7 @@ impl ServeConfig {
             processes: ProcessConfig::from_settings(settings)?,
             storage_variables: settings.storage_variables().to_vec(),
             queue_time: time("queue_time")?,
+            queue_duration: time("queue_duration")?,
             detached: number("detached")?,
             warm_images: number("warm_images")?,
             idle: time("idle")?,

@@ -1,10 +1,11 @@
 //! RustWren's runtime as a program: what is deployed to workers, the same for every user and every job.
 //!
 //! A *front end* takes invocations in whatever way a provider delivers them and hands them to a
-//! [`Host`](rustwren_runtime::host::Host), which does the rest. [`serve`] is the one for everything that speaks HTTP; that of
-//! AWS Lambda is known by the environment that it is started in.
+//! [`Host`](rustwren_runtime::host::Host), which does the rest. [`serve`] is the one for everything that speaks HTTP; those
+//! of AWS Lambda and of Azure Functions are known by the environment that they are started in.
 
 pub mod args;
+pub mod azure;
 pub mod backends;
 pub mod config;
 #[cfg(feature = "aws")]
@@ -25,6 +26,9 @@ pub fn main() -> ExitCode {
     #[cfg(feature = "aws")]
     if lambda::is_here() {
         return lambda::run();
+    }
+    if azure::is_here() {
+        return azure::run();
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

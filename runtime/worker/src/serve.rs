@@ -11,11 +11,14 @@
 mod body;
 mod connection;
 mod connections;
+pub(crate) mod custom_handler;
 mod gate;
 mod handler;
 mod invoke;
 mod metrics;
 mod objects;
+mod peer;
+mod queued;
 mod reply;
 mod slots;
 mod tls;
@@ -31,7 +34,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{
     DumpableBehavior, Pid, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
 };
-use rustwren_core::config::Config;
+use rustwren_core::config::{Config, LoadOptions};
 use rustwren_core::env::HTTP_SECRET;
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::image::ImageId;
@@ -45,6 +48,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use connections::Connections;
+use custom_handler::CustomHandler;
 use gate::Gate;
 use metrics::Metrics;
 use slots::Slots;
@@ -69,6 +73,15 @@ pub fn main(args: &ServeArgs) -> Result<()> {
     if let Some(parent) = args.parent {
         end_with(parent)?;
     }
+    run(&args.load_options(), |_, _| Ok(None))
+}
+
+/// Serves with this configuration until SIGTERM or SIGINT. `prepare` may change it, and makes the runtime a custom handler
+/// where it gives one.
+pub(crate) fn run(
+    options: &LoadOptions,
+    prepare: impl FnOnce(&mut ServeConfig, &Path) -> Result<Option<CustomHandler>>,
+) -> Result<()> {
     // Tasks run as the same user. This keeps them from reading the secret in this process's memory or environment.
     if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         tracing::warn!(%error, "tasks may be able to read the secret");
@@ -82,12 +95,13 @@ pub fn main(args: &ServeArgs) -> Result<()> {
         .map_err(failed)?;
     runtime.block_on(async {
         let registry = compiled_in();
-        let loaded = Config::load(&registry, &args.load_options())?;
-        let config = ServeConfig::from_settings(loaded.compute())?;
+        let loaded = Config::load(&registry, options)?;
+        let mut config = ServeConfig::from_settings(loaded.compute())?;
+        let custom = prepare(&mut config, loaded.compute().cache_dir()?)?;
         let storage = registry.build_storage(loaded.storage()).await?;
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let server = Server::bind(config, storage, loaded.compute().cache_dir()?).await?;
+        let server = Server::bind_as(config, storage, loaded.compute().cache_dir()?, custom).await?;
         // For whoever has started it on port 0.
         println!("listening on {}", server.address()?);
         server
@@ -132,6 +146,8 @@ struct Shared {
     /// Places for calls about stored objects.
     object_slots: Slots,
     connections: Arc<Connections>,
+    /// Set where the host of Azure Functions calls.
+    custom: Option<CustomHandler>,
     draining: AtomicBool,
 }
 
@@ -161,6 +177,15 @@ impl std::fmt::Debug for Server {
 impl Server {
     /// Listens, and serves nobody yet. Unpacked programs are kept in `cache_dir`.
     pub async fn bind(config: ServeConfig, storage: Arc<dyn Storage>, cache_dir: &Path) -> Result<Self> {
+        Self::bind_as(config, storage, cache_dir, None).await
+    }
+
+    async fn bind_as(
+        config: ServeConfig,
+        storage: Arc<dyn Storage>,
+        cache_dir: &Path,
+        custom: Option<CustomHandler>,
+    ) -> Result<Self> {
         let tls = config.tls.as_ref().map(|(cert, key)| tls::acceptor(cert, key)).transpose()?;
         let address = config.listen;
         let listener = TcpListener::bind(address).await.map_err(|error| {
@@ -171,12 +196,13 @@ impl Server {
         pool.set = config.storage_variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         // Wherever it comes from here: a file of it is not named alike everywhere, and need not be theirs to read.
         pool.set.extend(config.passed_secret().map(|secret| (HTTP_SECRET.name.into(), secret.into())));
-        let options = HostOptions {
-            pool,
-            images: ImageCache::new(cache_dir.join("unpacked"), config.image_cache),
-            warm_images: config.warm_images,
-            idle: config.idle,
+        let unpacked = cache_dir.join("unpacked");
+        let images = match &custom {
+            Some(custom) => ImageCache::shared_with(&custom.isolation, unpacked, config.image_cache),
+            None => ImageCache::new(unpacked, config.image_cache),
         };
+        pool.isolation = custom.as_ref().map(|custom| custom.isolation.clone());
+        let options = HostOptions { pool, images, warm_images: config.warm_images, idle: config.idle };
         let mut detached = options.clone();
         detached.pool.workers = config.detached;
         let shared = Shared {
@@ -189,6 +215,7 @@ impl Server {
             detached_slots: Slots::new(config.detached, Duration::ZERO),
             object_slots: Slots::new(objects::AT_ONCE, objects::WAIT),
             connections: Arc::new(Connections::new(config.max_connections)),
+            custom,
             draining: AtomicBool::new(false),
             config,
         };
@@ -257,6 +284,12 @@ fn accept(shared: &Arc<Shared>, stream: TcpStream, tls: Option<TlsAcceptor>, clo
         shared.metrics.connections_refused.count();
         return;
     };
+    if let Some(custom) = &shared.custom
+        && !peer::may_call(&stream, &custom.isolation)
+    {
+        shared.metrics.connections_refused.count();
+        return;
+    }
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "small packets may wait");
     }

@@ -48,6 +48,14 @@ pub(super) fn is_past_the_end(failure: &Failure) -> bool {
     failure.status == Some(416) || failure.code() == "InvalidRange"
 }
 
+/// What such a range comes to where the service does not refuse it.
+pub(super) fn past_the_end() -> Failure {
+    let mut failure = Failure::ours(Cause::Refused, "");
+    failure.code = Some("InvalidRange".to_owned());
+    failure.status = Some(416);
+    failure
+}
+
 /// There is no such object, in a container that is there.
 pub(super) fn is_missing(failure: &Failure) -> bool {
     failure.code() == "BlobNotFound"

@@ -9,5 +9,6 @@ pub mod invocation;
 pub mod json;
 pub mod listener;
 pub mod message;
+pub mod queued;
 pub mod records;
 pub mod references;

@@ -168,6 +168,9 @@ impl Chunk<'_> {
             let still = self.first_running(slot, element);
             host.check_output(self.run.call, host.page.started(), still);
         }
+        if self.run.concurrency <= 1 {
+            host.tidy();
+        }
         // One by one, the call is over with its last element, and sees to what waits itself.
         let last = self.run.concurrency <= 1 && element + count == self.run.count;
         if host.outbox.result(&host.page, self.run.call, (element, count), scratch, (!last).then_some(now)) {

@@ -1,5 +1,6 @@
 //! What the threads of a function process share.
 
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -19,19 +20,22 @@ pub(super) struct Host {
     pub(super) flusher: Flusher,
     /// The stack of threads that run tasks, in bytes.
     pub(super) stack: usize,
+    /// The folder that is this process's alone, if it has one.
+    own_dir: Option<PathBuf>,
     capture: Mutex<Capture>,
     /// The first element of the running call whose output has not been told from that of others.
     low: AtomicU32,
 }
 
 impl Host {
-    pub(super) fn new(page: SharedPage, outbox: Outbox, stack: usize) -> Self {
+    pub(super) fn new(page: SharedPage, outbox: Outbox, stack: usize, own_dir: Option<PathBuf>) -> Self {
         Self {
             page,
             outbox,
             control: Control::default(),
             flusher: Flusher::default(),
             stack,
+            own_dir,
             capture: Mutex::new(Capture::new()),
             low: AtomicU32::new(0),
         }
@@ -42,6 +46,14 @@ impl Host {
         self.low.store(0, Ordering::Relaxed);
         self.page.begin_call(call);
         self.flusher.call_begins();
+    }
+
+    /// Removes what tasks have left in the folder that is this process's alone.
+    #[inline]
+    pub(super) fn tidy(&self) {
+        if let Some(dir) = &self.own_dir {
+            empty(dir);
+        }
     }
 
     /// The elements that may have written what is found now, if it ends before `end`.
@@ -80,6 +92,28 @@ impl Host {
             capture.check(&self.outbox, &self.page, call, self.tag(started), false);
         }
     }
+}
+
+#[cold]
+fn empty(dir: &Path) {
+    let failed = |error: std::io::Error| eprintln!("rustwren: what a task has left behind stays: {error}");
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) => return failed(error),
+    };
+    for entry in entries {
+        let removed = entry.and_then(|entry| {
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(path)
+            } else {
+                std::fs::remove_file(path)
+            }
+        });
+        removed.unwrap_or_else(failed);
+    }
+    // A task may have gone elsewhere, and the next one begins here.
+    std::env::set_current_dir(dir).unwrap_or_else(failed);
 }
 
 /// Moves what `print!` has left in the program's buffer to where it can be seen.

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use rustix::fs::Mode;
 use rustix::process::{Resource, Rlimit};
 
 use super::control::MAX_COUNT;
@@ -90,10 +92,16 @@ pub(super) fn host(page: SharedPage, socket: OwnedFd) -> io::Result<&'static Hos
         rustix::process::setrlimit(Resource::Data, limit)?;
     }
     let stack = if stack == 0 { DEFAULT_STACK } else { stack };
+    let own_dir = env::WORKER_DIR.get().map(PathBuf::from);
+    if own_dir.is_some() {
+        environment::remove(env::WORKER_DIR.name);
+        // Nor is what tasks put elsewhere for others to read.
+        rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    }
     let stack = usize::try_from(stack).map_err(|error| bad(format!("stack size: {error}")))?;
     panics::install_hook();
     // It lives as long as the process; its threads end with it.
-    Ok(Box::leak(Box::new(Host::new(page, Outbox::new(socket), stack))))
+    Ok(Box::leak(Box::new(Host::new(page, Outbox::new(socket), stack, own_dir))))
 }
 
 /// Starts the threads that run tasks and send results, and greets.
@@ -249,6 +257,9 @@ fn call(
     // The loops keep panics of elements to themselves; one that comes through is from around them.
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (function.run)(&chunk, &**shared))) {
         eprintln!("rustwren: between tasks: {}", panics::failure(payload));
+    }
+    if run.concurrency > 1 {
+        host.tidy();
     }
     let started = host.page.started();
     host.check_output(run.call, started.max(1), started);

@@ -10,7 +10,7 @@ use rustwren_core::protocol::calls::{DETACH, HEALTH, HEALTH_BEHIND_A_PLATFORM, I
 
 use super::connections::State;
 use super::reply::Reply;
-use super::{Shared, invoke, objects};
+use super::{Shared, custom_handler, invoke, objects};
 
 /// Answers a call.
 pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>, state: &State) -> Reply {
@@ -20,6 +20,10 @@ pub(super) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>, sta
 }
 
 async fn route(shared: &Arc<Shared>, request: Request<Incoming>, state: &State) -> Reply {
+    if shared.custom.is_some() {
+        state.trust();
+        return custom_handler::answer(shared, request).await;
+    }
     match (request.method(), request.uri().path()) {
         (&Method::GET | &Method::HEAD, HEALTH | HEALTH_BEHIND_A_PLATFORM) => return health(shared),
         (&Method::GET, METRICS) if shared.config.metrics => {

@@ -116,7 +116,7 @@ fn no_secret() -> BackendError {
 }
 
 /// Nobody listens to a detached invocation: what its tasks say goes to the log.
-struct ToLog;
+pub(super) struct ToLog;
 
 impl Events for ToLog {
     fn results(&self, _: u64, _: ResultBatch) {}

@@ -39,6 +39,11 @@ impl Reply {
         Self(response)
     }
 
+    /// What machines read.
+    pub(super) fn json(status: StatusCode, value: &serde_json::Value) -> Self {
+        Self::new(status, "application/json", Content::Whole(Some(value.to_string().into())))
+    }
+
     /// A few words.
     pub(super) fn text(status: StatusCode, text: impl Into<Bytes>) -> Self {
         Self::new(status, "text/plain; charset=utf-8", Content::Whole(Some(text.into())))

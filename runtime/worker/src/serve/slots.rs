@@ -42,6 +42,11 @@ impl Slots {
         place.ok()?.ok()
     }
 
+    /// A place, however long that takes. None once none can be had any more.
+    pub(super) async fn wait(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+
     /// How many places are taken.
     pub(super) fn taken(&self) -> usize {
         self.count.saturating_sub(self.places.available_permits())

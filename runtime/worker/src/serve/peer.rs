@@ -1,0 +1,74 @@
+//! Who is at the other end of a connection on this machine: the kernel lists for each socket whose it is.
+
+use std::net::{IpAddr, SocketAddr};
+
+use rustwren_runtime::Isolation;
+use tokio::net::TcpStream;
+
+/// Where the kernel lists sockets. A program that asks for IPv6 can reach an IPv4 address as well.
+const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+
+/// Whether the other end of a connection is no task's. Where that cannot be found out, it is taken for one.
+pub(super) fn may_call(stream: &TcpStream, isolation: &Isolation) -> bool {
+    if !isolation.separates_users() {
+        return true;
+    }
+    let user = stream.peer_addr().ok().zip(stream.local_addr().ok()).and_then(|(peer, own)| user(peer, own));
+    match user {
+        Some(user) if !isolation.is_of_a_task(user) => true,
+        Some(user) => {
+            tracing::warn!(user, "a task has called its own runtime, and is not heard");
+            false
+        }
+        None => {
+            tracing::warn!("a call by nobody knows whom is not heard");
+            false
+        }
+    }
+}
+
+/// The user whose socket is connected from `peer` to `own`.
+fn user(peer: SocketAddr, own: SocketAddr) -> Option<u32> {
+    TABLES.iter().find_map(|table| find(&std::fs::read_to_string(table).ok()?, peer, own))
+}
+
+fn find(table: &str, peer: SocketAddr, own: SocketAddr) -> Option<u32> {
+    table.lines().skip(1).find_map(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        let (local, remote) = (words.next()?, words.next()?);
+        (is(local, peer) && is(remote, own)).then_some(())?;
+        // State, queues, timers and retransmissions stand between.
+        words.nth(4)?.parse().ok()
+    })
+}
+
+/// Whether the kernel's word for an address is this one: the address in groups of four bytes, each the number that the
+/// machine makes of them, and the port, all in hexadecimal digits.
+fn is(word: &str, address: SocketAddr) -> bool {
+    let Some((ip, port)) = word.split_once(':') else { return false };
+    let IpAddr::V4(v4) = address.ip() else { return false };
+    let number = u32::from_ne_bytes(v4.octets());
+    let mapped = format!("0000000000000000{:08X}{number:08X}", u32::from_ne_bytes([0, 0, 0xff, 0xff]));
+    let same = ip == format!("{number:08X}") || ip == mapped;
+    same && u16::from_str_radix(port, 16) == Ok(address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn connections_of_this_process_are_its_users() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mapped: SocketAddr = format!("[::ffff:127.0.0.1]:{}", address.port()).parse().unwrap();
+        for address in [address, mapped] {
+            let connected = TcpStream::connect(address).await.unwrap();
+            let (taken, peer) = listener.accept().await.unwrap();
+            let found = user(peer, taken.local_addr().unwrap());
+            assert_eq!(found, Some(rustix::process::geteuid().as_raw()), "{address}");
+            drop(connected);
+        }
+        assert_eq!(user("127.0.0.1:1".parse().unwrap(), address), None);
+    }
+}
