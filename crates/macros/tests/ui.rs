@@ -1,7 +1,10 @@
 //! What does not compile, and what users read then. The programs are built in full: that a closure captures nothing
 //! is known only once its type is, after type checking.
 //!
-//! `TRYBUILD=overwrite cargo test -p rustwren --test ui` writes the messages anew.
+//! They are here, and not beside the library, since what is built for them has the features of the package that they
+//! are in: with those of the library they would build the clouds' SDKs once more.
+//!
+//! `TRYBUILD=overwrite cargo test -p rustwren-macros --test ui` writes the messages anew.
 
 #[test]
 fn messages() {
