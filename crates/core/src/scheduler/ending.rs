@@ -120,6 +120,7 @@ impl JobRun {
             total: self.progress.total,
             leaving: self.keep.leaving,
             broken: self.keep.broken,
+            signing: self.keep.is_giving_signs(),
         };
         match apart {
             Some(Apart::Leading(leadership, committed)) => {
@@ -136,8 +137,11 @@ impl JobRun {
                     source: std::mem::replace(&mut self.source, Box::new(Ready::new([]))),
                     outbox: self.outbox.clone(),
                 });
-                let storage = Arc::clone(&self.resources.storage);
-                Box::pin(async move { Closed::Finished(last.of_plain(end, signs, stored, &*storage).await) })
+                let (storage, clock) =
+                    (Arc::clone(&self.resources.storage), Arc::clone(&self.resources.clock));
+                Box::pin(async move {
+                    Closed::Finished(last.of_plain(end, signs, stored, &*storage, &*clock).await)
+                })
             }
         }
     }
@@ -186,6 +190,8 @@ struct Last {
     total: Option<u64>,
     leaving: bool,
     broken: bool,
+    /// Whether signs of life are given, or were begun to be.
+    signing: bool,
 }
 
 impl Last {
@@ -290,10 +296,18 @@ impl Last {
         signs: Option<Signs>,
         stored: Option<Stored>,
         storage: &dyn Storage,
+        clock: &dyn Clock,
     ) -> Result<(), Error> {
         let end = self.with_capsule(end).await;
         if let Some(stored) = stored {
             stored.clear(&end, signs.as_ref(), storage).await;
+        }
+        if self.signing
+            && let Some(signs) = &signs
+            && signs.started().is_none()
+        {
+            // A first sign that is on its way would stay. Whether it comes is told by `tend`.
+            select(std::pin::pin!(signs.given()), clock.sleep(CLEARING)).await;
         }
         let Some((signs, heart)) = signs.as_ref().and_then(|signs| Some((signs, signs.started()?))) else {
             return end;
