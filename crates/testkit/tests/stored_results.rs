@@ -11,6 +11,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use rustwren_chaos::{ChaosStorage, Delay, StoragePlan};
 use rustwren_core::clock::Clock;
 use rustwren_core::codec;
 use rustwren_core::durable::{JobId, Owner, Store};
@@ -325,41 +326,59 @@ fn a_stored_list_is_dropped_whose_element_has_ended_while_it_was_fetched() {
     assert_eq!((progress.done, progress.failed, progress.running), (3, 1, 0));
 }
 
+/// The keys of what is stored at some seconds of a job of one task, on a provider that stores results if it is `bounded`.
+fn stored_meanwhile(bounded: bool, task: Duration, slow: bool, at: &[u64]) -> Vec<Vec<String>> {
+    let mut provider = Provider::flawless(1);
+    provider.times = Times::Constant(task);
+    if bounded {
+        provider.max_inline_output = 100;
+    }
+    let clock = SimClock::new();
+    let mut executor = SimExecutor::new(clock.clone(), 1);
+    let time: Arc<dyn Clock> = Arc::new(clock.clone());
+    let objects: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
+    let second = Duration::from_secs(1);
+    let plan = StoragePlan {
+        slow: if slow { 1.0 } else { 0.0 },
+        slow_by: Delay::Uniform(second, second),
+        ..StoragePlan::calm()
+    };
+    let storage: Arc<dyn Storage> =
+        Arc::new(ChaosStorage::new(Arc::clone(&objects), plan, Arc::clone(&time), 1));
+    let (work, spawner) = (HashWork::default(), executor.spawner());
+    let invoker = SimInvoker::new(provider, work, clock.clone(), spawner, Arc::clone(&storage), 1, false);
+    let (job, outbox) = job(1, 1, Arc::new(invoker), Arc::clone(&storage), clock);
+    let store = Store::new(storage, Arc::clone(&time));
+    let (id, owner) = (JobId::new("stored").unwrap(), Owner::of_process("test"));
+    let job = job.kept(Signs::new(&store, id, owner, 15 * second, ImageId([0; 32])));
+    executor.spawner().spawn("job", job);
+    let at = at.to_vec();
+    let seen = executor.block_on(async move {
+        let mut seen = Vec::new();
+        for at in at {
+            time.sleep(Duration::from_secs(at).saturating_sub(time.now())).await;
+            let objects = objects.list_all("").await.unwrap();
+            seen.push(objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>());
+        }
+        seen
+    });
+    assert_eq!(outbox.progress().done, 1);
+    seen.unwrap()
+}
+
 #[test]
 fn a_job_that_takes_its_time_is_known_to_live_before_it_knows_of_stored_results() {
-    for (bounded, signs) in [(true, true), (false, false)] {
-        let mut provider = Provider::flawless(1);
-        provider.times = Times::Constant(Duration::from_mins(1));
-        if bounded {
-            provider.max_inline_output = 100;
-        }
-        let clock = SimClock::new();
-        let mut executor = SimExecutor::new(clock.clone(), 1);
-        let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-        let (work, spawner) = (HashWork::default(), executor.spawner());
-        let invoker =
-            SimInvoker::new(provider, work, clock.clone(), spawner, Arc::clone(&storage), 1, false);
-        let (job, outbox) = job(1, 1, Arc::new(invoker), Arc::clone(&storage), clock.clone());
-        let time: Arc<dyn Clock> = Arc::new(clock.clone());
-        let store = Store::new(Arc::clone(&storage), Arc::clone(&time));
-        let (id, owner) = (JobId::new("stored").unwrap(), Owner::of_process("test"));
-        let lease = Duration::from_secs(15);
-        let job = job.kept(Signs::new(&store, id, owner, lease, ImageId([0; 32])));
-        executor.spawner().spawn("job", job);
-        let seen = executor.block_on({
-            let storage = Arc::clone(&storage);
-            async move {
-                let mut seen = Vec::new();
-                for at in [4, 6, 50, 70] {
-                    time.sleep(Duration::from_secs(at).saturating_sub(time.now())).await;
-                    let objects = storage.list_all("").await.unwrap();
-                    seen.push(objects.iter().map(|object| object.key.to_string()).collect::<Vec<_>>());
-                }
-                seen
-            }
-        });
-        let beat = if signs { vec!["jobs/stored/beat".to_owned()] } else { Vec::new() };
-        assert_eq!(seen.unwrap(), [Vec::new(), beat.clone(), beat, Vec::new()]);
-        assert_eq!(outbox.progress().done, 1);
-    }
+    let minute = Duration::from_mins(1);
+    let beat = vec!["jobs/stored/beat".to_owned()];
+    let seen = stored_meanwhile(true, minute, false, &[4, 6, 50, 70]);
+    assert_eq!(seen, [Vec::new(), beat.clone(), beat, Vec::new()]);
+    // Where nothing is stored but by the client, there is nothing that could be taken away.
+    assert_eq!(stored_meanwhile(false, minute, false, &[6, 50]), [Vec::<String>::new(), Vec::new()]);
+}
+
+#[test]
+fn a_first_sign_that_is_on_its_way_when_the_job_ends_does_not_stay() {
+    // It is being written from the fifth second to the sixth, and takes another to be deleted.
+    let seen = stored_meanwhile(true, Duration::from_millis(5_500), true, &[5, 9]);
+    assert_eq!(seen, [Vec::<String>::new(), Vec::new()]);
 }

@@ -120,6 +120,7 @@ impl JobRun {
             total: self.progress.total,
             leaving: self.keep.leaving,
             broken: self.keep.broken,
+            signing: self.keep.is_giving_signs(),
         };
         match apart {
             Some(Apart::Leading(leadership, committed)) => {
@@ -131,13 +132,15 @@ impl JobRun {
             None => {
                 let signs = self.keep.signs.clone();
                 let stored = self.keep.outputs.stored.then(|| Stored {
-                    clock: Arc::clone(&self.resources.clock),
                     hold: self.keep.outputs.hold.take(),
                     source: std::mem::replace(&mut self.source, Box::new(Ready::new([]))),
                     outbox: self.outbox.clone(),
                 });
-                let storage = Arc::clone(&self.resources.storage);
-                Box::pin(async move { Closed::Finished(last.of_plain(end, signs, stored, &*storage).await) })
+                let (storage, clock) =
+                    (Arc::clone(&self.resources.storage), Arc::clone(&self.resources.clock));
+                Box::pin(async move {
+                    Closed::Finished(last.of_plain(end, signs, stored, &*storage, &*clock).await)
+                })
             }
         }
     }
@@ -145,7 +148,6 @@ impl JobRun {
 
 /// Results that workers have stored, at the end of a job that is not kept.
 struct Stored {
-    clock: Arc<dyn Clock>,
     hold: Option<oneshot::Receiver<Infallible>>,
     /// The job before may keep what this one's inputs refer to until this is dropped.
     source: Box<dyn InputSource>,
@@ -190,6 +192,8 @@ struct Last {
     total: Option<u64>,
     leaving: bool,
     broken: bool,
+    /// Whether signs of life are given, or were begun to be.
+    signing: bool,
 }
 
 impl Last {
@@ -294,11 +298,19 @@ impl Last {
         signs: Option<Signs>,
         stored: Option<Stored>,
         storage: &dyn Storage,
+        clock: &dyn Clock,
     ) -> Result<(), Error> {
         let end = self.with_capsule(end).await;
-        let clock = stored.as_ref().map(|stored| Arc::clone(&stored.clock));
+        let has_stored = stored.is_some();
         if let Some(stored) = stored {
             stored.let_go(&end).await;
+        }
+        if self.signing
+            && let Some(signs) = &signs
+            && signs.started().is_none()
+        {
+            // A first sign that is on its way would stay. Whether it comes is told by `tend`.
+            select(std::pin::pin!(signs.given()), clock.sleep(CLEARING)).await;
         }
         let Some(signs) = signs else { return end };
         let heart = signs.started();
@@ -307,8 +319,8 @@ impl Last {
         {
             tracing::debug!(%error, "the last sign of life stays");
         }
-        if let Some(clock) = clock {
-            remove_outputs(&signs, &*clock, storage).await;
+        if has_stored {
+            remove_outputs(&signs, clock, storage).await;
         }
         if heart.is_some()
             && let Some(Payload::Stored { key, .. }) = &self.spec.shared

@@ -211,7 +211,9 @@ impl JobRun {
                 None
             }
             // Whoever stored it said that it was there. Perhaps it is gone; the elements can be run again.
-            Err(error) if error.class().is_retryable() || error.class() == ErrorClass::NotFound => Some(error),
+            Err(error) if error.class().is_retryable() || error.class() == ErrorClass::NotFound => {
+                Some(error)
+            }
             Err(error) => return Err(Error::from(error).context("a stored result could not be fetched")),
         };
         let Some(chunk) = chunk else { return Ok(()) };

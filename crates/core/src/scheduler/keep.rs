@@ -49,6 +49,8 @@ enum Beside {
 pub(super) struct Outputs {
     /// Whether there may be any.
     pub(super) stored: bool,
+    /// Whether signs of life were given because there may be some by now.
+    foreseen: bool,
     /// Who needs them beyond the job's end: they stay until it is gone.
     pub(super) hold: Option<oneshot::Receiver<Infallible>>,
 }
@@ -58,8 +60,6 @@ pub(super) struct Outputs {
 pub(super) struct Keep {
     pub(super) signs: Option<Signs>,
     listening: bool,
-    /// Whether signs were given because workers may have stored something by now.
-    foreseen: bool,
     pub(super) outputs: Outputs,
     pub(super) recorder: Option<Recorder>,
     known: Option<Known>,
@@ -82,6 +82,13 @@ pub(super) struct Keep {
 impl fmt::Debug for Keep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keep").field("recorder", &self.recorder).finish_non_exhaustive()
+    }
+}
+
+impl Keep {
+    /// Whether signs of life are given, or the first is on its way.
+    pub(super) fn is_giving_signs(&self) -> bool {
+        self.listening
     }
 }
 
@@ -184,7 +191,7 @@ impl JobRun {
     /// A worker stores long results before it says so, with its answer perhaps, and nobody is to take them for a dead job's
     /// meanwhile. So where results may be stored, a job that takes its time gives signs of life.
     pub(super) fn foresee_stored(&mut self) {
-        if self.keep.foreseen
+        if self.keep.outputs.foreseen
             || self.keep.listening
             || self.keep.signs.is_none()
             || self.flights.is_empty()
@@ -196,7 +203,7 @@ impl JobRun {
         if self.now < due {
             return self.wake_at(due);
         }
-        self.keep.foreseen = true;
+        self.keep.outputs.foreseen = true;
         self.give_signs();
     }
 

@@ -199,7 +199,8 @@ impl Visit {
             world.clock.sleep(wait).await;
             let now = world.clock.now();
             // Late failures change nothing: what became of the attempt was reckoned up when it was given up.
-            let outputs = late.iter().filter_map(|one| Some((one.elements(), one.record.as_ref().ok()?.len())));
+            let outputs =
+                late.iter().filter_map(|one| Some((one.elements(), one.record.as_ref().ok()?.len())));
             for (elements, len) in outputs {
                 let index = invocation.first + u64::from(elements.start);
                 let list = index..index + elements.len() as u64;
