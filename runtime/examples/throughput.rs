@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{Events, Invocation, JobSpec, LogLine, Passing, Payload, ResultBatch};
+use rustwren_core::invoker::{Events, Invocation, JobSpec, LogLine, Payload, ResultBatch};
 use rustwren_core::protocol::records::append_input;
 use rustwren_core::worker::{Chunk, Function, Shared, serve};
 use rustwren_runtime::{Pool, PoolOptions};

@@ -16,6 +16,8 @@ const SUITES: &[(&str, &[Test], Option<&str>)] = &[
     ("jobs", suite::jobs::TESTS, None),
     ("failures", suite::failures::TESTS, None),
     ("pipelines", suite::pipelines::TESTS, None),
+    ("passing", suite::passing::TESTS, None),
+    ("budgets", suite::budgets::TESTS, None),
     ("deadlines", suite::deadlines::TESTS, Some("1s")),
 ];
 

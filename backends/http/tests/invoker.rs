@@ -18,7 +18,7 @@ use rustwren_core::invoker::{Events, Invoker as _, LogLine, ResultBatch};
 use rustwren_core::storage::{MemoryStorage, Storage};
 use rustwren_core::worker::{Function, serve};
 use rustwren_http::{ClientOptions, HttpInvoker, HttpOptions, Protocol};
-use rustwren_testkit::invoker_suite::{Subject, invocation, program, run_all};
+use rustwren_testkit::invoker_suite::{BAD, Subject, invocation, program, run_all};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -65,11 +65,11 @@ async fn refused(protocol: Protocol, more: &[(&'static str, &'static str)], busy
     let (events, mut begun) = events();
     let mut endless = JoinSet::new();
     if busy {
-        let (invoker, call) = (Arc::clone(&invoker), invocation(&functions.looping, &[Vec::new()]));
+        let (invoker, call) = (Arc::clone(&invoker), invocation(&functions.looping, &[BAD.to_vec()]));
         endless.spawn(async move { invoker.invoke(call, &events).await });
         begun.recv().await.unwrap();
     }
-    let long = invocation(&functions.echo, &[vec![7; 8 << 20]]);
+    let long = invocation(&functions.echo, &[vec![7; 6 << 20]]);
     let error = invoker.invoke(long, &self::events().0).await.unwrap_err();
     drop(endless);
     runtime.end().await;
@@ -123,7 +123,7 @@ async fn calls_that_wait_do_not_hold_up_others() {
     let mut endless = JoinSet::new();
     for _ in 0..4 {
         let (invoker, events) = (Arc::clone(&invoker), Arc::clone(&events));
-        let call = invocation(&functions.looping, &[Vec::new()]);
+        let call = invocation(&functions.looping, &[BAD.to_vec()]);
         endless.spawn(async move { invoker.invoke(call, &events).await });
         begun.recv().await.unwrap();
     }

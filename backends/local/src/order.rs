@@ -132,9 +132,9 @@ mod tests {
 
     use bytes::Bytes;
     use rustwren_core::config::Settings;
-    use rustwren_core::entry::{Call, Entry, Target};
+    use rustwren_core::entry::Call;
     use rustwren_core::image::ImageId;
-    use rustwren_core::invoker::{JobSpec, Passing, Payload};
+    use rustwren_core::invoker::{JobSpec, Payload};
 
     use super::*;
     use crate::config::COMPUTE;

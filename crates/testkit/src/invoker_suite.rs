@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use rustwren_core::codec;
-use rustwren_core::entry::{Call, Entry, Target};
+use rustwren_core::entry::Call;
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Passing, Payload, Reply, ResultBatch};
+use rustwren_core::invoker::{Invocation, Invoker, JobSpec, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, split_result};
 use rustwren_core::storage::{Key, Storage};
 

@@ -284,7 +284,10 @@ fn an_attempt_that_fails_with_a_backup_as_well_is_charged_once() {
     job.poison.extend((0..300).map(|index| (index, Poison::Killed(2))));
     let (_, reports) = makespans(&provider, &job);
     assert!(reports.iter().all(|report| report.end.is_ok()), "{reports:?}");
-    assert!(reports.iter().any(|report| report.stats.backups > 0 && report.stats.failures > 600), "{reports:?}");
+    assert!(
+        reports.iter().any(|report| report.stats.backups > 0 && report.stats.failures > 600),
+        "{reports:?}"
+    );
 }
 
 #[test]

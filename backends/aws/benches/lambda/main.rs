@@ -26,11 +26,9 @@ use rustwren_aws::LambdaInvoker;
 use rustwren_aws::client::{Access, Keys};
 use rustwren_aws::config::{COMPUTE, ComputeConfig};
 use rustwren_core::config::Settings;
-use rustwren_core::entry::{Call, Entry, Target};
+use rustwren_core::entry::Call;
 use rustwren_core::image::ImageId;
-use rustwren_core::invoker::{
-    Events, Invocation, Invoker as _, JobSpec, LogLine, Passing, Payload, ResultBatch,
-};
+use rustwren_core::invoker::{Events, Invocation, Invoker as _, JobSpec, LogLine, Payload, ResultBatch};
 use rustwren_core::storage::MemoryStorage;
 
 const SERVER: &str = "--server";

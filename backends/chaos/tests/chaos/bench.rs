@@ -9,9 +9,7 @@ use bytes::Bytes;
 use rustwren_chaos::{ChaosInvoker, ChaosPlan};
 use rustwren_core::clock::Clock;
 use rustwren_core::error::BackendError;
-use rustwren_core::invoker::{
-    Events, Invocation, Invoker, Limits, LogLine, Passing, Payload, Reply, ResultBatch,
-};
+use rustwren_core::invoker::{Events, Invocation, Invoker, Limits, LogLine, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, append_input, append_result};
 use rustwren_testkit::invoker_suite::Functions;
 use rustwren_testkit::sim::{SimClock, SimExecutor};

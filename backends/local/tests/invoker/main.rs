@@ -16,9 +16,7 @@ use rustwren_core::entry::{Call, Entry, Target};
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::failure::TaskFailure;
 use rustwren_core::image::{ImageId, ProgramImage, image_key};
-use rustwren_core::invoker::{
-    Events, Invocation, Invoker, JobSpec, LogLine, Passing, Payload, Reply, ResultBatch,
-};
+use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, LogLine, Payload, Reply, ResultBatch};
 use rustwren_core::storage::{Key, Storage};
 use rustwren_core::worker::{Chunk, Function, Shared, serve};
 use rustwren_local::config::{COMPUTE, ComputeConfig};

@@ -3,7 +3,7 @@
 use std::any::Any;
 
 use rustwren_core::codec;
-use rustwren_core::entry::{Call, Entry, Target};
+use rustwren_core::entry::Call;
 use rustwren_core::failure::{FailureKind, TaskFailure};
 use rustwren_core::image::ImageId;
 use rustwren_core::invoker::JobSpec;
