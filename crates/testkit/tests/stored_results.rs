@@ -11,7 +11,6 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
-use rustwren_chaos::{ChaosStorage, Delay, StoragePlan};
 use rustwren_core::clock::Clock;
 use rustwren_core::codec;
 use rustwren_core::durable::{JobId, Owner, Store};
@@ -36,6 +35,8 @@ use rustwren_testkit::sim::{HashWork, Provider, SimClock, SimExecutor, SimInvoke
 struct Failing {
     inner: MemoryStorage,
     failures: Mutex<HashMap<String, Vec<ErrorClass>>>,
+    /// Whose answers to puts come a second after what was put is there.
+    slow: Option<SimClock>,
     /// What was read.
     reads: Mutex<Vec<(String, Range<u64>)>>,
 }
@@ -47,7 +48,11 @@ impl Storage for Failing {
     }
 
     async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()> {
-        self.inner.put(key, data).await
+        let put = self.inner.put(key, data).await;
+        if let Some(clock) = &self.slow {
+            clock.sleep(Duration::from_secs(1)).await;
+        }
+        put
     }
 
     async fn put_if_absent(&self, key: &Key, data: Bytes) -> StorageResult<PutOutcome> {
@@ -336,15 +341,9 @@ fn stored_meanwhile(bounded: bool, task: Duration, slow: bool, at: &[u64]) -> Ve
     let clock = SimClock::new();
     let mut executor = SimExecutor::new(clock.clone(), 1);
     let time: Arc<dyn Clock> = Arc::new(clock.clone());
-    let objects: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
-    let second = Duration::from_secs(1);
-    let plan = StoragePlan {
-        slow: if slow { 1.0 } else { 0.0 },
-        slow_by: Delay::Uniform(second, second),
-        ..StoragePlan::calm()
-    };
-    let storage: Arc<dyn Storage> =
-        Arc::new(ChaosStorage::new(Arc::clone(&objects), plan, Arc::clone(&time), 1));
+    let objects = MemoryStorage::new();
+    let slow = slow.then(|| clock.clone());
+    let storage: Arc<dyn Storage> = Arc::new(Failing { inner: objects.clone(), slow, ..Failing::default() });
     let (work, spawner) = (HashWork::default(), executor.spawner());
     let invoker = SimInvoker::new(provider, work, clock.clone(), spawner, Arc::clone(&storage), 1, false);
     let (job, outbox) = job(1, 1, Arc::new(invoker), Arc::clone(&storage), clock);
@@ -378,7 +377,7 @@ fn a_job_that_takes_its_time_is_known_to_live_before_it_knows_of_stored_results(
 
 #[test]
 fn a_first_sign_that_is_on_its_way_when_the_job_ends_does_not_stay() {
-    // It is being written from the fifth second to the sixth, and takes another to be deleted.
-    let seen = stored_meanwhile(true, Duration::from_millis(5_500), true, &[5, 9]);
+    // It is there from the fifth second on, and that it is comes to be known in the sixth.
+    let seen = stored_meanwhile(true, Duration::from_millis(5_500), true, &[4, 9]);
     assert_eq!(seen, [Vec::<String>::new(), Vec::new()]);
 }
