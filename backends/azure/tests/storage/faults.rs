@@ -101,7 +101,7 @@ fn assert_all(errors: &[BackendError], class: ErrorClass, mend: &str) {
 #[tokio::test]
 async fn every_operation_names_what_is_wrong_and_the_mend() {
     for (status, code, class, mend) in [
-        (404, "ContainerNotFound", ErrorClass::Misconfigured, "rustwren setup"),
+        (404, "ContainerNotFound", ErrorClass::Misconfigured, "container create"),
         (403, "AuthenticationFailed", ErrorClass::Denied, "AZURE_STORAGE_KEY"),
         (403, "AuthorizationPermissionMismatch", ErrorClass::Denied, "Storage Blob Data Contributor"),
         (403, "AuthorizationFailure", ErrorClass::Denied, "firewall"),

@@ -32,7 +32,7 @@ async fn queues_keep_their_contract() {
         queue.remove().await.unwrap();
         let error = queue.receive(1, LONG).await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::Misconfigured, "{error}");
-        assert!(error.hint().unwrap_or_default().contains("rustwren setup"), "{:?}", error.hint());
+        assert!(error.hint().unwrap_or_default().contains("queue create"), "{:?}", error.hint());
     }
     an_answer_that_is_lost_is_no_lost_message(&azurite).await;
     mistakes(&azurite).await;
