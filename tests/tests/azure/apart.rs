@@ -91,38 +91,25 @@ fn is_heard(port: u16) -> bool {
 fn run(connect: &dyn Fn() -> Executor, port: u16) -> (Findings, Victim) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    block_on(async {
-        let (first, second) = (connect(), connect());
-        let mut keeping = first.map(keep, [address]).label("first").spawn().await.unwrap();
-        let (stream, _) = tokio::task::spawn_blocking(move || listener.accept()).await.unwrap().unwrap();
-        let mut reader = BufReader::new(stream);
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        let victim: Victim = serde_json::from_str(&line).unwrap();
-        let mut found = second.map(pry, [(victim.clone(), port)]).label("second").await.unwrap();
-        writeln!(reader.get_mut(), "go on").unwrap();
-        assert!(keeping.next().await.unwrap().unwrap().1);
-        // Two tasks of another job take the places of both, and with them go their processes.
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let third = connect()
-            .map(meet, [address, address])
-            .workers(2)
-            .chunk_size(1)
-            .label("third")
-            .spawn()
-            .await
-            .unwrap();
-        tokio::task::spawn_blocking(move || {
-            let mut there = [listener.accept().unwrap().0, listener.accept().unwrap().0];
-            there.iter_mut().for_each(|stream| writeln!(stream, "go on").unwrap());
-        })
-        .await
-        .unwrap();
-        let processes = third.results().await.unwrap();
-        assert!(!processes.contains(&victim.process), "{processes:?}");
-        (found.remove(0), victim)
-    })
+    let (first, second, third) = (connect(), connect(), connect());
+    let mut keeping = block_on(first.map(keep, [address]).label("first").spawn()).unwrap();
+    let mut reader = BufReader::new(listener.accept().unwrap().0);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    let victim: Victim = serde_json::from_str(&line).unwrap();
+    let pried = second.map(pry, [(victim.clone(), port)]).label("second");
+    let mut found = block_on(pried.into_future()).unwrap();
+    writeln!(reader.get_mut(), "go on").unwrap();
+    assert!(block_on(keeping.next()).unwrap().unwrap().1);
+
+    // Two tasks of another job take the places of both, and with them go their processes.
+    let meeting = third.map(meet, [address, address]).workers(2).chunk_size(1).label("third");
+    let third = block_on(meeting.spawn()).unwrap();
+    let there = [listener.accept().unwrap().0, listener.accept().unwrap().0];
+    there.iter().for_each(|mut stream| writeln!(stream, "go on").unwrap());
+    let processes = block_on(third.results()).unwrap();
+    assert!(!processes.contains(&victim.process), "{processes:?}");
+    (found.remove(0), victim)
 }
 
 fn is_gone(path: &Path) -> bool {

@@ -8,6 +8,9 @@ use tokio::net::TcpStream;
 /// Where the kernel lists sockets. A program that asks for IPv6 can reach an IPv4 address as well.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
+/// The kernel's word for the state of a connection that both ends have open.
+const ESTABLISHED: &str = "01";
+
 /// Whether the other end of a connection is no task's. Where that cannot be found out, it is taken for one.
 pub(super) fn may_call(stream: &TcpStream, isolation: &Isolation) -> bool {
     if !isolation.separates_users() {
@@ -37,8 +40,10 @@ fn find(table: &str, peer: SocketAddr, own: SocketAddr) -> Option<u32> {
         let mut words = line.split_ascii_whitespace().skip(1);
         let (local, remote) = (words.next()?, words.next()?);
         (is(local, peer) && is(remote, own)).then_some(())?;
-        // State, queues, timers and retransmissions stand between.
-        words.nth(4)?.parse().ok()
+        // One that its process has closed already counts as nobody's, which is root's.
+        (words.next()? == ESTABLISHED).then_some(())?;
+        // Queues, timers and retransmissions stand between.
+        words.nth(3)?.parse().ok()
     })
 }
 
@@ -69,6 +74,12 @@ mod tests {
             assert_eq!(found, Some(rustix::process::geteuid().as_raw()), "{address}");
             drop(connected);
         }
+        let connected = TcpStream::connect(address).await.unwrap();
+        let (mut taken, peer) = listener.accept().await.unwrap();
+        drop(connected);
+        // The end of what it has sent comes when it is closed.
+        assert_eq!(tokio::io::AsyncReadExt::read(&mut taken, &mut [0]).await.unwrap(), 0);
+        assert_eq!(user(peer, taken.local_addr().unwrap()), None, "it was closed at once");
         assert_eq!(user("127.0.0.1:1".parse().unwrap(), address), None);
     }
 }
