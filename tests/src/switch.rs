@@ -20,16 +20,6 @@ pub fn example(name: &str) -> PathBuf {
     path
 }
 
-/// Every example with little work for it.
-const EXAMPLES: [(&str, &[&str]); 6] = [
-    ("squares", &[]),
-    ("pi", &["50000", "7"]),
-    ("mandelbrot", &["64", "50", "small.png"]),
-    ("flops", &["3", "40", "1"]),
-    ("census", &["packages"]),
-    ("geolocate", &["0"]),
-];
-
 /// Runs every example on this machine, and again with the configuration file `there` and these variables: nothing else
 /// differs, and they find the same.
 ///
@@ -44,7 +34,19 @@ pub fn all_examples(there: &Path, variables: &[(&str, &str)]) {
     std::fs::create_dir_all(package.join("src")).unwrap();
     std::fs::write(package.join("Cargo.toml"), "").unwrap();
     std::fs::write(package.join("src/lib.rs"), "#[test]\nfn f() {}\n").unwrap();
-    for (name, args) in EXAMPLES {
+    // Workers have working directories of their own.
+    let packages = dir.path().join("packages");
+    let packages = packages.to_str().unwrap();
+    // Every example with little work for it.
+    let examples: [(&str, &[&str]); 6] = [
+        ("squares", &[]),
+        ("pi", &["50000", "7"]),
+        ("mandelbrot", &["64", "50", "small.png"]),
+        ("flops", &["3", "40", "1"]),
+        ("census", &[packages]),
+        ("geolocate", &["0"]),
+    ];
+    for (name, args) in examples {
         let [local, remote] = [&*here, there].map(|config| {
             let printed = printed(dir.path(), config, variables, name, args);
             let picture = std::fs::read(dir.path().join("small.png")).ok();

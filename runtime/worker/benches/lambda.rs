@@ -160,8 +160,8 @@ fn warm(rounds: usize) {
     let image = ProgramImage::of_this_program(None).unwrap();
     let storage = DirectoryStorage::open(folder.path().join("storage")).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let put = storage.put(&image_key(image.id()).unwrap(), image.packed().unwrap());
-    runtime.block_on(put).unwrap();
+    let key = image_key(image.id()).unwrap();
+    runtime.block_on(storage.put(&key, image.packed().unwrap())).unwrap();
     let job = program::job(image.id(), "echo", Call::Map);
     let payload = json::to_json(&invocation::encode(&invocation_of(&job, &[Vec::new()])).unwrap());
     let ours = deployed(RUNTIME.into(), folder.path());

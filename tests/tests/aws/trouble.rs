@@ -233,7 +233,7 @@ fn a_worker_that_hangs() {
 /// Its driver would have no credentials. That is said at once.
 fn a_detached_job_without_credentials() {
     let place = Deployment::new(20);
-    let executor = place.connect_with(&[("compute.pass_env", "")]).unwrap();
+    let executor = place.connect_with(&[("compute.pass_env", "NOTHING_OF_AWS")]).unwrap();
     let error = block_on(executor.map(|x: u64| x, 0..4).detach()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
     assert!(error.hint().unwrap().contains("pass_env = [\"AWS_*\"]"), "{error}");
