@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-core", &[]),
     ("rustwren-testkit", &["rustwren-core", "rustwren-chaos"]),
     ("rustwren-aws", &["rustwren-core"]),
+    ("rustwren-azure", &["rustwren-core", "rustwren-http"]),
     ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),
     ("rustwren-directory", &["rustwren-core"]),
@@ -22,7 +23,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-local", &["rustwren-core", "rustwren-directory", "rustwren-runtime"]),
     (
         "rustwren-worker",
-        &["rustwren-core", "rustwren-aws", "rustwren-directory", "rustwren-http", "rustwren-runtime"],
+        &[
+            "rustwren-core",
+            "rustwren-aws",
+            "rustwren-azure",
+            "rustwren-directory",
+            "rustwren-http",
+            "rustwren-runtime",
+        ],
     ),
     (
         "rustwren",
@@ -30,6 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "rustwren-core",
             "rustwren-macros",
             "rustwren-aws",
+            "rustwren-azure",
             "rustwren-chaos",
             "rustwren-gcp",
             "rustwren-http",

@@ -3,6 +3,7 @@
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
 use rustwren_core::storage::Key;
+use rustwren_core::storage::remote::prefix_setting;
 
 use crate::client::Access;
 
@@ -89,8 +90,6 @@ pub const STORAGE: BackendKeys = BackendKeys {
 const SMALLEST_PART: u64 = 5 << 20;
 /// More than this S3 does not take as a part; also more than fits into most workers.
 const LARGEST_PART: u64 = 1 << 30;
-/// Keys have up to 900 bytes and S3 allows 1024.
-const LONGEST_PREFIX: usize = 120;
 
 /// `[storage]`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,17 +116,7 @@ impl StorageConfig {
         if let Err(must) = check_bucket(&bucket) {
             return Err(settings.error("bucket", must));
         }
-        let prefix = settings.get_str("prefix")?.unwrap_or_default().trim_end_matches('/');
-        if prefix.len() > LONGEST_PREFIX {
-            return Err(settings.error("prefix", "must have at most 120 bytes"));
-        }
-        let prefix = match prefix {
-            "" => None,
-            prefix => Some(
-                Key::new(prefix)
-                    .map_err(|error| settings.error("prefix", format!("is not usable: {error}")))?,
-            ),
-        };
+        let prefix = prefix_setting(settings)?;
         let part_size = settings.get_size("part_size")?.unwrap_or(8 << 20);
         if !(SMALLEST_PART..=LARGEST_PART).contains(&part_size) {
             return Err(settings.error("part_size", "must be from 5MiB to 1GiB"));

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use rustwren_core::storage::remote::{Pace, Prefix, read};
 use rustwren_core::storage::{Key, ObjectMeta, PutOutcome, Storage, StorageResult};
 
 use crate::client::Retries;
@@ -15,15 +16,13 @@ mod errors;
 mod head;
 mod list;
 mod names;
-mod pace;
 mod parts;
-mod read;
-mod slots;
+mod reading;
 mod tries;
 mod write;
 
 use names::Names;
-use pace::Pace;
+use reading::Reader;
 
 /// A bucket, or what lies below a prefix in it.
 ///
@@ -46,7 +45,8 @@ impl S3Storage {
         let sdk = config.access.load(Retries::Caller).await;
         let region = sdk.region()?.to_string();
         let s3 = aws_sdk_s3::config::Builder::from(&sdk).force_path_style(config.path_style).build();
-        let names = Names { bucket: config.bucket.clone(), prefix: config.prefix.clone(), region };
+        let names =
+            Names { bucket: config.bucket.clone(), prefix: Prefix::from(config.prefix.clone()), region };
         Some(Self {
             client: Client::from_conf(s3),
             names,
@@ -82,7 +82,7 @@ impl Storage for S3Storage {
     }
 
     async fn get(&self, key: &Key) -> StorageResult<Bytes> {
-        self.read(key, 0..u64::MAX).await
+        read(&Reader(self), key, 0..u64::MAX).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> StorageResult<Bytes> {
@@ -90,7 +90,7 @@ impl Storage for S3Storage {
             // Empty wherever it lies, but of nothing where there is no object.
             return self.meta(key).await.map(|_| Bytes::new());
         }
-        self.read(key, range).await
+        read(&Reader(self), key, range).await
     }
 
     async fn head(&self, key: &Key) -> StorageResult<ObjectMeta> {

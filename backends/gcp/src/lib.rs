@@ -1,9 +1,16 @@
 //! RustWren on Google Cloud: Cloud Storage, and workers in Cloud Run and its functions.
 
+pub mod client;
 pub mod config;
 pub(crate) mod error;
+mod factory;
 pub mod invoker;
+#[cfg(feature = "provision")]
+pub mod provision;
+mod rest;
 pub mod storage;
 mod token;
 
+pub use factory::GcsStorageFactory;
 pub use invoker::CloudRunInvokerFactory;
+pub use storage::GcsStorage;

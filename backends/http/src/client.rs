@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,13 +16,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use rustwren_core::error::{BackendError, Error, ErrorClass, ErrorKind, Result};
 
 use crate::access::{Access, Call, Refused};
-use crate::refusal;
+use crate::{refusal, tls};
 
 type Connections = legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -120,7 +117,9 @@ impl Client {
         http.set_connect_timeout(Some(options.connect_timeout));
         http.set_keepalive(Some(KEEP_ALIVE));
         let https = uri.scheme_str() == Some("https");
-        let tls = HttpsConnectorBuilder::new().with_tls_config(tls(options, https)?).https_or_http();
+        let tls = HttpsConnectorBuilder::new()
+            .with_tls_config(tls::config(options.tls_ca.as_deref(), https)?)
+            .https_or_http();
         let connector = match options.protocol {
             Protocol::Auto => tls.enable_all_versions().wrap_connector(http),
             Protocol::Http1 => tls.enable_http1().wrap_connector(http),
@@ -232,7 +231,7 @@ impl Client {
     }
 
     fn failed(&self, error: legacy::Error) -> BackendError {
-        if is_of_certificates(&error) {
+        if tls::is_of_certificates(&error) {
             let message = format!("{} cannot be trusted", self.base);
             return BackendError::new(ErrorClass::Misconfigured, message)
                 .with_source(Chain(error))
@@ -243,51 +242,9 @@ impl Client {
     }
 }
 
-fn tls(options: &ClientOptions, needed: bool) -> Result<ClientConfig> {
-    let failed = |what: String| Error::new(ErrorKind::Config, what);
-    let mut roots = RootCertStore::empty();
-    if let Some(path) = options.tls_ca.as_ref().filter(|_| needed) {
-        let named = || failed(format!("the certificates in {}", path.display()));
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| named().with_source(error))?;
-        for certificate in certificates {
-            let certificate = certificate.map_err(|error| named().with_source(error))?;
-            roots.add(certificate).map_err(|error| named().with_source(error))?;
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| failed("TLS".to_owned()).with_source(error))?;
-    if needed && options.tls_ca.is_none() {
-        use hyper_rustls::ConfigBuilderExt as _;
-        let builder = builder.with_native_roots().map_err(|error| {
-            failed("the certificates that this machine trusts".to_owned())
-                .with_source(error)
-                .with_hint("install the package `ca-certificates`, or set `tls_ca`")
-        })?;
-        return Ok(builder.with_no_client_auth());
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Whether the other side's certificate is the trouble.
-fn is_of_certificates(error: &(dyn StdError + 'static)) -> bool {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // An I/O error passes over the error in it when it is asked for its source.
-        let inner = error.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = inner.map_or_else(|| error.downcast_ref(), |inner| inner.downcast_ref());
-        if let Some(rustls::Error::InvalidCertificate(_)) = tls {
-            return true;
-        }
-        next = inner.map_or_else(|| error.source(), |inner| Some(inner as &(dyn StdError + 'static)));
-    }
-    false
-}
-
 /// An error with all that is behind it, each part of which hyper leaves to be asked for.
 #[derive(Debug)]
-pub(crate) struct Chain<E>(pub(crate) E);
+pub struct Chain<E>(pub E);
 
 impl<E: StdError> fmt::Display for Chain<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,9 +14,10 @@ mod invoker;
 pub mod provision;
 mod refusal;
 mod storage;
+pub mod tls;
 
 pub use access::{Access, Call, Refused, Signed};
-pub use client::{Client, ClientOptions, Protocol};
+pub use client::{Chain, Client, ClientOptions, Protocol};
 pub use factory::{HttpInvokerFactory, HttpStorageFactory};
 pub use invoker::{HttpInvoker, HttpOptions};
 pub use provision::HttpProvisionerFactory;

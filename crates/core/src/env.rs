@@ -87,6 +87,24 @@ variables! {
         "Set by AWS Lambda: the function's version.";
     AWS_LAMBDA_FUNCTION_MEMORY_SIZE = "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", System, default "not on AWS Lambda",
         "Set by AWS Lambda: the worker's memory in MB, which function processes are held to.";
+    AZURE_STORAGE_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING", System secret, default "`account` and the credentials below",
+        "Azure: the connection string of a storage account, with a key or a shared access signature in it.";
+    AZURE_STORAGE_ACCOUNT = "AZURE_STORAGE_ACCOUNT", System, default "`account` of the `azure` backend",
+        "Azure: the storage account.";
+    AZURE_STORAGE_KEY = "AZURE_STORAGE_KEY", System secret, default "a shared access signature, or Entra",
+        "Azure: a key of the storage account.";
+    AZURE_STORAGE_SAS_TOKEN = "AZURE_STORAGE_SAS_TOKEN", System secret, default "Entra",
+        "Azure: a shared access signature for the storage account or the container.";
+    AZURE_TENANT_ID = "AZURE_TENANT_ID", System, default "no service principal",
+        "Azure: the tenant of the service principal or workload that logs in.";
+    AZURE_CLIENT_ID = "AZURE_CLIENT_ID", System, default "no service principal; of a machine, its own identity",
+        "Azure: the service principal, workload or user-assigned identity that logs in.";
+    AZURE_CLIENT_SECRET = "AZURE_CLIENT_SECRET", System secret, default "another way to log in",
+        "Azure: the secret of the service principal.";
+    AZURE_FEDERATED_TOKEN_FILE = "AZURE_FEDERATED_TOKEN_FILE", System, default "another way to log in",
+        "Azure: a file with the token of the workload, as Kubernetes sets it.";
+    IDENTITY_ENDPOINT = "IDENTITY_ENDPOINT", System, default "another way to log in",
+        "Set by Azure Functions: where the function's identity is to be had.";
     PORT = "PORT", System, default "only needed where `listen` of a runtime has `$PORT` in it",
         "The port that a platform wants a server to listen on.";
     NO_COLOR = "NO_COLOR", System, default "colour on a terminal",

@@ -268,3 +268,34 @@ impl From<BackendError> for Error {
         out
     }
 }
+
+/// An error and its sources, each said once.
+pub fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for error in std::iter::successors(Some(error), |&error| error.source()) {
+        let part = error.to_string();
+        if parts.iter().all(|said| !said.contains(&part)) {
+            parts.push(part);
+        }
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chains_say_each_thing_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer: inner")]
+        struct Outer(#[source] Inner);
+        #[derive(Debug, thiserror::Error)]
+        #[error("inner")]
+        struct Inner(#[source] Innermost);
+        #[derive(Debug, thiserror::Error)]
+        #[error("innermost cause")]
+        struct Innermost;
+        assert_eq!(chain(&Outer(Inner(Innermost))), "outer: inner: innermost cause");
+    }
+}

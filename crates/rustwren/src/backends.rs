@@ -21,7 +21,11 @@ pub fn compiled_in() -> Registry {
         registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
     #[cfg(feature = "gcp")]
     let registry = registry.invoker(rustwren_gcp::CloudRunInvokerFactory);
+    #[cfg(feature = "gcp-setup")]
+    let registry = registry.provisioner(rustwren_gcp::provision::GcpProvisionerFactory::default());
     #[cfg(feature = "aws-setup")]
     let registry = registry.provisioner(rustwren_aws::provision::AwsProvisionerFactory::default());
+    #[cfg(feature = "azure")]
+    let registry = registry.storage(rustwren_azure::BlobStorageFactory);
     registry
 }

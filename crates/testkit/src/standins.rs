@@ -4,8 +4,11 @@
 //! `.cache/`, where `scripts/test` puts it; what is missing there fails the test.
 
 mod front;
+mod gcs;
+pub mod google_control;
 pub mod lambda;
 mod moto;
 
 pub use front::{Front, Request, Verdict};
+pub use gcs::{Gcs, OtherClient};
 pub use moto::Moto;

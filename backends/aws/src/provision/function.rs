@@ -271,7 +271,7 @@ impl Function {
     }
 
     fn not_ready(&self, error: &(dyn std::error::Error + 'static)) -> Error {
-        let why = crate::error::chain(error);
+        let why = rustwren_core::error::chain(error);
         Error::new(
             ErrorKind::Unavailable,
             format!("the function {} does not become ready: {why}", self.name()),

@@ -130,7 +130,7 @@ mod tests {
     use crate::error::testing::refused;
 
     fn names() -> Names {
-        Names { bucket: "b".to_owned(), prefix: Key::new("p").ok(), region: "us-east-1".to_owned() }
+        Names { bucket: "b".to_owned(), prefix: Key::new("p").ok().into(), region: "us-east-1".to_owned() }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use rustwren_core::storage::{Key, ObjectMeta, StorageResult};
 
 use super::S3Storage;
 use super::errors::{self, Operation, is_past_the_end};
+use super::tries::Requests as _;
 use crate::error::{Cause, Failure};
 
 impl S3Storage {
@@ -45,7 +46,7 @@ impl S3Storage {
         let mut tries = self.tries();
         loop {
             match tries.run(0, self.ask(object, 0..1, None)).await {
-                Ok(opened) => return Ok((opened.size, modified(opened.modified))),
+                Ok(opened) => return Ok((opened.size, opened.modified)),
                 Err(failure) if is_past_the_end(&failure) => return Ok((0, None)),
                 Err(failure) => tries.again(failure).await?,
             }

@@ -4,12 +4,14 @@ use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::types::EncodingType;
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::storage::{Key, MAX_KEY_BYTES, ObjectMeta, StorageResult};
+use rustwren_core::storage::remote::may_begin_a_key;
+use rustwren_core::storage::{Key, ObjectMeta, StorageResult};
 
 use super::S3Storage;
 use super::errors::{self, Operation};
 use super::head::modified;
 use super::names::decoded;
+use super::tries::Requests as _;
 use crate::error::Failure;
 
 /// Where a listing stands.
@@ -89,30 +91,10 @@ impl S3Storage {
     }
 }
 
-/// Whether S3 need be asked at all: it refuses prefixes that are too long, and those with characters of no key.
-fn may_begin_a_key(prefix: &str) -> bool {
-    prefix.len() <= MAX_KEY_BYTES && !prefix.contains(|c: char| c.is_control() || c == '\\')
-}
-
 fn out_of_order(location: &str) -> BackendError {
     BackendError::new(
         ErrorClass::Misconfigured,
         format!("listing {location}: keys do not come in ascending order"),
     )
     .with_hint("directory buckets (S3 Express One Zone) list so: use a general purpose bucket")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_that_begin_no_key() {
-        for prefix in ["", "a", "a/", "\u{10ffff}"] {
-            assert!(may_begin_a_key(prefix), "{prefix}");
-        }
-        for prefix in ["\0", "a\n", "a\\", &"x".repeat(901)] {
-            assert!(!may_begin_a_key(prefix), "{prefix}");
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! Writing in parts: several at once, visible as one object when the last is there, and not at all otherwise.
 
-use std::ops::Range;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
@@ -10,12 +9,14 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPa
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rustwren_core::storage::PutOutcome;
+use rustwren_core::storage::remote::{new_mark, parts};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::S3Storage;
 use super::errors::{CONFLICT, is_no_upload, is_unmet};
-use super::write::{ANY, new_mark};
+use super::tries::Requests as _;
+use super::write::ANY;
 use crate::error::Failure;
 
 /// S3 takes no more parts in one object.
@@ -154,7 +155,8 @@ impl S3Storage {
     }
 
     async fn send_parts(&self, upload: &Upload<'_>, data: &Bytes) -> Result<Vec<CompletedPart>, Failure> {
-        let parts = parts(data.len() as u64, self.part_size).map(|(number, range)| {
+        let parts = parts(data.len() as u64, self.part_size, MOST_PARTS);
+        let parts = (1..).zip(parts).map(|(number, range)| {
             // Parts of what is in memory: both ends fit.
             self.send_part(upload, number, data.slice(range.start as usize..range.end as usize))
         });
@@ -212,37 +214,6 @@ impl S3Storage {
                 Err(failure) if failure.code() == CONFLICT => return Ok(Completed::Again(failure)),
                 Err(failure) => tries.again(failure).await?,
             }
-        }
-    }
-}
-
-/// Numbers, from 1, and ranges of the parts of so many bytes.
-fn parts(len: u64, part_size: u64) -> impl Iterator<Item = (i32, Range<u64>)> {
-    let size = part_size.max(len.div_ceil(MOST_PARTS));
-    let count = len.div_ceil(size).min(MOST_PARTS) as i32;
-    (0..count).map(move |i| (i + 1, i as u64 * size..len.min((i as u64 + 1) * size)))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn parts_cover_everything_once(len in 1..u64::MAX >> 20, part_size in 1_u64..1 << 30) {
-            let mut end = 0;
-            let mut count = 0;
-            for (number, range) in parts(len, part_size) {
-                count += 1;
-                prop_assert_eq!(number, count);
-                prop_assert_eq!(range.start, end);
-                prop_assert!(range.end > range.start);
-                end = range.end;
-            }
-            prop_assert_eq!(end, len);
-            prop_assert!(count as u64 <= MOST_PARTS);
         }
     }
 }

@@ -2,10 +2,12 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
+use rustwren_core::storage::remote::new_mark;
 use rustwren_core::storage::{Key, PutOutcome, StorageResult};
 
 use super::S3Storage;
 use super::errors::{self, Operation, is_unmet};
+use super::tries::Requests as _;
 use crate::error::Failure;
 
 /// The object's metadata in which a writer leaves its mark, so that it knows its own write again when the answer to it
@@ -14,11 +16,6 @@ const MARK: &str = "rustwren-write";
 
 /// If-None-Match: whatever the version that is there, it must not be.
 pub(super) const ANY: &str = "*";
-
-/// A mark that no other write has.
-pub(super) fn new_mark() -> String {
-    format!("{:032x}", fastrand::u128(..))
-}
 
 impl S3Storage {
     pub(super) async fn write(&self, key: &Key, data: Bytes, if_absent: bool) -> StorageResult<PutOutcome> {

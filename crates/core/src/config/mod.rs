@@ -21,6 +21,7 @@
 mod carry;
 mod chosen;
 mod discover;
+mod endpoint;
 mod error;
 mod key;
 mod load;

@@ -30,6 +30,7 @@ mod memory;
 mod memory_factory;
 mod prefixed;
 mod range;
+pub mod remote;
 
 pub use ext::StorageExt;
 pub use key::{Key, MAX_KEY_BYTES};

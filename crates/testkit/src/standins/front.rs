@@ -56,6 +56,9 @@ pub enum Verdict {
     LoseAnswer,
     /// It is handed on, and the connection ends after so many bytes of the answer's body.
     CutAnswer(usize),
+    /// The connection ends after so many bytes of its body. Servers of ours keep what theirs would; from a front nothing
+    /// is handed on.
+    CutRequest(usize),
 }
 
 impl Verdict {
@@ -68,6 +71,17 @@ impl Verdict {
                 "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code><Message>as the test \
                  says</Message><RequestId>R1</RequestId></Error>"
             ),
+        }
+    }
+}
+
+impl Verdict {
+    /// An error as Cloud Storage's JSON API has it, with these further headers.
+    pub fn gcs_error(status: u16, reason: &str, message: &str, headers: &[(&'static str, &str)]) -> Self {
+        Self::Answer {
+            status,
+            headers: headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            body: super::gcs::error(status, reason, message).to_string(),
         }
     }
 }
@@ -166,7 +180,7 @@ fn serve(mut stream: &TcpStream, behind: &str, judge: &Judge, served: &AtomicUsi
     let request = Request { method, path, headers, body, number };
     let mut behind = behind.to_owned();
     let cut = match judge(&request) {
-        Verdict::Drop => return Ok(()),
+        Verdict::Drop | Verdict::CutRequest(_) => return Ok(()),
         Verdict::Answer { status, headers, body } => {
             let mut answer = format!("HTTP/1.1 {status} Said\r\nconnection: close\r\n");
             for (name, value) in headers {

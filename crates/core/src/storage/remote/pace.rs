@@ -1,8 +1,8 @@
-//! The pace at which requests go out: as many at once as S3 bears.
+//! The pace at which requests go out: as many at once as the service bears.
 //!
-//! S3 scales a prefix up as it is used, and answers 503 `SlowDown` meanwhile. Each such answer halves how many requests
-//! may be under way, once for those that were sent before it, and nothing is sent for a moment; each success makes
-//! room for a fraction more.
+//! Services scale up what is used, and ask for a slower pace meanwhile. Each such answer halves how many requests may be
+//! under way, once for those that were sent before it, and nothing is sent for a moment; each success makes room for a
+//! fraction more.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Where the limit has grown past this, there is none: S3 has stopped asking.
+/// Where the limit has grown past this, there is none: the service has stopped asking.
 const LIFTED: f64 = 1_024.0;
 
 /// What is waited after the first request for a slower pace; twice that after each further one in a row.
@@ -20,7 +20,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 struct State {
     under_way: usize,
-    /// How many may be under way; none where S3 has not asked for less.
+    /// How many may be under way; none where the service has not asked for less.
     limit: Option<f64>,
     /// Nothing is sent before.
     until: Option<Instant>,
@@ -32,7 +32,7 @@ struct State {
 
 /// One for all requests of a storage.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub struct Pace {
     state: Mutex<State>,
     freed: Notify,
 }
@@ -46,7 +46,7 @@ impl Default for Pace {
 
 /// The right to have one request under way, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Permit<'a> {
+pub struct Permit<'a> {
     pace: &'a Pace,
     round: u64,
 }
@@ -58,7 +58,7 @@ impl Pace {
     }
 
     /// Waits until another request may be sent.
-    pub(super) async fn enter(&self) -> Permit<'_> {
+    pub async fn enter(&self) -> Permit<'_> {
         loop {
             let freed = self.freed.notified();
             let wait = match self.try_enter(Instant::now()) {
@@ -91,7 +91,7 @@ impl Pace {
 
 impl Permit<'_> {
     /// The request was served.
-    pub(super) fn served(&self) {
+    pub fn served(&self) {
         let mut state = self.pace.state();
         if self.round == state.round {
             state.slowed = 0;
@@ -106,8 +106,8 @@ impl Permit<'_> {
         }
     }
 
-    /// S3 asks for a slower pace.
-    pub(super) fn slow_down(&self, retry_after: Option<Duration>) {
+    /// The service asks for a slower pace.
+    pub fn slow_down(&self, retry_after: Option<Duration>) {
         self.slow_down_at(Instant::now(), retry_after);
     }
 
@@ -163,7 +163,7 @@ mod tests {
         let (pace, now) = (Pace::default(), Instant::now());
         pace.try_enter(now).unwrap().slow_down_at(now, Some(Duration::from_secs(3)));
         let until = pace.try_enter(now).unwrap_err().unwrap();
-        assert_eq!(until - now, Duration::from_secs(3), "the time that S3 asks for is waited");
+        assert_eq!(until - now, Duration::from_secs(3), "the time that the service asks for is waited");
         pace.try_enter(until).unwrap().served();
         assert_eq!(pace.state().limit, Some(2.0));
         for _ in 0..600_000 {

@@ -1,0 +1,44 @@
+//! What fails in passing is tried again; here is how this service's failures tell.
+
+use std::time::Duration;
+
+use google_cloud_storage::Error as SdkError;
+use rustwren_core::error::ErrorClass;
+use rustwren_core::storage::remote::{Tries, Trouble};
+
+use super::GcsStorage;
+use super::errors;
+use crate::error::{Cause, Failure};
+
+impl Trouble for Failure {
+    fn class(&self) -> ErrorClass {
+        errors::class(self)
+    }
+
+    fn may_have_happened(&self) -> bool {
+        self.may_have_happened()
+    }
+
+    fn is_of_one(&self) -> bool {
+        errors::is_of_one_object(self)
+    }
+
+    fn unanswered(within: Duration) -> Self {
+        Self::ours(Cause::Silent, format!("given up after {} s", within.as_secs()))
+    }
+}
+
+impl GcsStorage {
+    pub(super) fn tries(&self) -> Tries<'_> {
+        Tries::new(&self.pace)
+    }
+
+    /// One attempt at a request of the crate's that carries so many bytes.
+    pub(super) async fn attempt<T>(
+        tries: &mut Tries<'_>,
+        bytes: u64,
+        request: impl Future<Output = Result<T, SdkError>> + Send,
+    ) -> Result<T, Failure> {
+        tries.run(bytes, async move { request.await.map_err(|error| Failure::of(&error)) }).await
+    }
+}
