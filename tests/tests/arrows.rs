@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "rustwren-aws",
             "rustwren-azure",
             "rustwren-directory",
+            "rustwren-gcp",
             "rustwren-http",
             "rustwren-runtime",
         ],

@@ -11,7 +11,7 @@ use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_storage::client::Storage as Client;
 use google_cloud_storage::read_resume_policy::NeverResume;
 use rustwren_core::error::{BackendError, ErrorClass, chain};
-use rustwren_core::storage::remote::{Pace, Prefix};
+use rustwren_core::storage::remote::{Pace, Prefix, read};
 use rustwren_core::storage::{Key, ObjectMeta, PutOutcome, Storage, StorageResult};
 use tokio::time::timeout;
 
@@ -22,7 +22,7 @@ mod head;
 mod json;
 mod list;
 mod names;
-mod read;
+mod reading;
 mod tries;
 mod turns;
 mod upload;
@@ -30,6 +30,7 @@ mod write;
 
 use json::Json;
 use names::Names;
+use reading::Reader;
 use turns::Turns;
 
 /// How long it may take to learn as whom requests are sent.
@@ -112,7 +113,7 @@ impl Storage for GcsStorage {
     }
 
     async fn get(&self, key: &Key) -> StorageResult<Bytes> {
-        self.read(key, 0..u64::MAX).await
+        read(&Reader(self), key, 0..u64::MAX).await
     }
 
     async fn get_range(&self, key: &Key, range: Range<u64>) -> StorageResult<Bytes> {
@@ -120,7 +121,7 @@ impl Storage for GcsStorage {
             // Empty wherever it lies, but of nothing where there is no object.
             return self.meta(key).await.map(|_| Bytes::new());
         }
-        self.read(key, range).await
+        read(&Reader(self), key, range).await
     }
 
     async fn head(&self, key: &Key) -> StorageResult<ObjectMeta> {

@@ -110,4 +110,6 @@ pub(crate) enum Provider {
     Chaos,
     /// AWS: S3 and Lambda
     Aws,
+    /// Google Cloud: Cloud Storage
+    Gcp,
 }

@@ -242,6 +242,10 @@ fn every_provider_s_configuration_works() {
         assert_exit(&place.run(&["config", "show"]), 0);
         assert_eq!(shown(&place, "compute.backend").0, provider);
     }
+    // Its workers are chosen beside it.
+    let place = Place::new();
+    assert_exit(&place.run(&["init", "--provider", "gcp"]), 0);
+    assert_eq!(shown(&place, "storage.backend").0, "gcp");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod checks;
 mod instant;
 pub mod invoker_suite;
 pub mod provisioner_suite;
+pub mod rivals;
 pub mod setup;
 mod shelf;
 pub mod sim;

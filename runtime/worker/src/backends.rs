@@ -14,5 +14,7 @@ pub fn compiled_in() -> Registry {
         .declare(KEYS);
     #[cfg(feature = "aws")]
     let registry = registry.storage(rustwren_aws::S3StorageFactory).declare(rustwren_aws::config::COMPUTE);
+    #[cfg(feature = "gcp")]
+    let registry = registry.storage(rustwren_gcp::GcsStorageFactory);
     registry
 }

@@ -58,6 +58,11 @@ pub(super) fn is_of_one_object(failure: &Failure) -> bool {
     failure.status == Some(429) && failure.message.contains("object mutation")
 }
 
+/// There is no such object, in a bucket that is there.
+pub(super) fn is_no_object(failure: &Failure) -> bool {
+    failure.status == Some(404) && failure.reason() != NO_BUCKET
+}
+
 /// What is not there, where the answer says so.
 pub(super) enum Missing {
     Object,
@@ -80,8 +85,8 @@ pub(super) fn missing(failure: &Failure) -> Missing {
 pub(super) fn class(failure: &Failure) -> ErrorClass {
     match failure.status {
         Some(404) if failure.reason() == NO_BUCKET => ErrorClass::Misconfigured,
-        // Of writes and reads whose conditions are ours; none is left where it is not expected.
-        Some(410 | 412) => ErrorClass::Transient,
+        // An upload that was forgotten. It can be made again from the beginning.
+        Some(410) => ErrorClass::Transient,
         _ => failure.class(),
     }
 }

@@ -8,38 +8,38 @@ use reqwest::Method;
 use rustwren_core::error::BackendError;
 use rustwren_core::storage::{Key, ObjectMeta, StorageResult};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::GcsStorage;
-use super::errors::{self, Missing, NO_BUCKET, Operation, missing};
-use super::json::{Answer, Number};
+use super::errors::{self, Missing, NO_BUCKET, Operation, is_no_object, missing};
 use crate::error::{Cause, Failure};
 
 /// The fields of an object that are asked for.
 const FIELDS: (&str, &str) = ("fields", "name,size,updated,generation,metadata");
 
-/// What the service knows of an object.
+/// What the service knows of an object. Servers that are not Google's leave out what is empty, or say `null`, and have
+/// numbers where Google has them as text.
 #[derive(Debug, Deserialize)]
 pub(super) struct Resource {
     #[serde(default)]
     pub(super) name: String,
     #[serde(default)]
-    size: Number,
+    size: Value,
     updated: Option<String>,
     #[serde(default)]
-    generation: Number,
-    #[serde(default)]
-    pub(super) metadata: HashMap<String, String>,
+    generation: Value,
+    pub(super) metadata: Option<HashMap<String, String>>,
 }
 
 impl Resource {
     pub(super) fn size(&self) -> Result<u64, Failure> {
-        self.size.parse().map_err(|_| {
-            Failure::ours(Cause::Broken, format!("the answer says {:?} where a size should be", self.size))
+        number(&self.size).and_then(|size| u64::try_from(size).ok()).ok_or_else(|| {
+            Failure::ours(Cause::Broken, format!("the answer says {} where a size should be", self.size))
         })
     }
 
     pub(super) fn generation(&self) -> Option<i64> {
-        self.generation.parse().ok()
+        number(&self.generation)
     }
 
     /// To the second: whatever is more exact differs between servers, and from one request to another.
@@ -54,61 +54,63 @@ impl Resource {
     }
 }
 
+fn number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
 impl GcsStorage {
     pub(super) async fn meta(&self, key: &Key) -> StorageResult<ObjectMeta> {
         let known = self.known(&self.names.object(key.as_str())).await;
-        let meta = known.and_then(|known| known.meta(key.clone()));
-        match meta {
-            Ok(meta) => Ok(meta),
-            Err(failure) => Err(self.error_of_object(failure, Operation::Read, key).await),
-        }
+        known
+            .and_then(|known| known.meta(key.clone()))
+            .map_err(|failure| self.error(failure, Operation::Read, key.as_str()))
     }
 
     /// What the service knows of an object.
     pub(super) async fn known(&self, object: &str) -> Result<Resource, Failure> {
         let mut tries = self.tries();
         loop {
-            let request = self.json.request(Method::GET, self.json.object(object, &[FIELDS]));
-            let attempt = async { self.json.send(request).await?.read() };
-            match tries.run(0, attempt).await {
+            match tries.run(0, self.ask_about(object)).await {
                 Ok(resource) => return Ok(resource),
                 Err(failure) => tries.again(failure).await?,
             }
         }
     }
 
-    pub(super) async fn remove(&self, key: &Key) -> StorageResult<()> {
-        let object = self.names.object(key.as_str());
-        match self.removed(&object).await {
-            Ok(()) => Ok(()),
-            Err(failure) if failure.status == Some(404) => {
-                let failure = self.what_is_missing(failure).await;
-                if failure.status == Some(404) && failure.reason() != NO_BUCKET {
-                    return Ok(());
-                }
-                Err(self.error(failure, Operation::Delete, key.as_str()))
-            }
-            Err(failure) => Err(self.error(failure, Operation::Delete, key.as_str())),
+    /// One request about an object.
+    pub(super) async fn ask_about(&self, object: &str) -> Result<Resource, Failure> {
+        let request = self.json.request(Method::GET, self.json.object(object, &[FIELDS]));
+        match self.json.send(request).await?.read() {
+            Ok(resource) => Ok(resource),
+            Err(failure) => Err(self.what_is_missing(failure).await),
         }
     }
 
-    async fn removed(&self, object: &str) -> Result<(), Failure> {
+    pub(super) async fn remove(&self, key: &Key) -> StorageResult<()> {
+        let object = self.names.object(key.as_str());
         let mut tries = self.tries();
         loop {
-            self.turns.wait(object).await;
-            let request = self.json.request(Method::DELETE, self.json.object(object, &[]));
-            let attempt = async {
-                let answer = self.json.send(request).await?;
-                if (200..300).contains(&answer.status) { Ok(()) } else { Err(answer.failure()) }
-            };
-            match tries.run(0, attempt).await {
+            self.turns.wait(&object).await;
+            match tries.run(0, self.ask_to_remove(&object)).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => {
-                    self.note_refusal(object, &failure);
-                    tries.again(failure).await?;
+                    self.note_refusal(&object, &failure);
+                    let again = tries.again(failure).await;
+                    again.map_err(|failure| self.error(failure, Operation::Delete, key.as_str()))?;
                 }
             }
         }
+    }
+
+    async fn ask_to_remove(&self, object: &str) -> Result<(), Failure> {
+        let request = self.json.request(Method::DELETE, self.json.object(object, &[]));
+        let answer = self.json.send(request).await?;
+        if (200..300).contains(&answer.status) {
+            return Ok(());
+        }
+        let failure = self.what_is_missing(answer.failure()).await;
+        // Of what is not there nothing has to be removed.
+        if is_no_object(&failure) { Ok(()) } else { Err(failure) }
     }
 
     /// Where this object alone is written too often, its next write waits.
@@ -119,39 +121,28 @@ impl GcsStorage {
     }
 
     /// A 404 that says whether it is the bucket that is missing. Not all servers say so, and a bucket that is not there
-    /// is no missing object: then the bucket is asked for, once.
+    /// is no missing object: then the bucket is asked for, once. One request, not tried again: it is part of one that is.
     pub(super) async fn what_is_missing(&self, failure: Failure) -> Failure {
+        if failure.status != Some(404) {
+            return failure;
+        }
         match missing(&failure) {
-            _ if failure.status != Some(404) => failure,
             Missing::Object => failure,
             Missing::Bucket => no_bucket(failure),
             Missing::Unsaid if self.bucket_is_there.load(Ordering::Relaxed) => failure,
-            Missing::Unsaid => match self.page_of_one().await {
-                Ok(Answer { status: 200..300, .. }) => {
-                    self.bucket_is_there.store(true, Ordering::Relaxed);
-                    failure
+            Missing::Unsaid => {
+                let prefix = self.names.object("");
+                let query = [("prefix", prefix.as_str()), ("maxResults", "1"), ("fields", "nextPageToken")];
+                let listing = self.json.request(Method::GET, self.json.objects(&query));
+                match self.json.send(listing).await {
+                    Ok(answer) if (200..300).contains(&answer.status) => {
+                        self.bucket_is_there.store(true, Ordering::Relaxed);
+                        failure
+                    }
+                    Ok(answer) if answer.status == 404 => no_bucket(answer.failure()),
+                    Ok(answer) => answer.failure(),
+                    Err(other) => other,
                 }
-                Ok(answer) if answer.status == 404 => no_bucket(answer.failure()),
-                Ok(answer) => answer.failure(),
-                Err(other) => other,
-            },
-        }
-    }
-
-    /// Answers whether the bucket is there to whoever may list it.
-    async fn page_of_one(&self) -> Result<Answer, Failure> {
-        let prefix = self.names.object("");
-        let mut tries = self.tries();
-        loop {
-            let query = [("prefix", prefix.as_str()), ("maxResults", "1"), ("fields", "nextPageToken")];
-            let request = self.json.request(Method::GET, self.json.objects(&query));
-            let attempt = async {
-                let answer = self.json.send(request).await?;
-                if answer.status >= 500 || answer.status == 429 { Err(answer.failure()) } else { Ok(answer) }
-            };
-            match tries.run(0, attempt).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => tries.again(failure).await?,
             }
         }
     }
@@ -160,21 +151,32 @@ impl GcsStorage {
     pub(super) fn error(&self, failure: Failure, operation: Operation, key: &str) -> BackendError {
         errors::error(failure, &self.names, self.is_anonymous, operation, key)
     }
-
-    /// The same of a request for an object, which may not be there.
-    pub(super) async fn error_of_object(
-        &self,
-        failure: Failure,
-        operation: Operation,
-        key: &Key,
-    ) -> BackendError {
-        let failure = self.what_is_missing(failure).await;
-        self.error(failure, operation, key.as_str())
-    }
 }
 
 /// The same failure, by our name for it.
 pub(super) fn no_bucket(mut failure: Failure) -> Failure {
     failure.reason = Some(NO_BUCKET.to_owned());
     failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resources_of_several_servers() {
+        for text in [
+            r#"{"name": "k", "size": "7", "generation": "1700000000000001", "updated": "2026-01-31T23:59:59.999Z"}"#,
+            r#"{"name": "k", "size": 7, "generation": 1700000000000001, "updated": "2026-02-01T00:59:59+01:00", "metadata": null}"#,
+        ] {
+            let resource: Resource = serde_json::from_str(text).unwrap();
+            assert_eq!(resource.size().unwrap(), 7);
+            assert_eq!(resource.generation(), Some(1_700_000_000_000_001));
+            let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_903_999);
+            assert_eq!(resource.modified(), Some(modified), "{text}");
+        }
+        let nothing: Resource = serde_json::from_str("{}").unwrap();
+        assert!(nothing.size().unwrap_err().message.contains("null"));
+        assert_eq!((nothing.generation(), nothing.modified()), (None, None));
+    }
 }

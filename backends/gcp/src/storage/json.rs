@@ -19,9 +19,6 @@ use crate::error::{Cause, Failure};
 /// What stays as it is in a part of a path.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What more than one of these requests asks for. Large numbers come as text.
-pub(super) type Number = String;
-
 #[derive(Debug)]
 pub(super) struct Json {
     http: Client,

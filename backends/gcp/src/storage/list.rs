@@ -22,8 +22,7 @@ enum Next {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Page {
-    #[serde(default)]
-    items: Vec<Resource>,
+    items: Option<Vec<Resource>>,
     next_page_token: Option<String>,
 }
 
@@ -55,7 +54,7 @@ impl GcsStorage {
         let error = |failure| self.error(failure, Operation::List, prefix);
         let page = self.page(prefix, token.as_deref()).await.map_err(error)?;
         let mut objects = Vec::new();
-        for object in page.items {
+        for object in page.items.unwrap_or_default() {
             // What others have put there under names that no key has is none of ours.
             let Some(key) = self.names.key(&object.name) else { continue };
             if last.as_ref().is_some_and(|last| *last >= key) {

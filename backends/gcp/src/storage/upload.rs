@@ -9,13 +9,14 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, Url};
 use rustwren_core::storage::PutOutcome;
+use rustwren_core::storage::remote::new_mark;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::GcsStorage;
 use super::errors::{is_no_upload, is_unmet};
 use super::json::{Answer, Json};
-use super::write::{self, MARK, new_mark};
+use super::write::{self, MARK};
 use crate::error::{Cause, Failure};
 
 /// How often an upload is begun anew because the service no longer knows it.
@@ -151,7 +152,7 @@ impl GcsStorage {
     ) -> Result<Ended, Failure> {
         let len = data.len() as u64;
         let mut tries = self.tries();
-        let mut from = 0;
+        let (mut from, mut furthest) = (0, 0);
         // Whether it is to be asked how much has arrived, before more is sent.
         let mut is_unknown = false;
         loop {
@@ -168,8 +169,9 @@ impl GcsStorage {
                     return Ok(Ended::Done(PutOutcome::Created));
                 }
                 Ok(Sent::Until(arrived)) if arrived < len && (is_unknown || arrived > from) => {
-                    if arrived > from {
+                    if arrived > furthest {
                         // It goes on: what failed until here was in passing.
+                        furthest = arrived;
                         let uncertain = tries.uncertain;
                         tries = self.tries();
                         tries.uncertain = uncertain;

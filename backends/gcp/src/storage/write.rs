@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use google_cloud_storage::client::Storage as Client;
+use rustwren_core::storage::remote::new_mark;
 use rustwren_core::storage::{Key, PutOutcome, StorageResult};
 
 use super::GcsStorage;
-use super::errors::{self, Operation, is_unmet};
+use super::errors::{self, Operation, is_no_object, is_unmet};
 use super::head::no_bucket;
 use crate::error::Failure;
 
@@ -15,11 +16,6 @@ pub(super) const MARK: &str = "rustwren-write";
 
 /// What every object is, to the service.
 pub(super) const CONTENT_TYPE: &str = "application/octet-stream";
-
-/// A mark that no other write has.
-pub(super) fn new_mark() -> String {
-    format!("{:032x}", fastrand::u128(..))
-}
 
 impl GcsStorage {
     pub(super) async fn write(&self, key: &Key, data: Bytes, if_absent: bool) -> StorageResult<PutOutcome> {
@@ -82,8 +78,11 @@ impl GcsStorage {
     /// object.
     pub(super) async fn mark_of(&self, object: &str) -> Result<Option<String>, Failure> {
         match self.known(object).await {
-            Ok(mut known) => Ok(Some(known.metadata.remove(MARK).unwrap_or_default())),
-            Err(failure) if failure.status == Some(404) => Ok(None),
+            Ok(known) => {
+                let mark = known.metadata.and_then(|mut metadata| metadata.remove(MARK));
+                Ok(Some(mark.unwrap_or_default()))
+            }
+            Err(failure) if is_no_object(&failure) => Ok(None),
             Err(failure) => Err(failure),
         }
     }

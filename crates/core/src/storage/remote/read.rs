@@ -76,6 +76,11 @@ pub trait Reading: Sync {
     /// The failure that a body which is not what it should be is.
     fn unreceived(problem: Unreceived<Self::BodyError>) -> Self::Failure;
 
+    /// Looks whether all of an object is what was stored, where the service tells a checksum: the version can hold it.
+    fn check(_whole: &Bytes, _version: Option<&str>) -> Result<(), Self::Failure> {
+        Ok(())
+    }
+
     /// The error for the caller, of a failure to read the object of this key.
     fn error(&self, failure: Self::Failure, key: &Key) -> BackendError;
 }
@@ -150,8 +155,12 @@ async fn first<R: Reading>(
             if opened.range.end < range.end.min(opened.size) {
                 return Ok(First::Begun(opened));
             }
-            let len = (opened.range.end - opened.range.start) as usize;
-            whole(opened.body, len).await.map(First::All).map_err(R::unreceived)
+            let Opened { range: got, size, version, body, .. } = opened;
+            let bytes = whole(body, (got.end - got.start) as usize).await.map_err(R::unreceived)?;
+            if got == (0..size) {
+                R::check(&bytes, version.as_deref())?;
+            }
+            Ok(First::All(bytes))
         };
         match tries.run(reading.part_size(), attempt).await {
             Ok(first) => return Ok(first),
@@ -176,6 +185,7 @@ async fn rest<R: Reading>(
         ranges.push(part);
     }
     let memory = slots(ranges.iter().map(|range| (range.end - range.start) as usize));
+    let is_whole = ranges[0].start == 0 && end >= size;
     let mut begun = Some(body);
     let version = version.as_deref();
     let parts = ranges
@@ -184,7 +194,11 @@ async fn rest<R: Reading>(
         .map(|(range, slot)| fill(reading, object, range, slot, version, begun.take()));
     let parts: Vec<_> = parts.collect();
     let filled: Vec<BytesMut> = stream::iter(parts).buffered(reading.parallel()).try_collect().await?;
-    Ok(join(filled))
+    let bytes = join(filled);
+    if is_whole {
+        R::check(&bytes, version)?;
+    }
+    Ok(bytes)
 }
 
 /// Reads one part into its slot, from an answer that has begun where there is one.

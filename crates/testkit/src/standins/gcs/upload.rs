@@ -73,8 +73,7 @@ fn split(body: &Bytes, boundary: &str) -> Option<Vec<Bytes>> {
 }
 
 fn find(body: &[u8], from: usize, text: &str) -> Option<usize> {
-    let at = body[from..].windows(text.len()).position(|window| window == text.as_bytes())?;
-    Some(from + at)
+    Some(from + memchr::memmem::find(&body[from..], text.as_bytes())?)
 }
 
 #[cfg(test)]
