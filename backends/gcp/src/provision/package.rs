@@ -2,6 +2,7 @@
 //!
 //! The bytes depend on what is in them alone, so that their hash says whether there is anything to upload.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
@@ -95,7 +96,11 @@ impl Source {
             return Err(Error::new(ErrorKind::Incompatible, message).with_hint(build));
         }
         let hash = digest(&SHA256, &packed);
-        let hash = hash.as_ref().iter().take(20).map(|byte| format!("{byte:02x}")).collect();
+        let hash = hash.as_ref().iter().take(20).fold(String::new(), |mut text, byte| {
+            // Writing to a string does not fail.
+            write!(text, "{byte:02x}").unwrap_or_default();
+            text
+        });
         Ok(Package { bytes: packed, hash })
     }
 }

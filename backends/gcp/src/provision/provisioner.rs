@@ -14,7 +14,7 @@ use crate::rest::Google;
 use super::spec::Spec;
 
 /// Sets up workers on Google Cloud, with their bucket.
-pub struct GcpProvisioner {
+pub(super) struct GcpProvisioner {
     pub(super) google: Arc<Google>,
     pub(super) spec: Arc<Spec>,
     pub(super) clock: Arc<dyn Clock>,

@@ -131,7 +131,7 @@ impl Resource for Service {
 
 /// A service account that was made a moment ago is not known to everybody.
 pub(super) fn new_account(refusal: &Refusal) -> Option<&'static str> {
-    let says = |text| refusal.message.contains(text);
+    let says = |text: &str| refusal.message.contains(text);
     let is_new = matches!(refusal.status, Some(400 | 403 | 404)) && says("ervice account") && says("not");
     is_new.then_some("the new service account is not known everywhere yet")
 }
