@@ -34,6 +34,12 @@ diagnostics.subscribe('http.server.request.start', ({ request }) => {
 
 let worker = null;
 let ending = false;
+// Answers that are not at their end.
+const open = new Set();
+
+function exitWhenDone() {
+    if (ending && !worker && open.size === 0) process.exit(0);
+}
 
 // The runtime, started unless it runs: a promise of its port, which fails with what it has said where it ends instead.
 function start() {
@@ -51,7 +57,7 @@ function start() {
         child.on('error', error => end(`cannot be started: ${error.message}`));
         child.on('close', (code, signal) => {
             end(signal ? `was ended by ${signal}` : `ended with exit code ${code}`);
-            if (ending) process.exit(0);
+            exitWhenDone();
         });
         let line = '';
         child.stdout.setEncoding('utf8').on('data', text => {
@@ -86,6 +92,16 @@ function fail(res, error, began) {
 }
 
 async function pass(req, res) {
+    open.add(res);
+    res.on('close', () => {
+        open.delete(res);
+        exitWhenDone();
+    });
+    if (ending && !worker) {
+        req.resume();
+        res.writeHead(503, { 'content-type': 'text/plain', connection: 'close' });
+        return void res.end('the instance is about to end');
+    }
     const { length, encoding } = req[framing] || {};
     const current = running();
     let port;
@@ -139,8 +155,8 @@ function wait(current) {
 function end() {
     if (ending) return;
     ending = true;
-    if (!worker) process.exit(0);
-    worker.child.kill('SIGTERM');
+    if (worker) worker.child.kill('SIGTERM');
+    exitWhenDone();
     setTimeout(() => process.exit(0), LAST_WORDS).unref();
 }
 process.on('SIGTERM', end);

@@ -91,6 +91,9 @@ fn ended(route: Route) {
 /// Ends the runtime that this task runs in, as memory that runs out does.
 fn deadly(x: u64) -> u64 {
     if x == 7 && task().attempt() == 1 {
+        // Until it is known that it runs: what dies before that is tried again as if it had not begun.
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_millis(200) {}
         let parent = rustix::process::getppid().unwrap();
         rustix::process::kill_process(parent, rustix::process::Signal::KILL).unwrap();
         // The end comes from there.

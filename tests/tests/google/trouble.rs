@@ -172,9 +172,9 @@ fn no_service(world: &World) {
 /// Inputs and results beyond what one request may have.
 fn long_payloads(world: &World) {
     const LONG: usize = 12 << 20;
-    let inputs: Vec<Vec<u8>> = (0..3).map(|byte| vec![byte; LONG]).collect();
+    let inputs: Vec<String> = ["a", "b", "c"].map(|text| text.repeat(LONG)).into();
     let executor = block_on(Executor::connect_with(&world.options())).unwrap();
-    let job = executor.map(|bytes: Vec<u8>| bytes, inputs.clone()).chunk_size(3);
+    let job = executor.map(|text: String| text, inputs.clone()).chunk_size(3);
     let outputs = block_on(job.into_future()).unwrap();
     assert!(outputs == inputs, "they come back as they were");
 }
