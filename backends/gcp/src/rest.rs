@@ -102,7 +102,8 @@ impl Google {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&bytes).map_err(|error| {
-            let refusal = Refusal::ours(&request, format!("the answer of {} is no JSON: {error}", request.api.host()));
+            let refusal =
+                Refusal::ours(&request, format!("the answer of {} is no JSON: {error}", request.api.host()));
             Refusal { kind: ErrorKind::Internal, ..refusal }
         })
     }
@@ -183,7 +184,8 @@ impl Google {
         if let Some((kind, bytes)) = body {
             sent = sent.header(http::header::CONTENT_TYPE, kind).body(bytes);
         }
-        let broken = |error: reqwest::Error| Refusal::ours(request, rustwren_core::error::chain(&error.without_url()));
+        let broken =
+            |error: reqwest::Error| Refusal::ours(request, rustwren_core::error::chain(&error.without_url()));
         let answer = sent.send().await.map_err(broken)?;
         let status = answer.status();
         let bytes = answer.bytes().await.map_err(broken)?;
@@ -239,7 +241,8 @@ impl Refusal {
         let hint = if let Some(off) = reason(&["SERVICE_DISABLED", "accessNotConfigured"]) {
             class = ErrorKind::Config;
             let service = off.metadata.get("service").map_or(request.api.host(), String::as_str);
-            let project = off.metadata.get("consumer").map_or("PROJECT", |name| name.trim_start_matches("projects/"));
+            let project =
+                off.metadata.get("consumer").map_or("PROJECT", |name| name.trim_start_matches("projects/"));
             Some(format!("turn the API on: `gcloud services enable {service} --project={project}`"))
         } else if let Some(permission) = details().find_map(|detail| detail.metadata.get("permission")) {
             Some(format!("whoever sets up needs {permission}: docs/gcp.md has the roles"))
@@ -252,7 +255,13 @@ impl Refusal {
     }
 
     fn ours(request: &Request<'_>, message: String) -> Self {
-        Self { kind: ErrorKind::Unavailable, attempt: request.attempt.clone(), status: None, message, hint: None }
+        Self {
+            kind: ErrorKind::Unavailable,
+            attempt: request.attempt.clone(),
+            status: None,
+            message,
+            hint: None,
+        }
     }
 
     fn denied(request: &Request<'_>, message: String) -> Self {

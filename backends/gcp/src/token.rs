@@ -97,9 +97,9 @@ impl IdTokens {
         }
         use_ring();
         let made = match &self.metadata {
-            Some(endpoint) => {
-                idtoken::mds::Builder::new(&self.audience).with_endpoint(endpoint.trim_end_matches('/')).build()
-            }
+            Some(endpoint) => idtoken::mds::Builder::new(&self.audience)
+                .with_endpoint(endpoint.trim_end_matches('/'))
+                .build(),
             None => idtoken::Builder::new(&self.audience).build(),
         };
         let made = made.map_err(|error| {

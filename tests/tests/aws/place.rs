@@ -54,7 +54,6 @@ impl Deployment {
         });
         Self { front, bucket, moto, seconds, _dir: dir }
     }
-
 }
 
 impl Place for Deployment {

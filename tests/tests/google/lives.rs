@@ -5,9 +5,9 @@ use std::os::unix::process::parent_id;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use rustwren::ErrorKind;
 use rustwren::blocking::block_on;
 use rustwren::prelude::*;
-use rustwren::ErrorKind;
 use rustwren_testkit::standins::Gcs;
 use rustwren_tests::google::{Plan, Route, Service};
 use rustwren_tests::grouped::Place as _;

@@ -27,12 +27,7 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             "europe-west1",
             "The region.",
         ),
-        KeyDoc::with_default(
-            "service",
-            Kind::Text,
-            "rustwren",
-            "The name of the service or function.",
-        ),
+        KeyDoc::with_default("service", Kind::Text, "rustwren", "The name of the service or function."),
         KeyDoc::optional(
             "url",
             Kind::Text,

@@ -37,7 +37,9 @@ impl InvokerFactory for CloudRunInvokerFactory {
 async fn ask(settings: &Settings, config: &ComputeConfig) -> Result<String> {
     let (project, region) = (settings.get_str("project")?, settings.get_str("region")?);
     let (Some(project), Some(region)) = (project, region) else {
-        return Err(settings.error("url", "must be set, or `project` and `region` for Google to be asked for it"));
+        return Err(
+            settings.error("url", "must be set, or `project` and `region` for Google to be asked for it")
+        );
     };
     let google = Google::new(Access::from_settings(settings)?, project.to_owned());
     let name = format!("projects/{project}/locations/{region}/services/{}", config.service);

@@ -51,8 +51,12 @@ impl Grant {
     /// The policy; none where there is nothing it could belong to.
     async fn policy(&self) -> Result<Option<Value>, Refusal> {
         let (api, path) = match &self.target {
-            Target::Bucket(name) => (Api::Storage, format!("/storage/v1/b/{name}/iam?optionsRequestedPolicyVersion=3")),
-            Target::Service(name) => (Api::Run, format!("/v2/{name}:getIamPolicy?options.requestedPolicyVersion=3")),
+            Target::Bucket(name) => {
+                (Api::Storage, format!("/storage/v1/b/{name}/iam?optionsRequestedPolicyVersion=3"))
+            }
+            Target::Service(name) => {
+                (Api::Run, format!("/v2/{name}:getIamPolicy?options.requestedPolicyVersion=3"))
+            }
         };
         self.google.find(Request::get(api, path, self.attempt("looking at"))).await
     }
@@ -121,7 +125,8 @@ impl Grant {
 #[async_trait]
 impl Resource for Grant {
     async fn plan(&self) -> Result<Step> {
-        let step = |change| Step::new(KIND, self.name(), change).about(format!("for {}", self.members.join(", ")));
+        let step =
+            |change| Step::new(KIND, self.name(), change).about(format!("for {}", self.members.join(", ")));
         let Some(policy) = self.policy().await? else { return Ok(step(Change::Create)) };
         let missing = self.missing(&policy);
         if missing.is_empty() {
@@ -147,7 +152,13 @@ impl Resource for Grant {
                 return bindings.push(self.binding());
             };
             let mut members = binding["members"].as_array().cloned().unwrap_or_default();
-            members.extend(self.members.iter().map(|member| json!(member)).filter(|member| !members.contains(member)).collect::<Vec<_>>());
+            members.extend(
+                self.members
+                    .iter()
+                    .map(|member| json!(member))
+                    .filter(|member| !members.contains(member))
+                    .collect::<Vec<_>>(),
+            );
             binding["members"] = Value::Array(members);
         };
         self.change(patience, change).await
@@ -159,7 +170,8 @@ impl Resource for Grant {
             return Ok(Removal::Nothing);
         }
         let policy = self.policy().await?.unwrap_or_default();
-        let any = policy["bindings"].as_array().is_some_and(|all| all.iter().any(|binding| self.is_it(binding)));
+        let any =
+            policy["bindings"].as_array().is_some_and(|all| all.iter().any(|binding| self.is_it(binding)));
         Ok(if any { Removal::Ours(Step::new(KIND, self.name(), Change::Delete)) } else { Removal::Nothing })
     }
 

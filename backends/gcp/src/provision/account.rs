@@ -35,7 +35,8 @@ impl Account {
     }
 
     async fn find(&self) -> Result<Option<Value>> {
-        let request = Request::get(Api::Iam, self.path(), format!("looking for the service account {}", self.name));
+        let request =
+            Request::get(Api::Iam, self.path(), format!("looking for the service account {}", self.name));
         Ok(self.google.find(request).await?)
     }
 
@@ -66,7 +67,8 @@ impl Resource for Account {
             "serviceAccount": { "displayName": "RustWren workers", "description": SENTENCE },
         });
         let attempt = format!("making the service account {}", self.name);
-        let make = || self.google.call(Request::with(Method::POST, Api::Iam, path.clone(), &body, attempt.clone()));
+        let make =
+            || self.google.call(Request::with(Method::POST, Api::Iam, path.clone(), &body, attempt.clone()));
         patience.until_done(|_| None, make).await?;
         Ok(())
     }
@@ -74,8 +76,13 @@ impl Resource for Account {
     async fn removal(&self) -> Result<Removal> {
         Ok(match self.find().await? {
             None => Removal::Nothing,
-            Some(found) if Self::is_ours(&found) => Removal::Ours(Step::new(KIND, self.address(), Change::Delete)),
-            Some(_) => Removal::Stays(format!("the service account {} was not made by setup, and stays", self.address())),
+            Some(found) if Self::is_ours(&found) => {
+                Removal::Ours(Step::new(KIND, self.address(), Change::Delete))
+            }
+            Some(_) => Removal::Stays(format!(
+                "the service account {} was not made by setup, and stays",
+                self.address()
+            )),
         })
     }
 

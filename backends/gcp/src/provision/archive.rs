@@ -38,8 +38,10 @@ impl Archive {
     /// Those of any runtime that was deployed.
     async fn all(&self) -> Result<Vec<String>> {
         let folder = utf8_percent_encode(&self.folder(), NON_ALPHANUMERIC).to_string();
-        let path = format!("/storage/v1/b/{}/o?prefix={folder}&fields=items(name),nextPageToken", self.bucket);
-        let found = self.google.find(Request::get(Api::Storage, path, "looking for runtimes in the bucket")).await?;
+        let path =
+            format!("/storage/v1/b/{}/o?prefix={folder}&fields=items(name),nextPageToken", self.bucket);
+        let found =
+            self.google.find(Request::get(Api::Storage, path, "looking for runtimes in the bucket")).await?;
         let found = found.unwrap_or_default();
         let items = found["items"].as_array().into_iter().flatten();
         Ok(items.filter_map(|item| item["name"].as_str()).map(ToOwned::to_owned).collect())
@@ -51,7 +53,10 @@ impl Resource for Archive {
     async fn plan(&self) -> Result<Step> {
         let object = self.object()?;
         let path = object_path(&self.bucket, &object);
-        let found = self.google.find(Request::get(Api::Storage, path, format!("looking for the object {object}"))).await?;
+        let found = self
+            .google
+            .find(Request::get(Api::Storage, path, format!("looking for the object {object}")))
+            .await?;
         let change = if found.is_some() { Change::None } else { Change::Create };
         let size = self.source.package()?.bytes.len() as u64;
         let about = format!("{} in the bucket", rustwren_core::config::units::format_size(size));
@@ -86,7 +91,11 @@ impl Resource for Archive {
         for object in self.all().await? {
             let path = object_path(&self.bucket, &object);
             let remove = || {
-                self.google.find(Request::delete(Api::Storage, path.clone(), format!("removing the object {object}")))
+                self.google.find(Request::delete(
+                    Api::Storage,
+                    path.clone(),
+                    format!("removing the object {object}"),
+                ))
             };
             patience.until_done(|_| None, remove).await?;
         }

@@ -33,7 +33,9 @@ impl Bucket {
     }
 
     pub(super) async fn find(&self) -> Result<Option<Value>, Refusal> {
-        self.google.find(Request::get(Api::Storage, self.path(), format!("looking for the bucket {}", self.name))).await
+        self.google
+            .find(Request::get(Api::Storage, self.path(), format!("looking for the bucket {}", self.name)))
+            .await
     }
 
     fn is_ours(found: &Value) -> bool {
@@ -48,12 +50,14 @@ impl Bucket {
             let path = format!("{}/o?maxResults=1000&fields=items(name),nextPageToken", self.path());
             let list = || self.google.find(Request::get(Api::Storage, path.clone(), attempt.clone()));
             let Some(page) = patience.until_done(|_| None, list).await? else { return Ok(()) };
-            let names = page["items"].as_array().into_iter().flatten().filter_map(|item| item["name"].as_str());
+            let names =
+                page["items"].as_array().into_iter().flatten().filter_map(|item| item["name"].as_str());
             let mut any = false;
             for name in names {
                 any = true;
                 let path = object_path(&self.name, name);
-                let delete = || self.google.find(Request::delete(Api::Storage, path.clone(), attempt.clone()));
+                let delete =
+                    || self.google.find(Request::delete(Api::Storage, path.clone(), attempt.clone()));
                 patience.until_done(|_| None, delete).await?;
             }
             if !any {
@@ -88,7 +92,9 @@ impl Resource for Bucket {
         });
         let path = format!("/storage/v1/b?project={}", self.google.project());
         let attempt = format!("making the bucket {}", self.name);
-        let make = || self.google.call(Request::with(Method::POST, Api::Storage, path.clone(), &body, attempt.clone()));
+        let make = || {
+            self.google.call(Request::with(Method::POST, Api::Storage, path.clone(), &body, attempt.clone()))
+        };
         // One that is there by now is somebody else's, or of a run that goes on at the same time.
         patience.until_done(|_| None, make).await?;
         Ok(())
@@ -98,7 +104,8 @@ impl Resource for Bucket {
         Ok(match self.find().await? {
             None => Removal::Nothing,
             Some(found) if Self::is_ours(&found) => Removal::Ours(
-                Step::new(KIND, self.name.clone(), Change::Delete).about("with everything that jobs have stored in it"),
+                Step::new(KIND, self.name.clone(), Change::Delete)
+                    .about("with everything that jobs have stored in it"),
             ),
             Some(_) => Removal::Stays(format!("the bucket {} was not made by setup, and stays", self.name)),
         })

@@ -16,10 +16,10 @@ use super::function::Function;
 use super::package::Source;
 use super::provisioner::GcpProvisioner;
 use super::resource::Resource;
-use crate::rest::Google;
 use super::service::Service;
 use super::spec::Spec;
 use crate::config::functions::Route;
+use crate::rest::Google;
 
 const GCP: &str = "gcp";
 /// Reading, writing, listing and removing objects, and nothing else.

@@ -58,10 +58,15 @@ mod tests {
         let is = json!({ "a": { "memory": "1Gi", "env": [] } });
         let step = compare(step(), &fields, &is, &wanted);
         assert_eq!(step.change, Change::Update);
-        let told: Vec<_> = step.differences.iter().map(|d| (&*d.what, d.from.as_deref(), d.to.as_deref())).collect();
+        let told: Vec<_> =
+            step.differences.iter().map(|d| (&*d.what, d.from.as_deref(), d.to.as_deref())).collect();
         assert_eq!(
             told,
-            [("memory", Some("1Gi"), Some("2Gi")), ("variables", None, None), ("instances", None, Some("100"))]
+            [
+                ("memory", Some("1Gi"), Some("2Gi")),
+                ("variables", None, None),
+                ("instances", None, Some("100"))
+            ]
         );
     }
 }

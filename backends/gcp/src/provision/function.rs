@@ -12,9 +12,9 @@ use super::fields::{self, Field};
 use super::operation;
 use super::package::Source;
 use super::resource::{LABEL, OURS, Patience, Removal, Resource};
-use crate::rest::{Api, Google, Request};
 use super::service::{foreign, new_account};
 use super::spec::Spec;
+use crate::rest::{Api, Google, Request};
 
 const KIND: &str = "function";
 /// Where the hash of the source stands: Google tells nothing of what it has built.
@@ -80,7 +80,13 @@ impl Function {
         let attempt = format!("uploading the source of the function {}", self.spec.service);
         let (path, body) = (format!("/v2/{}/functions:generateUploadUrl", self.spec.location()), json!({}));
         let ask = || {
-            self.google.call(Request::with(Method::POST, Api::Functions, path.clone(), &body, attempt.clone()))
+            self.google.call(Request::with(
+                Method::POST,
+                Api::Functions,
+                path.clone(),
+                &body,
+                attempt.clone(),
+            ))
         };
         let place = patience.until_done(|_| None, ask).await?;
         let (Some(url), source) = (place["uploadUrl"].as_str(), &place["storageSource"]) else {
@@ -88,7 +94,10 @@ impl Function {
         };
         let bytes = &self.source.package()?.bytes;
         let put = || {
-            let request = Request { method: Method::PUT, ..Request::get(Api::Functions, String::new(), attempt.clone()) };
+            let request = Request {
+                method: Method::PUT,
+                ..Request::get(Api::Functions, String::new(), attempt.clone())
+            };
             // The address itself is the permission; a token beside it is refused.
             self.google.upload(url, request, "application/zip", bytes.clone(), false)
         };
@@ -101,7 +110,8 @@ impl Function {
 impl Resource for Function {
     async fn plan(&self) -> Result<Step> {
         let spec = &self.spec;
-        let about = format!("up to {} instances of {} CPU and {} MiB", spec.compute.workers, spec.cpu, spec.memory);
+        let about =
+            format!("up to {} instances of {} CPU and {} MiB", spec.compute.workers, spec.cpu, spec.memory);
         let step = |change| Step::new(KIND, spec.service.clone(), change).about(about);
         match self.find().await? {
             None => Ok(step(Change::Create)),
@@ -109,7 +119,8 @@ impl Resource for Function {
                 let state = found["state"].as_str().unwrap_or_default();
                 let step = fields::compare(step(Change::None), FIELDS, &found, &self.wanted(&Value::Null)?);
                 // One whose build has failed is there all the same, and runs nothing.
-                let step = if state == "FAILED" { step.differs("state", Some(state), Some("ACTIVE")) } else { step };
+                let step =
+                    if state == "FAILED" { step.differs("state", Some(state), Some("ACTIVE")) } else { step };
                 Ok(step.update_if_different())
             }
             Some(_) => Err(foreign(KIND, &spec.service)),
@@ -120,12 +131,21 @@ impl Resource for Function {
         let source = self.upload(patience).await?;
         let (spec, body) = (&self.spec, self.wanted(&source)?);
         let (method, path) = match step.change {
-            Change::Create => (Method::POST, format!("/v2/{}/functions?functionId={}", spec.location(), spec.service)),
+            Change::Create => {
+                (Method::POST, format!("/v2/{}/functions?functionId={}", spec.location(), spec.service))
+            }
             _ => (Method::PATCH, format!("/v2/{}?updateMask=labels,buildConfig,serviceConfig", self.name())),
         };
         let attempt = format!("deploying the function {}", spec.service);
-        let deploy =
-            || self.google.call(Request::with(method.clone(), Api::Functions, path.clone(), &body, attempt.clone()));
+        let deploy = || {
+            self.google.call(Request::with(
+                method.clone(),
+                Api::Functions,
+                path.clone(),
+                &body,
+                attempt.clone(),
+            ))
+        };
         let begun = patience.until_done(new_account, deploy).await?;
         operation::wait(&self.google, Api::Functions, begun, &attempt, patience).await
     }
@@ -136,7 +156,9 @@ impl Resource for Function {
             Some(found) if found["labels"][LABEL] == OURS => {
                 Removal::Ours(Step::new(KIND, self.spec.service.clone(), Change::Delete))
             }
-            Some(_) => Removal::Stays(format!("the function {} was not made by setup, and stays", self.spec.service)),
+            Some(_) => {
+                Removal::Stays(format!("the function {} was not made by setup, and stays", self.spec.service))
+            }
         })
     }
 

@@ -34,12 +34,15 @@ pub(super) async fn wait(
         };
         let Some(pause) = pauses.next() else {
             let message = format!("{attempt}: the operation {name} was not over after {LONGEST:?}");
-            return Err(Error::new(ErrorKind::Unavailable, message)
-                .with_hint("it goes on by itself: run `rustwren setup` again later, which finds what it has made"));
+            return Err(Error::new(ErrorKind::Unavailable, message).with_hint(
+                "it goes on by itself: run `rustwren setup` again later, which finds what it has made",
+            ));
         };
         patience.watch.waiting(patience.step, "Google is at it");
         patience.clock.sleep(pause).await;
-        let look = || google.call(Request::get(api, format!("/v2/{name}"), format!("{attempt}: asking how far it is")));
+        let look = || {
+            google.call(Request::get(api, format!("/v2/{name}"), format!("{attempt}: asking how far it is")))
+        };
         operation = patience.until_done(|_| None, look).await?;
     }
 }
@@ -54,6 +57,7 @@ fn failed(attempt: &str, error: &Value) -> Error {
         Some(UNAVAILABLE) => ErrorKind::Unavailable,
         _ => ErrorKind::Config,
     };
-    Error::new(kind, format!("{attempt}: {message}"))
-        .with_hint("`gcloud run services logs read SERVICE` has the instance's own words, where there are any")
+    Error::new(kind, format!("{attempt}: {message}")).with_hint(
+        "`gcloud run services logs read SERVICE` has the instance's own words, where there are any",
+    )
 }

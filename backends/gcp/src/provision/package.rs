@@ -92,7 +92,8 @@ impl Source {
         })?;
         if packed.len() > largest {
             let (size, most) = (format_size(packed.len() as u64), format_size(largest as u64));
-            let message = format!("the runtime {} has {size} when packed; Google takes {most}", path.display());
+            let message =
+                format!("the runtime {} has {size} when packed; Google takes {most}", path.display());
             return Err(Error::new(ErrorKind::Incompatible, message).with_hint(build));
         }
         let hash = digest(&SHA256, &packed);

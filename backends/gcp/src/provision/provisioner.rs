@@ -10,8 +10,8 @@ use rustwren_core::provision::{Applied, Change, Leg, LogQuery, LogStream, Plan, 
 
 use super::bucket::Bucket;
 use super::resource::{Patience, Removal, Resource};
-use crate::rest::Google;
 use super::spec::Spec;
+use crate::rest::Google;
 
 /// Sets up workers on Google Cloud, with their bucket.
 pub(super) struct GcpProvisioner {
@@ -50,10 +50,15 @@ impl GcpProvisioner {
 
     async fn bucket(&self) -> Result<String> {
         let spec = &self.spec;
-        let bucket =
-            Bucket { google: Arc::clone(&self.google), name: spec.bucket.clone(), region: spec.region.clone() };
+        let bucket = Bucket {
+            google: Arc::clone(&self.google),
+            name: spec.bucket.clone(),
+            region: spec.region.clone(),
+        };
         match bucket.find().await? {
-            Some(found) => Ok(format!("{} in {}", spec.bucket, found["location"].as_str().unwrap_or("its place"))),
+            Some(found) => {
+                Ok(format!("{} in {}", spec.bucket, found["location"].as_str().unwrap_or("its place")))
+            }
             None => Err(missing("bucket", &spec.bucket)),
         }
     }
@@ -65,8 +70,11 @@ impl GcpProvisioner {
         let ready = &found["terminalCondition"];
         if ready["state"] == "CONDITION_FAILED" {
             let message = ready["message"].as_str().unwrap_or("Google does not say why");
-            return Err(Error::new(ErrorKind::Unavailable, format!("the service {name} is not ready: {message}"))
-                .with_hint("`gcloud run services logs read SERVICE` has the instance's own words"));
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("the service {name} is not ready: {message}"),
+            )
+            .with_hint("`gcloud run services logs read SERVICE` has the instance's own words"));
         }
         let uri = found["uri"].as_str().unwrap_or_default();
         Ok(match &self.spec.compute.url {
@@ -82,7 +90,8 @@ fn missing(kind: &str, name: &str) -> Error {
 
 fn stale(step: &Step) -> Error {
     let message = format!("the {} {} is no longer as it was when the plan was made", step.kind, step.name);
-    Error::new(ErrorKind::Unavailable, message).with_hint("run `rustwren setup` again to see what there is to do now")
+    Error::new(ErrorKind::Unavailable, message)
+        .with_hint("run `rustwren setup` again to see what there is to do now")
 }
 
 #[async_trait]
@@ -150,7 +159,8 @@ impl Provisioner for GcpProvisioner {
         for (index, planned) in plan.pending() {
             watch.started(index);
             let same = |step: &Step| (&step.kind, &step.name) == (&planned.kind, &planned.name);
-            let at = found.iter().position(|(_, removal)| matches!(removal, Removal::Ours(step) if same(step)));
+            let at =
+                found.iter().position(|(_, removal)| matches!(removal, Removal::Ours(step) if same(step)));
             // What is no longer found is gone, or has been given to somebody else.
             if let Some(at) = at {
                 let (part, _) = found.swap_remove(at);

@@ -12,8 +12,8 @@ use super::archive::Archive;
 use super::fields::{self, Field};
 use super::operation;
 use super::resource::{LABEL, OURS, Patience, Removal, Resource};
-use crate::rest::{Api, Google, Refusal, Request};
 use super::spec::Spec;
+use crate::rest::{Api, Google, Refusal, Request};
 
 const KIND: &str = "service";
 /// What setup is in charge of.
@@ -84,7 +84,8 @@ impl Service {
 impl Resource for Service {
     async fn plan(&self) -> Result<Step> {
         let spec = &self.spec;
-        let about = format!("up to {} instances of {} CPU and {} MiB", spec.compute.workers, spec.cpu, spec.memory);
+        let about =
+            format!("up to {} instances of {} CPU and {} MiB", spec.compute.workers, spec.cpu, spec.memory);
         let step = |change| Step::new(KIND, spec.service.clone(), change).about(about);
         match self.find().await? {
             None => Ok(step(Change::Create)),
@@ -98,12 +99,15 @@ impl Resource for Service {
     async fn apply(&self, step: &Step, patience: Patience<'_>) -> Result<()> {
         let (spec, body) = (&self.spec, self.wanted()?);
         let (method, path) = match step.change {
-            Change::Create => (Method::POST, format!("/v2/{}/services?serviceId={}", spec.location(), spec.service)),
+            Change::Create => {
+                (Method::POST, format!("/v2/{}/services?serviceId={}", spec.location(), spec.service))
+            }
             _ => (Method::PATCH, format!("/v2/{}", spec.service_name())),
         };
         let attempt = format!("deploying the service {}", spec.service);
-        let deploy =
-            || self.google.call(Request::with(method.clone(), Api::Run, path.clone(), &body, attempt.clone()));
+        let deploy = || {
+            self.google.call(Request::with(method.clone(), Api::Run, path.clone(), &body, attempt.clone()))
+        };
         let begun = patience.until_done(new_account, deploy).await?;
         operation::wait(&self.google, Api::Run, begun, &attempt, patience).await
     }
@@ -114,7 +118,9 @@ impl Resource for Service {
             Some(found) if found["labels"][LABEL] == OURS => {
                 Removal::Ours(Step::new(KIND, self.spec.service.clone(), Change::Delete))
             }
-            Some(_) => Removal::Stays(format!("the service {} was not made by setup, and stays", self.spec.service)),
+            Some(_) => {
+                Removal::Stays(format!("the service {} was not made by setup, and stays", self.spec.service))
+            }
         })
     }
 

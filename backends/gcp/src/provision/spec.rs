@@ -44,7 +44,9 @@ impl Spec {
         let Some(storage) = setup.storage_of("gcp") else {
             let storage = setup.storage.backend().unwrap_or_default();
             let message = format!("workers on Google Cloud cannot be set up for storage `{storage}`");
-            return Err(Error::new(ErrorKind::Config, message).with_hint("set `backend = \"gcp\"` in [storage]"));
+            return Err(
+                Error::new(ErrorKind::Config, message).with_hint("set `backend = \"gcp\"` in [storage]")
+            );
         };
         let storage = StorageConfig::from_settings(storage)?;
         let needed = |key: &'static str| {
@@ -52,7 +54,9 @@ impl Spec {
             text.ok_or_else(|| settings.error(key, "must be set for `rustwren setup`"))
         };
         let (project, region) = (needed("project")?, needed("region")?);
-        let plain = |text: &str| text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:".contains(c));
+        let plain = |text: &str| {
+            text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:".contains(c))
+        };
         for (key, text) in [("project", &project), ("region", &region)] {
             if text.is_empty() || !plain(text) {
                 return Err(settings.error(key, "must be its id: lower-case letters, digits and dashes"));
@@ -60,11 +64,15 @@ impl Spec {
         }
         let account = settings.get_str("service_account")?.map(ToOwned::to_owned);
         if account.as_ref().is_some_and(|account| !account.contains('@')) {
-            return Err(settings.error("service_account", "must be its address: name@project.iam.gserviceaccount.com"));
+            return Err(settings
+                .error("service_account", "must be its address: name@project.iam.gserviceaccount.com"));
         }
         let prefix = storage.prefix.as_ref().map(|prefix| format!("{prefix}/")).unwrap_or_default();
         if prefix.contains(['"', '\\']) {
-            return Err(Error::new(ErrorKind::Config, "`storage.prefix` must have no quotes in it for setup: a policy names it"));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "`storage.prefix` must have no quotes in it for setup: a policy names it",
+            ));
         }
         let mut variables = setup.storage.variables();
         let seconds = compute.timeout.as_secs();

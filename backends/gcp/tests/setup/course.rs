@@ -33,7 +33,10 @@ async fn a_service_is_what_the_configuration_says() {
     let service = world.google.deployed("services/wren").unwrap();
     let (template, container) = (&service["template"], &service["template"]["containers"][0]);
     assert_eq!(template["maxInstanceRequestConcurrency"], 1);
-    assert_eq!((&template["scaling"]["maxInstanceCount"], &template["timeout"]), (&json!(40), &json!("120s")));
+    assert_eq!(
+        (&template["scaling"]["maxInstanceCount"], &template["timeout"]),
+        (&json!(40), &json!("120s"))
+    );
     assert_eq!(template["serviceAccount"], ACCOUNT);
     assert_eq!(container["resources"]["limits"], json!({ "cpu": "1", "memory": "1024Mi" }));
     assert_eq!(container["command"], json!(["./rustwren-runtime"]));
@@ -110,7 +113,10 @@ async fn changes_are_told_and_made() {
             .await
             .unwrap();
         let plan = set_up(&*other).await;
-        assert!(plan.pending().any(|(_, step)| step.differences.iter().any(|one| one.what == "runtime")), "{plan:?}");
+        assert!(
+            plan.pending().any(|(_, step)| step.differences.iter().any(|one| one.what == "runtime")),
+            "{plan:?}"
+        );
         assert!(!other.plan().await.unwrap().changes(), "{route}");
     }
 }

@@ -22,7 +22,10 @@ async fn an_operation_that_fails_says_why_and_the_next_run_goes_on() {
         world.google.next_operation(Course::Fails(9, "the container failed to start and listen on the port"));
         let plan = provisioner.plan().await.unwrap();
         let error = provisioner.apply(&plan, &Unwatched).await.unwrap_err();
-        assert!(told(&error).contains("failed to start and listen") && told(&error).contains("wren"), "{error}");
+        assert!(
+            told(&error).contains("failed to start and listen") && told(&error).contains("wren"),
+            "{error}"
+        );
         let rest = set_up(&*provisioner).await;
         let pending: Vec<_> = rest.pending().map(|(_, step)| step.kind.as_str()).collect();
         assert_eq!(pending.len(), 2, "the service and who may call it: {pending:?}");
@@ -39,7 +42,10 @@ async fn an_operation_that_never_ends_is_given_up() {
         let plan = provisioner.plan().await.unwrap();
         let error = provisioner.apply(&plan, &Unwatched).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-        assert!(told(&error).contains("goes on by itself") && told(&error).contains("operations/"), "{error}");
+        assert!(
+            told(&error).contains("goes on by itself") && told(&error).contains("operations/"),
+            "{error}"
+        );
         assert!(world.clock.now() >= Duration::from_mins(15), "{:?}", world.clock.now());
     }
 }
@@ -56,7 +62,10 @@ async fn an_api_that_is_off_is_named_with_the_command_that_turns_it_on() {
     world.google.refuse_next(refusal(403, "PERMISSION_DENIED", "IAM API has not been used", &details));
     let error = world.provisioner(&[]).await.plan().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(told(&error).contains("`gcloud services enable iam.googleapis.com --project=ada-lab`"), "{error}");
+    assert!(
+        told(&error).contains("`gcloud services enable iam.googleapis.com --project=ada-lab`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -98,7 +107,10 @@ async fn what_is_not_ours_is_refused_or_left_alone() {
         let error = provisioner.plan().await.unwrap_err();
         assert!(told(&error).contains("was not made by setup"), "{error}");
         let removal = provisioner.destroy_plan().await.unwrap();
-        assert!(removal.steps.iter().all(|step| step.kind != "service" && step.kind != "function"), "{removal:?}");
+        assert!(
+            removal.steps.iter().all(|step| step.kind != "service" && step.kind != "function"),
+            "{removal:?}"
+        );
         assert!(removal.notes.iter().any(|note| note.contains("wren")), "{removal:?}");
     }
 }

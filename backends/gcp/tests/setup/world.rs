@@ -5,8 +5,8 @@ use std::sync::Arc;
 use rustwren_core::config::{ProvisionerFactory as _, Settings, Setup};
 use rustwren_core::error::Result;
 use rustwren_core::provision::{Plan, Provisioner, SetupOptions, Unwatched};
-use rustwren_gcp::config::functions::COMPUTE;
 use rustwren_gcp::config::STORAGE;
+use rustwren_gcp::config::functions::COMPUTE;
 use rustwren_gcp::provision::GcpProvisionerFactory;
 use rustwren_testkit::setup::{Quick, small_program};
 use rustwren_testkit::standins::google_control::GoogleControl;
@@ -35,7 +35,11 @@ impl World {
         self.with_runtime(compute, "runtime").await.unwrap()
     }
 
-    pub(crate) async fn with_runtime(&self, compute: Pairs<'_>, runtime: &str) -> Result<Arc<dyn Provisioner>> {
+    pub(crate) async fn with_runtime(
+        &self,
+        compute: Pairs<'_>,
+        runtime: &str,
+    ) -> Result<Arc<dyn Provisioner>> {
         let endpoint = self.google.endpoint();
         let mut all = vec![
             ("project", PROJECT),

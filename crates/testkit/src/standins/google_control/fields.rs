@@ -9,11 +9,11 @@ use super::refusal;
 type Fields = &'static [(&'static str, &'static str)];
 
 const MESSAGES: &[(&str, Fields)] = &[
+    ("CreateServiceAccountRequest", &[("accountId", "*"), ("serviceAccount", "ServiceAccount")]),
     (
-        "CreateServiceAccountRequest",
-        &[("accountId", "*"), ("serviceAccount", "ServiceAccount")],
+        "ServiceAccount",
+        &[("displayName", "*"), ("description", "*"), ("name", "*"), ("email", "*"), ("etag", "*")],
     ),
-    ("ServiceAccount", &[("displayName", "*"), ("description", "*"), ("name", "*"), ("email", "*"), ("etag", "*")]),
     (
         "Bucket",
         &[
@@ -127,10 +127,7 @@ const MESSAGES: &[(&str, Fields)] = &[
         ],
     ),
     ("Source", &[("storageSource", "StorageSource"), ("repoSource", "*"), ("gitUri", "*")]),
-    (
-        "StorageSource",
-        &[("bucket", "*"), ("object", "*"), ("generation", "*"), ("sourceUploadUrl", "*")],
-    ),
+    ("StorageSource", &[("bucket", "*"), ("object", "*"), ("generation", "*"), ("sourceUploadUrl", "*")]),
     (
         "ServiceConfig",
         &[

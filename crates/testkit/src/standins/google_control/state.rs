@@ -69,10 +69,20 @@ impl State {
             "cloudfunctions.googleapis.com" => self.functions(method, path, query, request, body),
             "upload" if method == "PUT" => {
                 if request.header("authorization").is_some() {
-                    return Err(refusal(400, "INVALID_ARGUMENT", "a signed URL takes no Authorization", &json!([])));
+                    return Err(refusal(
+                        400,
+                        "INVALID_ARGUMENT",
+                        "a signed URL takes no Authorization",
+                        &json!([]),
+                    ));
                 }
                 if request.header("content-type") != Some("application/zip") {
-                    return Err(refusal(403, "PERMISSION_DENIED", "the type is not the one that was signed", &json!([])));
+                    return Err(refusal(
+                        403,
+                        "PERMISSION_DENIED",
+                        "the type is not the one that was signed",
+                        &json!([]),
+                    ));
                 }
                 self.uploaded = Some(request.body.clone());
                 Ok(Value::Null)
@@ -83,18 +93,29 @@ impl State {
 
     fn iam(&mut self, method: &str, path: &str, body: impl Fn() -> Answer) -> Answer {
         let base = format!("v1/projects/{}/serviceAccounts", self.project);
-        let email = path.strip_prefix(&base).ok_or_else(|| not_found(path))?.trim_start_matches('/').to_owned();
+        let email =
+            path.strip_prefix(&base).ok_or_else(|| not_found(path))?.trim_start_matches('/').to_owned();
         match (method, email.is_empty()) {
             ("POST", true) => {
                 let body = body()?;
                 check("CreateServiceAccountRequest", &body)?;
                 let id = body["accountId"].as_str().unwrap_or_default();
                 if !(6..=30).contains(&id.len()) {
-                    return Err(refusal(400, "INVALID_ARGUMENT", "accountId has 6 to 30 characters", &json!([])));
+                    return Err(refusal(
+                        400,
+                        "INVALID_ARGUMENT",
+                        "accountId has 6 to 30 characters",
+                        &json!([]),
+                    ));
                 }
                 let email = format!("{id}@{}.iam.gserviceaccount.com", self.project);
                 if self.accounts.contains_key(&email) {
-                    return Err(refusal(409, "ALREADY_EXISTS", &format!("Service account {id} already exists"), &json!([])));
+                    return Err(refusal(
+                        409,
+                        "ALREADY_EXISTS",
+                        &format!("Service account {id} already exists"),
+                        &json!([]),
+                    ));
                 }
                 let mut account = body["serviceAccount"].clone();
                 account["email"] = json!(email);
@@ -102,7 +123,9 @@ impl State {
                 Ok(account)
             }
             ("GET", false) => self.accounts.get(&email).cloned().ok_or_else(|| not_found(&email)),
-            ("DELETE", false) => self.accounts.remove(&email).map(|_| json!({})).ok_or_else(|| not_found(&email)),
+            ("DELETE", false) => {
+                self.accounts.remove(&email).map(|_| json!({})).ok_or_else(|| not_found(&email))
+            }
             _ => Err(not_found(path)),
         }
     }
@@ -119,7 +142,9 @@ impl State {
             let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
             value.map(decode)
         };
-        if let Some(bucket) = path.strip_prefix("upload/storage/v1/b/").and_then(|rest| rest.strip_suffix("/o")) {
+        if let Some(bucket) =
+            path.strip_prefix("upload/storage/v1/b/").and_then(|rest| rest.strip_suffix("/o"))
+        {
             let name = parameter("name").unwrap_or_default();
             self.objects.insert(format!("{bucket}/{name}"), request.body.clone());
             return Ok(json!({ "name": name }));
@@ -143,7 +168,12 @@ impl State {
             ("GET", None, _) => Ok(found),
             ("DELETE", None, _) => {
                 if self.objects.keys().any(|key| of(key).is_some()) {
-                    return Err(refusal(409, "ABORTED", "The bucket you tried to delete is not empty.", &json!([])));
+                    return Err(refusal(
+                        409,
+                        "ABORTED",
+                        "The bucket you tried to delete is not empty.",
+                        &json!([]),
+                    ));
                 }
                 self.buckets.remove(&bucket);
                 self.policies.remove(&bucket);
@@ -163,15 +193,20 @@ impl State {
                 let key = format!("{bucket}/{name}");
                 self.objects.get(&key).map(|_| json!({ "name": name })).ok_or_else(|| not_found(&name))
             }
-            ("DELETE", Some("o"), Some(name)) => {
-                self.objects.remove(&format!("{bucket}/{name}")).map(|_| Value::Null).ok_or_else(|| not_found(&name))
-            }
+            ("DELETE", Some("o"), Some(name)) => self
+                .objects
+                .remove(&format!("{bucket}/{name}"))
+                .map(|_| Value::Null)
+                .ok_or_else(|| not_found(&name)),
             _ => Err(not_found(path)),
         }
     }
 
     fn policy(&self, name: &str) -> Value {
-        self.policies.get(name).cloned().unwrap_or_else(|| json!({ "bindings": [], "etag": "0", "version": 1 }))
+        self.policies
+            .get(name)
+            .cloned()
+            .unwrap_or_else(|| json!({ "bindings": [], "etag": "0", "version": 1 }))
     }
 
     fn set_policy(&mut self, name: &str, mut policy: Value) -> Answer {
@@ -183,11 +218,16 @@ impl State {
         if bindings.iter().any(|binding| binding.get("condition").is_some()) && policy["version"] != 3 {
             return Err(refusal(400, "INVALID_ARGUMENT", "conditions need version 3", &json!([])));
         }
-        let members = bindings.iter().flat_map(|binding| binding["members"].as_array().cloned().unwrap_or_default());
+        let members =
+            bindings.iter().flat_map(|binding| binding["members"].as_array().cloned().unwrap_or_default());
         for member in members {
-            let email = member.as_str().and_then(|member| member.strip_prefix("serviceAccount:").map(ToOwned::to_owned));
+            let email = member
+                .as_str()
+                .and_then(|member| member.strip_prefix("serviceAccount:").map(ToOwned::to_owned));
             let ours = format!("@{}.iam.gserviceaccount.com", self.project);
-            if let Some(email) = email.filter(|email| email.ends_with(&ours) && !self.accounts.contains_key(email)) {
+            if let Some(email) =
+                email.filter(|email| email.ends_with(&ours) && !self.accounts.contains_key(email))
+            {
                 let message = format!("Service account {email} does not exist.");
                 return Err(refusal(400, "INVALID_ARGUMENT", &message, &json!([])));
             }
@@ -257,7 +297,12 @@ impl State {
                 let id = query.strip_prefix("serviceId=").unwrap_or_default();
                 let name = format!("{path}/{id}");
                 if self.deployed.contains_key(&name) {
-                    return Err(refusal(409, "ALREADY_EXISTS", &format!("{name} already exists"), &json!([])));
+                    return Err(refusal(
+                        409,
+                        "ALREADY_EXISTS",
+                        &format!("{name} already exists"),
+                        &json!([]),
+                    ));
                 }
                 let service = self.service(&name, body()?)?;
                 Ok(self.begin((name, Some(service))))
@@ -282,11 +327,21 @@ impl State {
         let source = &container["sourceCode"]["cloudStorageSource"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         if container["image"] != "scratch" || text(&container["baseImageUri"]).is_empty() {
-            return Err(refusal(400, "INVALID_ARGUMENT", "source code needs a base image and the image scratch", &json!([])));
+            return Err(refusal(
+                400,
+                "INVALID_ARGUMENT",
+                "source code needs a base image and the image scratch",
+                &json!([]),
+            ));
         }
         let object = format!("{}/{}", text(&source["bucket"]), text(&source["object"]));
         if !self.objects.contains_key(&object) {
-            return Err(refusal(400, "INVALID_ARGUMENT", &format!("there is no object {object}"), &json!([])));
+            return Err(refusal(
+                400,
+                "INVALID_ARGUMENT",
+                &format!("there is no object {object}"),
+                &json!([]),
+            ));
         }
         self.known_account(&text(&service["template"]["serviceAccount"]))?;
         service["name"] = json!(name);
@@ -295,7 +350,9 @@ impl State {
     }
 
     fn known_account(&self, email: &str) -> Result<(), (u16, Value)> {
-        if self.accounts.contains_key(email) || !email.ends_with(&format!("@{}.iam.gserviceaccount.com", self.project)) {
+        if self.accounts.contains_key(email)
+            || !email.ends_with(&format!("@{}.iam.gserviceaccount.com", self.project))
+        {
             return Ok(());
         }
         Err(refusal(404, "NOT_FOUND", &format!("Service account {email} was not found."), &json!([])))
@@ -313,9 +370,12 @@ impl State {
         if let Some(location) = path.strip_suffix(":generateUploadUrl") {
             check("GenerateUploadUrlRequest", &body()?)?;
             self.last += 1;
-            let source = json!({ "bucket": "gcf-v2-uploads", "object": format!("{location}/{}.zip", self.last) });
+            let source =
+                json!({ "bucket": "gcf-v2-uploads", "object": format!("{location}/{}.zip", self.last) });
             let host = request.header("host").unwrap_or_default();
-            return Ok(json!({ "uploadUrl": format!("http://{host}/upload/{}", self.last), "storageSource": source }));
+            return Ok(
+                json!({ "uploadUrl": format!("http://{host}/upload/{}", self.last), "storageSource": source }),
+            );
         }
         match method {
             "GET" if path.contains("/operations/") => self.operation(path),
@@ -328,9 +388,15 @@ impl State {
                     None => path.to_owned(),
                 };
                 if self.deployed.contains_key(&name) != (method == "PATCH") {
-                    return Err(refusal(409, "ALREADY_EXISTS", &format!("{name} is there already, or is not"), &json!([])));
+                    return Err(refusal(
+                        409,
+                        "ALREADY_EXISTS",
+                        &format!("{name} is there already, or is not"),
+                        &json!([]),
+                    ));
                 }
-                let email = body["serviceConfig"]["serviceAccountEmail"].as_str().unwrap_or_default().to_owned();
+                let email =
+                    body["serviceConfig"]["serviceAccountEmail"].as_str().unwrap_or_default().to_owned();
                 self.known_account(&email)?;
                 if self.uploaded.is_none() {
                     return Err(refusal(400, "INVALID_ARGUMENT", "nothing was uploaded", &json!([])));
