@@ -56,7 +56,13 @@ pub fn all_examples(there: &Path, variables: &[(&str, &str)]) {
 }
 
 /// Runs an example in this folder, and gives what it printed.
-fn printed(dir: &Path, config: &Path, variables: &[(&str, &str)], name: &str, args: &[&str]) -> String {
+fn printed(
+    dir: &Path,
+    config: &Path,
+    variables: &[(&str, &str)],
+    name: &str,
+    args: &[&str],
+) -> String {
     let mut command = Command::new(example(name));
     command
         .args(args)
@@ -82,8 +88,7 @@ fn printed(dir: &Path, config: &Path, variables: &[(&str, &str)], name: &str, ar
 fn found(name: &str, printed: &str) -> Vec<String> {
     let lines = printed.lines().take_while(|line| !line.is_empty());
     let lines = lines.filter(|line| !line.starts_with("hint: ")).map(without_port);
-    let without_speed =
-        |line: String| line.split_once(": ").map_or(line.clone(), |(what, _)| what.to_owned());
+    let without_speed = |line: String| line.split_once(": ").map_or(line.clone(), |(what, _)| what.to_owned());
     lines.map(|line| if name == "flops" { without_speed(line) } else { line }).collect()
 }
 

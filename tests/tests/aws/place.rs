@@ -54,6 +54,7 @@ impl Deployment {
         });
         Self { front, bucket, moto, seconds, _dir: dir }
     }
+
 }
 
 impl Place for Deployment {

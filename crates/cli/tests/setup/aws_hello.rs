@@ -46,10 +46,7 @@ fn a_setup_ends_with_an_answer_of_what_it_has_uploaded() {
     let again = rustwren(home, &["setup"]);
     assert_exit(&again, 0);
     let said = text(&again.stderr);
-    assert!(
-        said.contains("no change: 5 as they should be"),
-        "what is there is what would be uploaded: {said}"
-    );
+    assert!(said.contains("no change: 5 as they should be"), "what is there is what would be uploaded: {said}");
     assert!(said.contains("a closure went the whole way"), "{said}");
 
     let doctor = rustwren(home, &["doctor"]);

@@ -28,8 +28,7 @@ impl Function {
         let request: Value =
             serde_json::from_slice(body).unwrap_or_else(|error| panic!("CreateFunction: {error}"));
         let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
-        let zip =
-            text(&request["Code"]["ZipFile"]).unwrap_or_else(|| panic!("CreateFunction has no ZipFile"));
+        let zip = text(&request["Code"]["ZipFile"]).unwrap_or_else(|| panic!("CreateFunction has no ZipFile"));
         let zip = STANDARD.decode(zip).unwrap_or_else(|error| panic!("ZipFile: {error}"));
         let archive = folder.join("function.zip");
         std::fs::write(&archive, zip).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
