@@ -37,11 +37,11 @@ const CONNECTION_AGE: Duration = Duration::from_mins(5);
 pub struct CloudRunInvoker(HttpInvoker);
 
 impl CloudRunInvoker {
-    /// An invoker that has not called anybody yet.
-    pub fn new(config: &ComputeConfig) -> Result<Self> {
+    /// An invoker for the service at this address, that has not called anybody yet.
+    pub fn new(config: &ComputeConfig, url: &str) -> Result<Self> {
         let client = ClientOptions {
-            url: config.url.clone(),
-            access: Arc::new(access::Google::new(config)),
+            url: url.to_owned(),
+            access: Arc::new(access::Google::new(config, url)),
             calls: config.workers,
             tls_ca: config.tls_ca.clone(),
             protocol: Protocol::Auto,

@@ -5,6 +5,9 @@ pub mod config;
 pub(crate) mod error;
 mod factory;
 pub mod invoker;
+#[cfg(feature = "provision")]
+pub mod provision;
+mod rest;
 pub mod storage;
 mod token;
 

@@ -5,13 +5,15 @@
 //! before its time is thrown away, and nobody waits for one for ever.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use google_cloud_auth::credentials::idtoken::{self, IDTokenCredentials};
 use google_cloud_auth::errors::CredentialsError;
 use rustwren_core::error::{BackendError, ErrorClass};
 use tokio::time::timeout;
+
+use crate::client::use_ring;
 
 /// How long a token is waited for.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -93,11 +95,11 @@ impl IdTokens {
         if let Some(credentials) = &held.credentials {
             return Ok(Arc::clone(credentials));
         }
-        tls();
+        use_ring();
         let made = match &self.metadata {
-            Some(endpoint) => {
-                idtoken::mds::Builder::new(&self.audience).with_endpoint(endpoint.trim_end_matches('/')).build()
-            }
+            Some(endpoint) => idtoken::mds::Builder::new(&self.audience)
+                .with_endpoint(endpoint.trim_end_matches('/'))
+                .build(),
             None => idtoken::Builder::new(&self.audience).build(),
         };
         let made = made.map_err(|error| {
@@ -132,14 +134,4 @@ impl IdTokens {
         let class = if error.is_transient() { ErrorClass::Transient } else { ErrorClass::Denied };
         BackendError::new(class, self.attempt()).with_source(error).with_hint(HINT)
     }
-}
-
-/// Google's crates take the process's TLS, and there is none until somebody says which.
-fn tls() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        if rustls::crypto::ring::default_provider().install_default().is_err() {
-            tracing::debug!("TLS: the program has chosen for itself");
-        }
-    });
 }

@@ -20,7 +20,10 @@ pub fn compiled_in() -> Registry {
     let registry =
         registry.storage(rustwren_aws::S3StorageFactory).invoker(rustwren_aws::LambdaInvokerFactory);
     #[cfg(feature = "gcp")]
-    let registry = registry.storage(rustwren_gcp::GcsStorageFactory).invoker(rustwren_gcp::CloudRunInvokerFactory);
+    let registry =
+        registry.storage(rustwren_gcp::GcsStorageFactory).invoker(rustwren_gcp::CloudRunInvokerFactory);
+    #[cfg(feature = "gcp-setup")]
+    let registry = registry.provisioner(rustwren_gcp::provision::GcpProvisionerFactory::default());
     #[cfg(feature = "aws-setup")]
     let registry = registry.provisioner(rustwren_aws::provision::AwsProvisionerFactory::default());
     #[cfg(feature = "azure")]

@@ -8,6 +8,7 @@ pub mod invoker_suite;
 pub mod least_server;
 pub mod provisioner_suite;
 pub mod rivals;
+pub mod setup;
 mod shelf;
 pub mod sim;
 pub mod standins;

@@ -8,6 +8,7 @@ mod certificates;
 mod front;
 pub mod functions_host;
 mod gcs;
+pub mod google_control;
 pub mod lambda;
 mod moto;
 

@@ -14,7 +14,8 @@ use super::Route;
 use crate::fleet;
 
 /// What `scripts/test` puts under `.cache`.
-const FRAMEWORK: &str = "functions-framework/node_modules/@google-cloud/functions-framework/build/src/main.js";
+const FRAMEWORK: &str =
+    "functions-framework/node_modules/@google-cloud/functions-framework/build/src/main.js";
 /// The shim as it is deployed, and what its package says.
 const SHIM: [&str; 2] = ["index.js", "package.json"];
 

@@ -33,7 +33,7 @@ pub struct Plan<'a> {
     pub route: Route,
     /// How many. Each takes one invocation at a time.
     pub instances: usize,
-    /// Their variables besides those that every one has.
+    /// Their variables besides those that every one has. Unless these name a storage it is a folder.
     pub variables: &'a [(&'a str, &'a str)],
     /// How long an invocation may last.
     pub timeout: &'a str,
@@ -67,16 +67,19 @@ impl Service {
         fleet::set_up(&at("fleet.toml"), &at("fleet"), false);
         fs::create_dir(at("balancer")).unwrap();
         let text = |path: PathBuf| path.to_string_lossy().into_owned();
-        let own = [
+        let folder_storage = [
             ("RUSTWREN__STORAGE__BACKEND", "local".to_owned()),
             ("RUSTWREN__STORAGE__ROOT", text(at("objects"))),
+        ];
+        let own_storage = plan.variables.iter().any(|(name, _)| *name == folder_storage[0].0);
+        let own = [
             ("RUSTWREN__COMPUTE__WORKERS", "1".to_owned()),
             ("RUSTWREN__COMPUTE__DRAIN", "6s".to_owned()),
             ("RUSTWREN_CACHE_DIR", text(fleet::unpacked())),
         ];
         let given = plan.variables.iter().map(|&(name, value)| (name, value.to_owned()));
-        let variables: Vec<_> =
-            own.into_iter().chain(given).map(|(name, value)| (name.to_owned(), value)).collect();
+        let all = own.into_iter().chain(given).chain(folder_storage.into_iter().filter(|_| !own_storage));
+        let variables: Vec<_> = all.map(|(name, value)| (name.to_owned(), value)).collect();
         let instances: Vec<_> =
             (0..plan.instances).map(|_| Instance::start(plan.route, folder.path(), &variables)).collect();
         let addresses: Vec<_> = instances.iter().map(Instance::address).collect();

@@ -54,8 +54,10 @@ pub(crate) fn metadata(tokens: &Arc<Tokens>) -> Front {
             return answer(status, "as the test says".to_owned());
         }
         let audience = request.path.split(['?', '&']).find_map(|pair| pair.strip_prefix("audience="));
-        let asked = request.path.starts_with("/computeMetadata/v1/instance/service-accounts/default/identity?");
-        let (Some(audience), true, Some("Google")) = (audience, asked, request.header("metadata-flavor")) else {
+        let asked =
+            request.path.starts_with("/computeMetadata/v1/instance/service-accounts/default/identity?");
+        let (Some(audience), true, Some("Google")) = (audience, asked, request.header("metadata-flavor"))
+        else {
             return answer(404, format!("there is no {}", request.path));
         };
         let audience = audience.replace("%3A", ":").replace("%2F", "/");

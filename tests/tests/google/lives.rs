@@ -5,9 +5,10 @@ use std::os::unix::process::parent_id;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use rustwren::ErrorKind;
 use rustwren::blocking::block_on;
 use rustwren::prelude::*;
-use rustwren::ErrorKind;
+use rustwren_testkit::standins::Gcs;
 use rustwren_tests::google::{Plan, Route, Service};
 use rustwren_tests::grouped::Place as _;
 
@@ -154,16 +155,23 @@ fn nothing_is_left() {
     rustix::event::poll(&mut polled, None).unwrap();
 }
 
-/// The examples find the same here and over a function, with nothing changed but the configuration.
+/// The examples find the same here and on Google Cloud, Cloud Storage and all, with nothing changed but the configuration.
 fn switch() {
-    let service = Service::start(Plan::of(Route::Functions));
+    let gcs = Gcs::start();
+    let (bucket, endpoint) = (gcs.new_bucket(), gcs.endpoint());
+    let variables = [
+        ("RUSTWREN__STORAGE__BACKEND", "gcp"),
+        ("RUSTWREN__STORAGE__BUCKET", bucket.as_str()),
+        ("RUSTWREN__STORAGE__ENDPOINT", endpoint.as_str()),
+    ];
+    let service = Service::start(Plan { variables: &variables, ..Plan::of(Route::Functions) });
     let config = service.folder().join("rustwren.toml");
     let text = format!(
-        "[storage]\nbackend = \"local\"\nroot = {:?}\n[compute]\nbackend = \"gcp\"\nurl = \"http://{}\"\nauth = \"none\"\n\
-         route = \"functions\"\nworkers = 2\n",
-        service.objects(),
+        "provider = \"gcp\"\n[storage]\nbucket = \"{bucket}\"\nendpoint = \"{endpoint}\"\n\
+         [compute]\nurl = \"http://{}\"\nauth = \"none\"\nroute = \"functions\"\nworkers = 2\n",
         service.address()
     );
     std::fs::write(&config, text).unwrap();
     rustwren_tests::switch::all_examples(&config, &[]);
+    assert!(gcs.served() > 0);
 }

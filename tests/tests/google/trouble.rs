@@ -33,7 +33,9 @@ impl World {
         let (next, all) = (Arc::<Mutex<Vec<Verdict>>>::default(), Arc::<Mutex<Option<Verdict>>>::default());
         let verdict = {
             let (next, all) = (Arc::clone(&next), Arc::clone(&all));
-            move || all.lock().unwrap().clone().or_else(|| next.lock().unwrap().pop()).unwrap_or(Verdict::Pass)
+            move || {
+                all.lock().unwrap().clone().or_else(|| next.lock().unwrap().pop()).unwrap_or(Verdict::Pass)
+            }
         };
         let (front, used) = front(&service.address().to_string(), &tokens, move |_| verdict());
         Self { metadata: metadata(&tokens), service, tokens, front, used, next, all }
@@ -142,7 +144,13 @@ fn a_caller_who_may_not(world: &World) {
 
 /// It costs no attempt, and no call of any other kind.
 fn no_instance(world: &World) {
-    world.next.lock().unwrap().extend(vec![page(429, "The request was aborted because there was no available instance."); 3]);
+    world.next.lock().unwrap().extend(vec![
+        page(
+            429,
+            "The request was aborted because there was no available instance."
+        );
+        3
+    ]);
     let stats = world.doubled().unwrap();
     assert_eq!((stats.throttled, stats.transient, stats.retries), (3, 0, 0), "{stats:?}");
 }

@@ -1,16 +1,15 @@
 //! An account at moto, and provisioners that work in it.
 
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use aws_config::SdkConfig;
 use rustwren_aws::client::{Access, Keys, Retries};
 use rustwren_aws::config::{COMPUTE, STORAGE};
 use rustwren_aws::provision::{AwsProvisioner, AwsProvisionerFactory};
-use rustwren_core::clock::{Clock, Sleep};
 use rustwren_core::config::{Settings, Setup};
 use rustwren_core::error::Result;
 use rustwren_core::provision::{Change, Plan, Provisioner as _, SetupOptions, Unwatched};
+use rustwren_testkit::setup::{Quick, small_program};
 use rustwren_testkit::standins::Moto;
 
 /// What is set up, where a test does not say otherwise.
@@ -131,43 +130,4 @@ fn difference(difference: &rustwren_core::provision::Difference) -> String {
             format!("{} {} -> {}", difference.what, text(from), text(to))
         }
     }
-}
-
-/// A clock on which waiting takes no time, and is counted.
-#[derive(Debug, Default)]
-pub(crate) struct Quick {
-    now: Mutex<Duration>,
-}
-
-impl Clock for Quick {
-    fn now(&self) -> Duration {
-        *self.now.lock().unwrap()
-    }
-
-    fn sleep(&self, duration: Duration) -> Sleep {
-        *self.now.lock().unwrap() += duration;
-        Box::pin(std::future::ready(()))
-    }
-}
-
-/// The smallest program for Linux on x86-64 that contains all it needs: a header and one segment, with `tag` in it.
-fn small_program(tag: u64) -> Vec<u8> {
-    let mut elf = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0];
-    elf.resize(16, 0);
-    let mut put = |size: usize, value: u64| elf.extend_from_slice(&value.to_le_bytes()[..size]);
-    // An executable for x86-64, with its one segment right behind this header.
-    for (size, value) in [(2, 2), (2, 62), (4, 1), (8, 0x40_0078), (8, 64), (8, 0), (4, 0)] {
-        put(size, value);
-    }
-    for (size, value) in [(2, 64), (2, 56), (2, 1), (2, 64), (2, 0), (2, 0)] {
-        put(size, value);
-    }
-    // All of the file, to be read and run.
-    for (size, value) in
-        [(4, 1), (4, 5), (8, 0), (8, 0x40_0000), (8, 0x40_0000), (8, 128), (8, 128), (8, 4096)]
-    {
-        put(size, value);
-    }
-    put(8, tag);
-    elf
 }

@@ -13,11 +13,27 @@ pub const COMPUTE: BackendKeys = BackendKeys {
     name: "gcp",
     section: Section::Compute,
     keys: &[
-        KeyDoc::required(
+        KeyDoc::optional(
+            "project",
+            Kind::Text,
+            "only needed for `rustwren setup`, and without `url`",
+            "my-project",
+            "The id of the project.",
+        ),
+        KeyDoc::optional(
+            "region",
+            Kind::Text,
+            "only needed for `rustwren setup`, and without `url`",
+            "europe-west1",
+            "The region.",
+        ),
+        KeyDoc::with_default("service", Kind::Text, "rustwren", "The name of the service or function."),
+        KeyDoc::optional(
             "url",
             Kind::Text,
+            "Google is asked for it, by project, region and service",
             "https://rustwren-123456789012.europe-west1.run.app",
-            "The address of the service or function: `gcloud run services describe rustwren --format='value(status.url)'`.",
+            "The address of the service or function.",
         ),
         KeyDoc::with_default(
             "route",
@@ -82,6 +98,34 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             "Memory of one worker, from 512MiB to 32GiB. Programs and files in `/tmp` lie in it.",
         ),
         PRICES,
+        KeyDoc::optional(
+            "service_account",
+            Kind::Text,
+            "`rustwren setup` makes one that may use the bucket and nothing else",
+            "workers@my-project.iam.gserviceaccount.com",
+            "The service account that workers run as, made by somebody else.",
+        ),
+        KeyDoc::with_default(
+            "callers",
+            Kind::List,
+            "",
+            "Who may run jobs on the service besides those who may call every service of the project, each as Google's \
+             policies have it: `serviceAccount:ADDRESS`, `user:ADDRESS`, `group:ADDRESS`.",
+        ),
+        KeyDoc::optional(
+            "endpoint",
+            Kind::Text,
+            "Google Cloud itself",
+            "http://127.0.0.1:8082",
+            "Address of another service that speaks the language of Google's control planes, each below the name of its host.",
+        ),
+        KeyDoc::optional(
+            "anonymous",
+            Kind::Bool,
+            "true with an `endpoint` that begins with `http://`, else false",
+            "true",
+            "Whether control planes are called without credentials, as servers for tests want it.",
+        ),
     ],
 };
 
@@ -101,11 +145,15 @@ pub enum Route {
 /// `[compute]`, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ComputeConfig {
-    /// Where the workers are.
-    pub url: String,
+    /// Where the workers are, if that was said.
+    pub url: Option<String>,
+    /// What they are called.
+    pub service: String,
     /// How they were deployed.
     pub route: Route,
-    /// Whom ID tokens are for; without it calls carry none.
+    /// Whether calls carry ID tokens.
+    pub proves: bool,
+    /// Whom those are for, in place of the address.
     pub audience: Option<String>,
     /// A metadata server of one's own.
     pub metadata: Option<String>,
@@ -124,15 +172,26 @@ pub struct ComputeConfig {
 impl ComputeConfig {
     /// Reads and checks the settings; errors name the place of the value.
     pub fn from_settings(settings: &Settings) -> Result<Self> {
-        let url = settings.get_str("url")?.unwrap_or_default().trim_end_matches('/').to_owned();
-        let secret = settings.get_str("auth")? != Some("none");
-        if secret && !url.starts_with("https://") && !is_here(&url) {
+        let url = settings.get_str("url")?.map(|url| url.trim_end_matches('/').to_owned());
+        let proves = settings.get_str("auth")? != Some("none");
+        if let Some(url) = url.as_ref().filter(|_| proves)
+            && !url.starts_with("https://")
+            && !is_here(url)
+        {
             return Err(settings.error(
                 "url",
                 "must begin with `https://`: anybody on the way could read the ID tokens and use them",
             ));
         }
-        let audience = settings.get_str("audience")?.unwrap_or(&url).to_owned();
+        let service = settings.get_str("service")?.unwrap_or_default().to_owned();
+        let valid = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let begins = service.starts_with(|c: char| c.is_ascii_lowercase());
+        if !begins || service.ends_with('-') || service.len() > 49 || !service.chars().all(valid) {
+            return Err(settings.error(
+                "service",
+                "must be up to 49 lower-case letters, digits and dashes, beginning with a letter",
+            ));
+        }
         let timeout = settings.get_duration("timeout")?.unwrap_or_default();
         if timeout.is_zero() || timeout > LONGEST || timeout.subsec_nanos() != 0 {
             return Err(settings.error("timeout", "must be whole seconds, from 1s to 1h"));
@@ -153,13 +212,15 @@ impl ComputeConfig {
                 Some("functions") => Route::Functions,
                 _ => Route::Run,
             },
-            audience: secret.then_some(audience),
+            proves,
+            audience: settings.get_str("audience")?.map(ToOwned::to_owned),
             metadata: settings.get_str("metadata")?.map(ToOwned::to_owned),
             tls_ca: settings.get_path("tls_ca")?,
             workers: settings.get_u64("workers")?.unwrap_or(1) as usize,
             timeout,
             start_timeout,
             price: prices.price(COMPUTE.name, "x86_64", memory, cpu as f64),
+            service,
             url,
         })
     }
@@ -200,7 +261,7 @@ mod tests {
     #[test]
     fn defaults() {
         let config = compute(&[]).unwrap();
-        assert_eq!((config.url.as_str(), config.audience.as_deref()), (URL, Some(URL)));
+        assert_eq!((config.url.as_deref(), config.audience, config.proves), (Some(URL), None, true));
         assert_eq!((config.workers, config.route, config.timeout), (100, Route::Run, Duration::from_mins(5)));
         let price = config.price.unwrap();
         assert!((price.per_second() - (0.000_024 + 2.0 * 0.000_002_5)).abs() < 1e-12, "{price:?}");
@@ -215,11 +276,11 @@ mod tests {
             ("memory", "512MiB"),
         ])
         .unwrap();
-        assert_eq!(config.audience.as_deref(), Some("https://europe-west1-p.cloudfunctions.net/rustwren"));
+        assert_eq!(config.url.as_deref(), Some("https://europe-west1-p.cloudfunctions.net/rustwren"));
         assert_eq!(config.platform().glibc, Some((2, 35)));
-        assert_eq!(compute(&[("auth", "none"), ("url", "http://workers")]).unwrap().audience, None);
+        assert!(!compute(&[("auth", "none"), ("url", "http://workers")]).unwrap().proves);
         for here in ["http://127.0.0.1:80", "http://localhost/x"] {
-            assert_eq!(compute(&[("url", here)]).unwrap().audience.as_deref(), Some(here));
+            assert!(compute(&[("url", here)]).unwrap().proves);
         }
     }
 
@@ -229,6 +290,8 @@ mod tests {
             ("url", "http://127.0.0.1.example.com"),
             ("url", "x.run.app"),
             ("auth", "secret"),
+            ("service", "Workers"),
+            ("service", "workers-"),
             ("route", "appengine"),
             ("timeout", "0s"),
             ("timeout", "1500ms"),

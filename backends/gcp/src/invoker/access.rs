@@ -24,9 +24,10 @@ pub(super) struct Google {
 }
 
 impl Google {
-    pub(super) fn new(config: &ComputeConfig) -> Self {
-        let tokens =
-            config.audience.as_ref().map(|audience| IdTokens::new(audience.clone(), config.metadata.clone()));
+    /// For the service at this address.
+    pub(super) fn new(config: &ComputeConfig, url: &str) -> Self {
+        let audience = config.audience.as_deref().unwrap_or(url);
+        let tokens = config.proves.then(|| IdTokens::new(audience.to_owned(), config.metadata.clone()));
         Self { tokens }
     }
 }

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use rustwren_core::config::{BackendKeys, InvokerFactory, Settings};
-use rustwren_core::error::Result;
+use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::invoker::Invoker;
 use rustwren_core::storage::Storage;
 
 use super::CloudRunInvoker;
+use crate::client::Access;
 use crate::config::functions::{COMPUTE, ComputeConfig};
+use crate::rest::Google;
 
 /// `[compute] backend = "gcp"`
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -22,6 +24,30 @@ impl InvokerFactory for CloudRunInvokerFactory {
     }
 
     async fn build(&self, settings: &Settings, _storage: Arc<dyn Storage>) -> Result<Arc<dyn Invoker>> {
-        Ok(Arc::new(CloudRunInvoker::new(&ComputeConfig::from_settings(settings)?)?))
+        let config = ComputeConfig::from_settings(settings)?;
+        let url = match &config.url {
+            Some(url) => url.clone(),
+            None => ask(settings, &config).await?,
+        };
+        Ok(Arc::new(CloudRunInvoker::new(&config, &url)?))
     }
+}
+
+/// The address of the service, as Google knows it.
+async fn ask(settings: &Settings, config: &ComputeConfig) -> Result<String> {
+    let (project, region) = (settings.get_str("project")?, settings.get_str("region")?);
+    let (Some(project), Some(region)) = (project, region) else {
+        return Err(
+            settings.error("url", "must be set, or `project` and `region` for Google to be asked for it")
+        );
+    };
+    let google = Google::new(Access::from_settings(settings)?, project.to_owned());
+    let name = format!("projects/{project}/locations/{region}/services/{}", config.service);
+    let found = google.service(&name).await?.ok_or_else(|| {
+        Error::new(ErrorKind::Config, format!("there is no {name}")).with_hint("run `rustwren setup`")
+    })?;
+    found["uri"].as_str().map(ToOwned::to_owned).ok_or_else(|| {
+        Error::new(ErrorKind::Unavailable, format!("{name} has no address yet"))
+            .with_hint("it is being deployed, or its deployment has failed: `rustwren doctor` tells")
+    })
 }

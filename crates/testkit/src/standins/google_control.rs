@@ -1,0 +1,153 @@
+//! Google's control planes, as far as setup calls them: IAM, Cloud Storage's buckets, Cloud Run and Cloud Functions.
+//!
+//! This server is ours, and follows what Google has published of these APIs, as read in November 2026: the REST
+//! references of [Cloud Run v2](https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services), of
+//! [Cloud Functions v2](https://cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions), of
+//! [IAM v1](https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts) and of [Cloud Storage's JSON
+//! API](https://cloud.google.com/storage/docs/json_api/v1). A field that those do not have is refused in Google's words,
+//! as Google does. Nothing that is deployed here ever runs.
+//!
+//! Each API is below the name of its host: `http://127.0.0.1:port/run.googleapis.com/v2/..`.
+
+#![expect(clippy::panic, clippy::missing_panics_doc, reason = "a test that asks for what is not there fails")]
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::{Front, Request, Verdict};
+
+mod fields;
+mod state;
+
+use state::State;
+
+/// What becomes of the operations that begin next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Course {
+    /// It is over when it has been asked for so many times.
+    After(usize),
+    /// It ends with this code of `google.rpc.Status` and this message.
+    Fails(u64, &'static str),
+    /// It is never over.
+    Never,
+}
+
+/// A project in which there is nothing, on a free port, until it is dropped.
+#[derive(Debug)]
+pub struct GoogleControl {
+    front: Front,
+    state: Arc<Mutex<State>>,
+}
+
+type Answer = Result<Value, (u16, Value)>;
+
+/// An error as the APIs have it.
+pub fn refusal(code: u16, status: &str, message: &str, details: &Value) -> (u16, Value) {
+    (code, json!({ "error": { "code": code, "status": status, "message": message, "details": details } }))
+}
+
+fn not_found(what: &str) -> (u16, Value) {
+    refusal(404, "NOT_FOUND", &format!("{what} was not found"), &json!([]))
+}
+
+impl GoogleControl {
+    /// A server for this project.
+    pub fn start(project: &str) -> Self {
+        let state = Arc::new(Mutex::new(State::new(project)));
+        let served = Arc::clone(&state);
+        let front = Front::before("127.0.0.1:1", move |request| {
+            let mut state = served.lock().unwrap_or_else(PoisonError::into_inner);
+            let told = state.refusals.pop_front();
+            let answer = match told {
+                Some(refused) => Err(refused),
+                None => state.answer(request),
+            };
+            state.calls.push(format!("{} {}", request.method, request.path));
+            let (status, body) = match answer {
+                Ok(body) => (200, body),
+                Err((status, body)) => (status, body),
+            };
+            let headers = vec![("content-type", "application/json; charset=UTF-8".to_owned())];
+            Verdict::Answer { status, headers, body: body.to_string() }
+        });
+        Self { front, state }
+    }
+
+    /// `http://127.0.0.1:port`
+    pub fn endpoint(&self) -> String {
+        self.front.endpoint()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What becomes of the next operations, one after the other; those after are over when they are first asked for.
+    pub fn next_operation(&self, course: Course) {
+        self.state().courses.push_back(course);
+    }
+
+    /// The next call is refused so.
+    pub fn refuse_next(&self, refused: (u16, Value)) {
+        self.state().refusals.push_back(refused);
+    }
+
+    /// Methods and paths of all calls so far.
+    pub fn calls(&self) -> Vec<String> {
+        self.state().calls.clone()
+    }
+
+    /// A service or function by the end of its name.
+    pub fn deployed(&self, name: &str) -> Option<Value> {
+        let state = self.state();
+        let found = state.deployed.iter().find(|(full, _)| full.ends_with(name));
+        found.map(|(_, value)| value.clone())
+    }
+
+    /// Changes something, as somebody else does.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Value)) {
+        let mut state = self.state();
+        let found = state.deployed.iter_mut().find(|(full, _)| full.ends_with(name));
+        let (_, value) = found.unwrap_or_else(|| panic!("there is no {name}"));
+        change(value);
+    }
+
+    /// The policy of a bucket or a service.
+    pub fn policy(&self, name: &str) -> Value {
+        self.state().policies.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Puts a bucket there, as somebody else does.
+    pub fn put_bucket(&self, name: &str) {
+        self.state().buckets.insert(name.to_owned(), json!({ "name": name, "location": "EU" }));
+    }
+
+    /// Puts a binding into the policy of something, as somebody else does.
+    pub fn grant(&self, name: &str, binding: Value) {
+        let mut state = self.state();
+        let policy = state.policies.entry(name.to_owned()).or_insert_with(|| json!({ "bindings": [] }));
+        if let Some(bindings) = policy["bindings"].as_array_mut() {
+            bindings.push(binding);
+        }
+    }
+
+    /// The names of all objects.
+    pub fn objects(&self) -> Vec<String> {
+        self.state().objects.keys().cloned().collect()
+    }
+
+    /// The bytes that were sent to an address of `generateUploadUrl`, the last.
+    pub fn uploaded(&self) -> Option<Vec<u8>> {
+        self.state().uploaded.clone()
+    }
+
+    /// Everything that is there, by name.
+    pub fn things(&self) -> Vec<String> {
+        let state = self.state();
+        let all = [&state.accounts, &state.buckets, &state.deployed];
+        let things = all.into_iter().flat_map(BTreeMap::keys).chain(state.objects.keys());
+        things.cloned().collect()
+    }
+}
