@@ -33,3 +33,15 @@ pub(crate) const TLS_CA: KeyDoc = KeyDoc::optional(
     "/etc/rustwren/ca.pem",
     "Certificates, in PEM form, one of which must have signed the server's, where `endpoint` begins with `https`.",
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn annotated_file_matches_the_declarations() {
+        let text = include_str!("../../../config/azure.toml");
+        let wrong = rustwren_core::config::reference::check_annotated(text, &[STORAGE]);
+        assert!(wrong.is_empty(), "config/azure.toml:\n{}", wrong.join("\n"));
+    }
+}

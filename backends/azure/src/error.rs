@@ -1,12 +1,12 @@
 //! The one place where answers of Azure become [`BackendError`]s: what they mean for the caller, and the mend.
 
-use std::error::Error as StdError;
+use std::error::Error as _;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use azure_core::error::{Error as SdkError, ErrorKind};
 use azure_core::http::RawResponse;
-use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::error::{BackendError, ErrorClass, chain};
 
 mod codes;
 
@@ -49,12 +49,13 @@ impl Failure {
             return Self::of_answer((*status).into(), raw_response.as_deref());
         }
         let cause = match error.kind() {
+            ErrorKind::Credential if is_passing(error) => Cause::Unreachable,
             ErrorKind::Credential => Cause::NoCredentials,
             ErrorKind::Connection => Cause::Unreachable,
             ErrorKind::Io | ErrorKind::DataConversion => Cause::Broken,
             _ => Cause::NotSent,
         };
-        Self::ours(cause, chain(error))
+        Self::ours(cause, one_line(&chain(error)))
     }
 
     fn of_answer(status: u16, answer: Option<&RawResponse>) -> Self {
@@ -177,18 +178,18 @@ fn retry_after(header: &impl Fn(&'static str) -> Option<String>) -> Option<Durat
     millis.map(Duration::from_millis).or_else(|| number("retry-after").map(Duration::from_secs))
 }
 
-/// An error with all that is behind it, in one line.
-fn chain(error: &dyn StdError) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        let source_text = source.to_string();
-        // Some errors show what is behind them already.
-        if !text.contains(&source_text) {
-            write!(text, ": {source_text}").unwrap_or_default();
-        }
-        next = source.source();
-    }
+/// Whether whoever gives credentials could not be asked, or was too busy.
+fn is_passing(error: &SdkError) -> bool {
+    let causes = std::iter::successors(error.source(), |&error| error.source());
+    causes.filter_map(|error| error.downcast_ref::<SdkError>()).any(|error| match error.kind() {
+        ErrorKind::Connection | ErrorKind::Io => true,
+        ErrorKind::HttpResponse { status, .. } => matches!(u16::from(*status), 429 | 500..),
+        _ => false,
+    })
+}
+
+/// In one line, where some errors of the SDK have lists.
+fn one_line(text: &str) -> String {
     text.split('\n').map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
@@ -257,6 +258,14 @@ mod tests {
             assert_eq!((failure.cause, failure.class()), (cause, class));
             assert_eq!(failure.message, "two; lines");
             assert_eq!(failure.may_have_happened(), cause == Cause::Broken);
+        }
+        // Whoever cannot be asked for a token now may be later.
+        for (inner, cause) in
+            [(ErrorKind::Connection, Cause::Unreachable), (ErrorKind::Other, Cause::NoCredentials)]
+        {
+            let inner = SdkError::with_message(inner, "inner");
+            let failure = Failure::of(&SdkError::with_error(ErrorKind::Credential, inner, "no token"));
+            assert_eq!((failure.cause, failure.message.as_str()), (cause, "no token: inner"));
         }
     }
 }

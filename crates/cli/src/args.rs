@@ -112,4 +112,6 @@ pub(crate) enum Provider {
     Aws,
     /// Google Cloud: Cloud Storage
     Gcp,
+    /// Azure: Blob storage
+    Azure,
 }

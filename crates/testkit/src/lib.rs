@@ -5,6 +5,7 @@
 mod checks;
 mod instant;
 pub mod invoker_suite;
+pub mod least_server;
 pub mod provisioner_suite;
 pub mod rivals;
 mod shelf;

@@ -16,5 +16,7 @@ pub fn compiled_in() -> Registry {
     let registry = registry.storage(rustwren_aws::S3StorageFactory).declare(rustwren_aws::config::COMPUTE);
     #[cfg(feature = "gcp")]
     let registry = registry.storage(rustwren_gcp::GcsStorageFactory);
+    #[cfg(feature = "azure")]
+    let registry = registry.storage(rustwren_azure::BlobStorageFactory);
     registry
 }

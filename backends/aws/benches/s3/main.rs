@@ -16,6 +16,7 @@ use rustwren_aws::S3Storage;
 use rustwren_aws::client::{Access, Keys, Retries};
 use rustwren_aws::config::StorageConfig;
 use rustwren_core::storage::{Key, Storage as _};
+use rustwren_testkit::least_server;
 use rustwren_testkit::rivals::{CASES, Side, Work, compare};
 
 const BUCKET: &str = "bucket";
@@ -66,7 +67,7 @@ impl Bench {
 
 fn main() {
     let is_quick = std::env::args().any(|arg| arg == "--quick");
-    let endpoint = format!("http://{}", server::start());
+    let endpoint = format!("http://{}", least_server::start(server::answer));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let bench = Bench::new(endpoint).await;

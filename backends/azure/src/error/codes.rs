@@ -107,11 +107,12 @@ pub(super) fn hint(failure: &Failure) -> Option<String> {
     Some(hint.to_owned())
 }
 
+/// What a signature comes to that is not valid now.
+const EXPIRED: &str = "the shared access signature or token has expired, or is not valid yet: make a new one, or set this machine's clock";
+
 fn refused(failure: &Failure) -> Option<&'static str> {
     Some(match failure.code() {
-        "AuthenticationFailed" if is_about_times(&failure.message) => {
-            "the shared access signature has expired, or is not valid yet: make a new one, or set this machine's clock"
-        }
+        "AuthenticationFailed" if is_about_times(&failure.message) => EXPIRED,
         "AuthenticationFailed" => {
             "the key, signature or token is not one of this account (AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, \
              AZURE_STORAGE_CONNECTION_STRING, `account`), the signature has expired, or this machine's clock is wrong"
@@ -123,8 +124,12 @@ fn refused(failure: &Failure) -> Option<&'static str> {
         "KeyBasedAuthenticationNotPermitted" => {
             "the account takes no keys: unset AZURE_STORAGE_CONNECTION_STRING and AZURE_STORAGE_KEY, and log in by `az login`"
         }
+        // Azurite says so as well where Azure says `AuthenticationFailed`.
+        "AuthorizationFailure" if is_about_times(&failure.message) => EXPIRED,
         "AuthorizationFailure" => {
-            "the account's firewall keeps this machine out, or the signature lacks a permission"
+            "the account's firewall keeps this machine out; or the key or signature (AZURE_STORAGE_KEY, \
+             AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING) is not one of this account, has expired, or lacks a \
+             permission"
         }
         "AuthorizationSourceIPMismatch" => "the signature is for other addresses than this machine's",
         "AuthorizationProtocolMismatch" => "the signature is for https alone",

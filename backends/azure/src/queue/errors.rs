@@ -13,7 +13,7 @@ pub(super) fn is_lost(failure: &Failure) -> bool {
 pub(super) fn error(failure: Failure, queue: &str, verb: &str) -> BackendError {
     let class = failure.class();
     let hint = match failure.code() {
-        "QueueNotFound" => Some("the queue does not exist: run `rustwren setup`".to_owned()),
+        "QueueNotFound" => Some("the queue does not exist: make it (`az storage queue create`)".to_owned()),
         "AuthorizationPermissionMismatch" => Some(
             "give whoever logs in the role `Storage Queue Data Contributor`, or a shared access signature the \
              permissions r, a, u and p"

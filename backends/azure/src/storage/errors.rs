@@ -48,6 +48,14 @@ pub(super) fn is_past_the_end(failure: &Failure) -> bool {
     failure.status == Some(416) || failure.code() == "InvalidRange"
 }
 
+/// What such a range comes to where the service does not refuse it.
+pub(super) fn past_the_end() -> Failure {
+    let mut failure = Failure::ours(Cause::Refused, "");
+    failure.code = Some("InvalidRange".to_owned());
+    failure.status = Some(416);
+    failure
+}
+
 /// There is no such object, in a container that is there.
 pub(super) fn is_missing(failure: &Failure) -> bool {
     failure.code() == "BlobNotFound"
@@ -73,7 +81,8 @@ fn hint(failure: &Failure, names: &Names, operation: Operation) -> Option<String
     }
     match failure.code() {
         "ContainerNotFound" | "ResourceNotFound" => Some(format!(
-            "container {container} does not exist: run `rustwren setup`, or set `container` in [storage] to one that does"
+            "container {container} does not exist: make it (`az storage container create`), or set `container` in [storage] \
+             to one that does"
         )),
         "AuthorizationPermissionMismatch" => Some(format!(
             "give whoever logs in the role `Storage Blob Data Contributor` on the container {container}, or a shared \
@@ -110,7 +119,7 @@ mod tests {
     #[test]
     fn classes_and_mends() {
         for (status, code, class, mend) in [
-            (404, "ContainerNotFound", ErrorClass::Misconfigured, "rustwren setup"),
+            (404, "ContainerNotFound", ErrorClass::Misconfigured, "container create"),
             (403, "AuthorizationPermissionMismatch", ErrorClass::Denied, "permission c and w"),
             (412, "LeaseIdMissing", ErrorClass::Misconfigured, "lease break"),
             (409, "BlobImmutableDueToPolicy", ErrorClass::Misconfigured, "immutability"),

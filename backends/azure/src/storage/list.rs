@@ -19,6 +19,10 @@ enum Next {
     End,
 }
 
+/// Keys come in the order of UTF-16, which is that of bytes but for characters from here on: those beyond the sixteen
+/// bits come before them in the one and after them in the other.
+const OTHER_ORDER: char = '\u{e000}';
+
 impl BlobStorage {
     pub(super) fn pages(&self, prefix: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
         if !may_begin_a_key(prefix) {
@@ -27,18 +31,63 @@ impl BlobStorage {
         let prefix = prefix.to_owned();
         let pages = stream::try_unfold((Next::First, None), move |(next, last)| {
             let prefix = prefix.clone();
-            async move { self.next_page(&prefix, next, last).await }
+            async move { self.next_in_order(&prefix, next, last).await }
         });
         pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed()
     }
 
-    /// The next page, where the listing stands after it, and the last key until then.
-    async fn next_page(
+    /// The next objects, where the listing stands after them, and the last key until then.
+    async fn next_in_order(
         &self,
         prefix: &str,
         next: Next,
-        mut last: Option<Key>,
+        last: Option<Key>,
     ) -> StorageResult<Option<(Vec<ObjectMeta>, (Next, Option<Key>))>> {
+        let Some((objects, next)) = self.next_page(prefix, next).await? else { return Ok(None) };
+        let is_other = |object: &ObjectMeta| object.key.as_str().contains(|c| c >= OTHER_ORDER);
+        let (objects, next) = match objects.iter().position(is_other) {
+            Some(first) => (self.put_in_order(prefix, objects, first, next).await?, Next::End),
+            None => (objects, next),
+        };
+        let last = self.check_order(prefix, last, &objects)?;
+        Ok(Some((objects, (next, last))))
+    }
+
+    /// All that is left of a listing, from the first object on whose place among the others is another in the order of
+    /// bytes. Everything before it comes first in either.
+    async fn put_in_order(
+        &self,
+        prefix: &str,
+        mut objects: Vec<ObjectMeta>,
+        first: usize,
+        mut next: Next,
+    ) -> StorageResult<Vec<ObjectMeta>> {
+        while let Some((more, after)) = self.next_page(prefix, next).await? {
+            objects.extend(more);
+            next = after;
+        }
+        objects[first..].sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        Ok(objects)
+    }
+
+    /// The last key, where all are in ascending order.
+    fn check_order(
+        &self,
+        prefix: &str,
+        mut last: Option<Key>,
+        objects: &[ObjectMeta],
+    ) -> StorageResult<Option<Key>> {
+        for ObjectMeta { key, .. } in objects {
+            if last.as_ref().is_some_and(|last| last >= key) {
+                return Err(out_of_order(&self.names.location(prefix)));
+            }
+            last = Some(key.clone());
+        }
+        Ok(last)
+    }
+
+    /// The next page, and where the listing stands after it; none after the last.
+    async fn next_page(&self, prefix: &str, next: Next) -> StorageResult<Option<(Vec<ObjectMeta>, Next)>> {
         let marker = match next {
             Next::First => None,
             Next::After(marker) => Some(marker),
@@ -52,10 +101,6 @@ impl BlobStorage {
         for blob in page.blob_items {
             // What others have put there under names that no key has is none of ours.
             let Some(key) = blob.name.and_then(|name| self.names.prefix.key(&name)) else { continue };
-            if last.as_ref().is_some_and(|last| *last >= key) {
-                return Err(out_of_order(&self.names.location(prefix)));
-            }
-            last = Some(key.clone());
             let (size, time) = match blob.properties {
                 Some(properties) => (properties.content_length.unwrap_or(0), properties.last_modified),
                 None => (0, None),
@@ -66,7 +111,7 @@ impl BlobStorage {
             Some(marker) => Next::After(marker),
             None => Next::End,
         };
-        Ok(Some((objects, (next, last))))
+        Ok(Some((objects, next)))
     }
 
     async fn page(&self, prefix: &str, marker: Option<String>) -> Result<ListBlobsResponse, Failure> {

@@ -62,6 +62,10 @@ impl Reading for Reader<'_> {
         let answer =
             self.0.blob(object).download(Some(options)).await.map_err(|error| Failure::of(&error))?;
         let said = answer.headers.get_optional_string(&"content-range".into());
+        // Azurite's way to say so: `bytes 20-19/20`.
+        if said.as_deref().and_then(size).is_some_and(|size| size <= range.start) {
+            return Err(errors::past_the_end());
+        }
         let (got, size) = match &said {
             Some(text) => {
                 content_range(text).filter(|(got, _)| got.start == range.start && got.end <= range.end)
@@ -108,4 +112,9 @@ impl Reading for Reader<'_> {
     fn error(&self, failure: Failure, key: &Key) -> BackendError {
         errors::error(failure, &self.0.names, Operation::Read, key.as_str())
     }
+}
+
+/// The size of the whole, of `bytes 0-9/20`.
+fn size(content_range: &str) -> Option<u64> {
+    content_range.split_once('/')?.1.parse().ok()
 }

@@ -19,6 +19,7 @@ pub(crate) fn run(provider: Provider, force: bool, path: &Path) -> Result<(), Fa
         Provider::Chaos => include_str!("../../../../config/chaos.toml"),
         Provider::Aws => include_str!("../../../../config/aws.toml"),
         Provider::Gcp => include_str!("../../../../config/gcp.toml"),
+        Provider::Azure => include_str!("../../../../config/azure.toml"),
     };
     let path = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
     let mut options = OpenOptions::new();

@@ -60,6 +60,20 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// An error as Azure's storage accounts have it, with these further headers.
+    pub fn azure_error(status: u16, code: &str, headers: &[(&'static str, &str)]) -> Self {
+        let mut all: Vec<_> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        all.push(("x-ms-error-code", code.to_owned()));
+        Self::Answer {
+            status,
+            headers: all,
+            body: format!(
+                "<?xml version=\"1.0\" encoding=\"utf-8\"?><Error><Code>{code}</Code><Message>as the test says\n\
+                 RequestId:R1</Message></Error>"
+            ),
+        }
+    }
+
     /// An error as S3 has it, with these further headers.
     pub fn s3_error(status: u16, code: &str, headers: &[(&'static str, &str)]) -> Self {
         Self::Answer {
