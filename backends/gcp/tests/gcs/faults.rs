@@ -12,6 +12,7 @@ use crate::place::{Scene, is_content, is_read, key, large};
 
 #[tokio::test]
 async fn passing_trouble_is_hidden() {
+    let (scene, k) = (Scene::quiet().await, key("k"));
     for verdict in [
         Verdict::gcs_error(429, "rateLimitExceeded", "Too many requests", &[]),
         Verdict::gcs_error(503, "backendError", "Backend Error", &[("retry-after", "0")]),
@@ -20,25 +21,25 @@ async fn passing_trouble_is_hidden() {
         Verdict::LoseAnswer,
         Verdict::CutAnswer(5),
     ] {
-        let scene = Scene::times(2, |_| true, verdict.clone()).await;
-        let k = key("k");
+        let before = scene.gcs.served();
+        scene.trouble(2, |_| true, verdict.clone());
         scene
             .storage
             .put(&k, Bytes::from_static(b"v"))
             .await
             .unwrap_or_else(|error| panic!("{verdict:?}: {error}"));
-        assert_eq!(scene.gcs.served(), 3, "{verdict:?}");
-        assert_eq!(scene.storage.get(&k).await.unwrap(), "v");
+        assert_eq!(scene.gcs.served(), before + 3, "{verdict:?}");
 
-        let scene = Scene::times(2, |request| !is_content(request), verdict.clone()).await;
-        scene.storage.put(&k, Bytes::from_static(b"v")).await.unwrap();
+        scene.trouble(2, |_| true, verdict.clone());
+        assert_eq!(scene.storage.get(&k).await.unwrap_or_else(|error| panic!("{verdict:?}: {error}")), "v");
+
+        scene.trouble(2, |_| true, verdict.clone());
         let listed = scene.storage.list_all("").await;
         assert_eq!(listed.unwrap_or_else(|error| panic!("{verdict:?}: {error}")).len(), 1);
 
-        let scene = Scene::times(2, |request| request.method == "DELETE", verdict.clone()).await;
-        scene.storage.put(&k, Bytes::from_static(b"v")).await.unwrap();
+        scene.trouble(2, |request| request.method == "DELETE", verdict.clone());
         scene.storage.delete(&k).await.unwrap_or_else(|error| panic!("{verdict:?}: {error}"));
-        assert!(!scene.storage.exists(&k).await.unwrap());
+        assert!(!scene.storage.exists(&k).await.unwrap_or_else(|error| panic!("{verdict:?}: {error}")));
     }
 }
 

@@ -44,12 +44,18 @@ impl Scene {
 
     /// Where the first so many requests that match meet this verdict, and all others pass.
     pub(crate) async fn times(times: usize, matches: fn(&Request) -> bool, verdict: Verdict) -> Self {
+        let scene = Self::quiet().await;
+        scene.trouble(times, matches, verdict);
+        scene
+    }
+
+    /// The same from now on.
+    pub(crate) fn trouble(&self, times: usize, matches: fn(&Request) -> bool, verdict: Verdict) {
         let met = AtomicUsize::new(0);
-        Self::new(move |request| {
+        self.gcs.judge(move |request| {
             let is_met = matches(request) && met.fetch_add(1, Ordering::SeqCst) < times;
             if is_met { verdict.clone() } else { Verdict::Pass }
-        })
-        .await
+        });
     }
 }
 
