@@ -60,7 +60,7 @@ async fn refused(protocol: Protocol, more: &[(&'static str, &'static str)], busy
     let (storage, image) = storage_with_program().await;
     let settings = [&[("workers", "1"), ("queue_time", "0s")], more].concat();
     let runtime = Runtime::start(storage, dir.path(), &settings).await;
-    let invoker = Arc::new(HttpInvoker::new(options(runtime.client(protocol), 2)).unwrap());
+    let invoker = Arc::new(HttpInvoker::new(&options(runtime.client(protocol), 2)).unwrap());
     let functions = program::functions(image);
     let (events, mut begun) = events();
     let mut endless = JoinSet::new();
@@ -117,7 +117,7 @@ async fn calls_that_wait_do_not_hold_up_others() {
     let dir = tempfile::tempdir().unwrap();
     let (storage, image) = storage_with_program().await;
     let runtime = Runtime::start(storage, dir.path(), &[("workers", "4"), ("queue_time", "1h")]).await;
-    let invoker = Arc::new(HttpInvoker::new(options(runtime.client(Protocol::Http2), 20)).unwrap());
+    let invoker = Arc::new(HttpInvoker::new(&options(runtime.client(Protocol::Http2), 20)).unwrap());
     let functions = program::functions(image);
     let (events, mut begun) = events();
     let mut endless = JoinSet::new();
@@ -148,7 +148,7 @@ async fn a_driver_without_the_secret_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let storage: Arc<dyn Storage> = Arc::new(MemoryStorage::new());
     let runtime = Runtime::start(storage, dir.path(), &[]).await;
-    let invoker = HttpInvoker::new(options(runtime.client(Protocol::Auto), 2)).unwrap();
+    let invoker = HttpInvoker::new(&options(runtime.client(Protocol::Auto), 2)).unwrap();
     let drive = program::job(ImageId([0; 32]), DRIVE, Call::TryMapAsync);
     let error = invoker.invoke_detached(invocation(&drive, &[Vec::new()])).await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::Misconfigured, "{error}");

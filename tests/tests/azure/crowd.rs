@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustwren::blocking::block_on;
-use rustwren::prelude::*;
 use tokio::sync::Notify;
 
 use crate::place::{Place, Plan};
