@@ -349,7 +349,7 @@ fn stored_meanwhile(bounded: bool, task: Duration, slow: bool, at: &[u64]) -> Ve
     let (job, outbox) = job(1, 1, Arc::new(invoker), Arc::clone(&storage), clock);
     let store = Store::new(storage, Arc::clone(&time));
     let (id, owner) = (JobId::new("stored").unwrap(), Owner::of_process("test"));
-    let job = job.kept(Signs::new(&store, id, owner, 15 * second, ImageId([0; 32])));
+    let job = job.kept(Signs::new(&store, id, owner, Duration::from_secs(15), ImageId([0; 32])));
     executor.spawner().spawn("job", job);
     let at = at.to_vec();
     let seen = executor.block_on(async move {

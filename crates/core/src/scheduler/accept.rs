@@ -140,7 +140,9 @@ impl JobRun {
         let within = |&(from, to): &(u32, u32)| (from.max(elements.start), to.min(elements.end));
         let wanted: Vec<(u32, u32)> = fresh.iter().map(within).filter(|(from, to)| from < to).collect();
         let refused = count(&wanted);
-        if let Some(flight) = flight {
+        if let Some(flight) = flight
+            && refused > 0
+        {
             for (from, to) in self.held_by_no_twin(flight, wanted) {
                 self.requeue(flight, from..to, 0, None)?;
             }

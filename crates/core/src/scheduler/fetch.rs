@@ -153,12 +153,22 @@ impl JobRun {
                     (group, result)
                 }));
             }
-            let Poll::Ready(Some((group, result))) = Pin::new(&mut self.fetches.under_way).poll_next(cx)
+            let Poll::Ready(Some((mut group, result))) = Pin::new(&mut self.fetches.under_way).poll_next(cx)
             else {
                 return Ok(any);
             };
             any = true;
             match result {
+                Err(error) if group.len() > 1 => {
+                    tracing::debug!(%error, "stored results are fetched one by one");
+                    let alone = group.into_iter().map(|fetch| Fetch { alone: true, ..fetch });
+                    alone.rev().for_each(|fetch| self.fetches.waiting.push_front(fetch));
+                }
+                Err(error) => {
+                    if let Some(fetch) = group.pop() {
+                        self.on_fetched(fetch, Err(error))?;
+                    }
+                }
                 Ok(bytes) => {
                     // As long as all of them together, or it would be an error.
                     let mut at = 0;
@@ -167,16 +177,6 @@ impl JobRun {
                         self.on_fetched(fetch, Ok(bytes.slice(at..end)))?;
                         at = end;
                     }
-                }
-                Err(error) => {
-                    let is_lone = group.len() == 1;
-                    let mut group = group.into_iter().map(|fetch| Fetch { alone: true, ..fetch });
-                    if let (true, Some(fetch)) = (is_lone, group.next()) {
-                        self.on_fetched(fetch, Err(error))?;
-                        continue;
-                    }
-                    tracing::debug!(%error, "stored results are fetched one by one");
-                    group.rev().for_each(|fetch| self.fetches.waiting.push_front(fetch));
                 }
             }
         }
@@ -235,7 +235,8 @@ impl JobRun {
             }
             let offset = |index: u64| (index - chunk.first) as u32;
             for (from, to, attempt) in self.by_attempt(&chunk, offset(from), offset(to)) {
-                let part = Chunk { attempt, ..self.cut(&chunk, from, to, fruitless)? };
+                let part = self.cut(&chunk, from, to, fruitless)?;
+                let part = Chunk { attempt, alone: part.alone || attempt > part.attempt, ..part };
                 match at {
                     Some(at) => self.waiting.push_later(part, at),
                     None => self.waiting.push(part),
