@@ -61,11 +61,15 @@ impl GcsStorage {
     pub async fn open(config: &StorageConfig) -> StorageResult<Self> {
         let names = Names { bucket: config.bucket.clone(), prefix: Prefix::from(config.prefix.clone()) };
         let location = names.location("");
-        let failed = |class, why: &str| {
-            BackendError::new(class, format!("opening {location}: {why}"))
-                .with_hint("log in (`gcloud auth application-default login`), or set `anonymous = true` where none are needed")
+        let failed = |class, why: &str| BackendError::new(class, format!("opening {location}: {why}"));
+        let no_credentials = |class, why: &str| {
+            failed(class, why).with_hint(
+                "log in (`gcloud auth application-default login`), or set `anonymous = true` in [storage] where no \
+                 credentials are needed",
+            )
         };
-        let credentials = config.access.credentials().map_err(|why| failed(ErrorClass::Denied, &why))?;
+        let credentials =
+            config.access.credentials().map_err(|why| no_credentials(ErrorClass::Denied, &why))?;
         let endpoint = config.access.storage_endpoint();
         let json = Json::new(endpoint, &config.bucket, credentials.clone())
             .map_err(|why| failed(ErrorClass::Misconfigured, &why))?;
@@ -77,7 +81,9 @@ impl GcsStorage {
             .with_read_resume_policy(NeverResume);
         let client = timeout(OPENING, builder.build())
             .await
-            .map_err(|_| failed(ErrorClass::TimedOut, "whoever gives credentials did not answer in time"))?
+            .map_err(|_| {
+                no_credentials(ErrorClass::TimedOut, "whoever gives credentials did not answer in time")
+            })?
             .map_err(|error| failed(ErrorClass::Misconfigured, &chain(&error)))?;
         Ok(Self {
             client,
