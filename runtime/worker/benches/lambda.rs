@@ -4,7 +4,7 @@
 //! the time from the start of the process until it asks for its first invocation, and a warm invocation that does nothing,
 //! under Lambda's official emulator. This program is that function, and the function process too.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a measurement that cannot be made ends")]
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot be made ends")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
