@@ -154,10 +154,14 @@ impl Look {
                 }
                 continue;
             }
-            new.iter().for_each(|k| state.reported[*k as usize] = true);
+            for k in &new {
+                state.reported[*k as usize] = true;
+            }
             if new.len() < elements.len() {
                 // The scheduler takes none of them.
-                new.iter().for_each(|k| ledger.misplaced(job, index(*k), self.number));
+                for k in new {
+                    ledger.misplaced(job, index(k), self.number);
+                }
             } else if result.tag == ResultTag::Failure {
                 let failure: Result<TaskFailure, _> = codec::decode(result.body);
                 let kind = failure.map_or(FailureKind::Output, |failure| failure.kind);

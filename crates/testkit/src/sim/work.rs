@@ -96,7 +96,9 @@ pub(super) fn takes_lists(job: &JobSpec) -> bool {
 /// The one result of a list, from those of its elements.
 pub(super) fn list_of(outputs: &[Vec<u8>]) -> Vec<u8> {
     let mut list = vec![outputs.len() as u8];
-    outputs.iter().for_each(|output| list.extend_from_slice(output));
+    for output in outputs {
+        list.extend_from_slice(output);
+    }
     list
 }
 
