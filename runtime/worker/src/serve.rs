@@ -21,6 +21,7 @@ mod slots;
 mod tls;
 mod watched;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
@@ -32,6 +33,7 @@ use rustix::process::{
     DumpableBehavior, Pid, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
 };
 use rustwren_core::config::Config;
+use rustwren_core::env::{Environment, OVERRIDE_PREFIX};
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::image::ImageId;
 use rustwren_core::storage::Storage;
@@ -167,7 +169,9 @@ impl Server {
         })?;
         let mut pool = config.processes.pool_options(ImageId([0; 32]));
         pool.heartbeat = Some(HEARTBEAT);
-        pool.set = config.storage_variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let storage = config.storage_variables.iter();
+        let storage = storage.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        pool.set = own_settings().chain(storage).collect();
         let options = HostOptions {
             pool,
             images: ImageCache::new(cache_dir.join("unpacked"), config.image_cache),
@@ -245,6 +249,16 @@ impl Server {
         shared.hosts().for_each(Host::shutdown);
         tracing::info!("ended");
     }
+}
+
+/// The settings of this runtime's own `[compute]` that its environment has, as empty ones, which count as not set: what
+/// tasks start jobs on is something else, and would know neither these keys nor what they mean there.
+fn own_settings() -> impl Iterator<Item = (OsString, OsString)> {
+    let prefix = format!("{OVERRIDE_PREFIX}COMPUTE__");
+    let own = Environment::of_process();
+    let names: Vec<OsString> = own.iter().map(|(name, _)| name.to_owned()).collect();
+    let of_compute = move |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(&prefix));
+    names.into_iter().filter(of_compute).map(|name| (name, OsString::new()))
 }
 
 /// Serves a connection, on a task of its own.
