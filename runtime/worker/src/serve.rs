@@ -24,6 +24,7 @@ mod slots;
 mod tls;
 mod watched;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
@@ -35,7 +36,7 @@ use rustix::process::{
     DumpableBehavior, Pid, Signal, getppid, set_dumpable_behavior, set_parent_process_death_signal,
 };
 use rustwren_core::config::{Config, LoadOptions};
-use rustwren_core::env::HTTP_SECRET;
+use rustwren_core::env::{Environment, HTTP_SECRET, OVERRIDE_PREFIX};
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::image::ImageId;
 use rustwren_core::storage::Storage;
@@ -193,7 +194,9 @@ impl Server {
         })?;
         let mut pool = config.processes.pool_options(ImageId([0; 32]));
         pool.heartbeat = Some(HEARTBEAT);
-        pool.set = config.storage_variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let storage = config.storage_variables.iter();
+        let storage = storage.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        pool.set = own_settings().chain(storage).collect();
         // Wherever it comes from here: a file of it is not named alike everywhere, and need not be theirs to read.
         pool.set.extend(config.passed_secret().map(|secret| (HTTP_SECRET.name.into(), secret.into())));
         let unpacked = cache_dir.join("unpacked");
@@ -275,6 +278,16 @@ impl Server {
         shared.hosts().for_each(Host::shutdown);
         tracing::info!("ended");
     }
+}
+
+/// The settings of this runtime's own `[compute]` that its environment has, as empty ones, which count as not set: what
+/// tasks start jobs on is something else, and would know neither these keys nor what they mean there.
+fn own_settings() -> impl Iterator<Item = (OsString, OsString)> {
+    let prefix = format!("{OVERRIDE_PREFIX}COMPUTE__");
+    let own = Environment::of_process();
+    let names: Vec<OsString> = own.iter().map(|(name, _)| name.to_owned()).collect();
+    let of_compute = move |name: &OsString| name.to_str().is_some_and(|name| name.starts_with(&prefix));
+    names.into_iter().filter(of_compute).map(|name| (name, OsString::new()))
 }
 
 /// Serves a connection, on a task of its own.

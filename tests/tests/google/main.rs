@@ -31,7 +31,10 @@ const SUITES: &[(Route, &str, &[Test], &str)] = &[
 ];
 
 /// Tests that cannot pass here, each with the reason.
-const GAPS: &[Gap] = &[];
+const GAPS: &[Gap] = &[(
+    "rustwren_tests::suite::jobs::a_task_knows_its_deadline",
+    "it expects that there is none where a job sets none, and Google limits every request",
+)];
 
 fn main() -> ExitCode {
     let suites = SUITES.iter().map(|&(route, name, tests, timeout)| {
