@@ -34,11 +34,14 @@ impl GcsStorage {
     }
 
     /// One attempt at a request of the crate's that carries so many bytes.
-    pub(super) async fn attempt<T>(
+    ///
+    /// No async function: the request goes to the heap before anything waits for it.
+    pub(super) fn attempt<T>(
         tries: &mut Tries<'_>,
         bytes: u64,
         request: impl Future<Output = Result<T, SdkError>> + Send,
-    ) -> Result<T, Failure> {
-        tries.run(bytes, async move { request.await.map_err(|error| Failure::of(&error)) }).await
+    ) -> impl Future<Output = Result<T, Failure>> + Send {
+        let request = Box::pin(request);
+        tries.run(bytes, async move { request.await.map_err(|error| Failure::of(&error)) })
     }
 }
