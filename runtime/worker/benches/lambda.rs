@@ -90,6 +90,8 @@ fn first_poll(program: &Path) -> Duration {
         .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
         .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
         .stdin(Stdio::null())
+        // It is ended in the middle of what it does.
+        .stderr(Stdio::null())
         .spawn()
         .unwrap();
     let (mut stream, _) = api.accept().unwrap();

@@ -20,8 +20,11 @@ use rustwren_tests::{Gap, Test, grouped, suite};
 
 use place::Deployment;
 
-/// The suites, each with where it runs. In a second, as elsewhere, Lambda's environments would hardly have started.
-const SUITES: &[(&str, &[Test], fn() -> Deployment)] = &[
+/// A suite with where it runs.
+type Suite = (&'static str, &'static [Test], fn() -> Deployment);
+
+/// In a second, as deadlines are tested elsewhere, Lambda's environments would hardly have started.
+const SUITES: &[Suite] = &[
     ("mapping", suite::mapping::TESTS, || Deployment::new(20)),
     ("handles", suite::handles::TESTS, || Deployment::new(20)),
     ("jobs", suite::jobs::TESTS, || Deployment::new(20)),
