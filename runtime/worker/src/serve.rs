@@ -194,9 +194,9 @@ impl Server {
         })?;
         let mut pool = config.processes.pool_options(ImageId([0; 32]));
         pool.heartbeat = Some(HEARTBEAT);
-        let storage = config.storage_variables.iter();
-        let storage = storage.map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        pool.set = own_settings().chain(storage).collect();
+        let ways = config.storage_variables.iter();
+        let ways = ways.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        pool.set = own_settings().chain(ways).collect();
         // Wherever it comes from here: a file of it is not named alike everywhere, and need not be theirs to read.
         pool.set.extend(config.passed_secret().map(|secret| (HTTP_SECRET.name.into(), secret.into())));
         let unpacked = cache_dir.join("unpacked");
