@@ -164,8 +164,10 @@ impl Book {
                 entries += 1;
                 leads += u32::from(matches!(logged.entry, Entry::Lead(_)));
                 for (index, value) in self.outcomes(logged) {
-                    // Later ones of one journal count for nothing.
-                    if of_this.insert(index) || matches!(value, Value::Failed(_)) {
+                    // Later ones of one journal count for nothing, but that a resumed job tries again what has failed.
+                    let failed = matches!(value, Value::Failed(_));
+                    let is_tried_again = failed && self.plan.keeping == Keeping::Resume;
+                    if is_tried_again || of_this.insert(index) || failed {
                         first.entry(index).or_default().push(value);
                     }
                 }

@@ -294,7 +294,10 @@ impl Client {
     async fn durable(&self) -> Result<()> {
         let plan = &self.book.plan;
         let (manifest, begin) = loop {
-            let known = lock(&self.book.state).id.clone();
+            let (known, was_free) = {
+                let state = lock(&self.book.state);
+                (state.id.clone(), state.founder.is_none())
+            };
             if let Some(id) = &known
                 && let Some(manifest) = Manifest::read_opt(&self.store, id).await?
             {
@@ -302,8 +305,8 @@ impl Client {
             }
             let is_free = {
                 let mut state = lock(&self.book.state);
-                // Another may have begun one since the last look.
-                let is_free = state.founder.is_none() && state.id == known;
+                // Another may have begun one since the last look, or have finished beginning it during that.
+                let is_free = was_free && state.founder.is_none() && state.id == known;
                 if is_free {
                     state.founder = Some(self.number);
                 }
