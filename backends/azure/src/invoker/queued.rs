@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::watch::{End, Watch};
 use crate::client::Access;
-use crate::config::ComputeConfig;
+use crate::config::{ComputeConfig, Trigger};
 use crate::queue::{MAX_BODY, Queue, SendOptions};
 
 /// Inputs inside a message: three quarters of it are left by base64, and the job has to be named in it too.
@@ -27,6 +27,8 @@ pub(super) struct Queued {
     name: String,
     access: Access,
     storage: Arc<dyn Storage>,
+    /// What it is when there can be no queue: jobs by calls do without, but for detached ones.
+    without: ErrorClass,
     /// Opened with the first message, on the runtime that serves it.
     queues: OnceCell<(Queue, Watch)>,
 }
@@ -34,7 +36,11 @@ pub(super) struct Queued {
 impl Queued {
     pub(super) fn new(config: &ComputeConfig, storage: Arc<dyn Storage>) -> Self {
         let (name, access) = (config.queue.clone(), config.access.clone());
-        Self { name, access, storage, queues: OnceCell::new() }
+        let without = match config.trigger {
+            Trigger::Http => ErrorClass::Invalid,
+            Trigger::Queue => ErrorClass::Misconfigured,
+        };
+        Self { name, access, storage, without, queues: OnceCell::new() }
     }
 
     async fn queues(&self) -> Result<&(Queue, Watch), BackendError> {
@@ -42,7 +48,7 @@ impl Queued {
             .get_or_try_init(|| async {
                 let open = |name: &str| {
                     Queue::open(&self.access, name).map_err(|error| {
-                        let told = BackendError::new(ErrorClass::Misconfigured, error.message());
+                        let told = BackendError::new(self.without, error.message());
                         match error.hint() {
                             Some(hint) => told.with_hint(hint),
                             None => told,

@@ -11,7 +11,7 @@ use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, LogLine, Pass
 use rustwren_core::protocol::invocation;
 use rustwren_core::protocol::queued::{Place as Objects, Queued};
 use rustwren_core::protocol::records::append_input;
-use rustwren_core::storage::{Key, PutOutcome, StorageExt as _};
+use rustwren_core::storage::{PutOutcome, StorageExt as _};
 use rustwren_testkit::invoker_suite::{BAD, program};
 
 use crate::place::{Place, Plan};
@@ -60,7 +60,6 @@ pub(crate) async fn trouble() {
     a_handler_that_dies(&place, &invoker).await;
     detached(&place, &invoker).await;
     others_messages_are_poison(&place).await;
-    poison(&place).await;
 }
 
 async fn echo(place: &Place, invoker: &dyn Invoker, elements: &[Vec<u8>]) {
@@ -149,20 +148,4 @@ async fn others_messages_are_poison(place: &Place) {
     assert_eq!(place.host.seen().messages - messages, 3, "as often as `maxDequeueCount` says");
     let poison = place.queue("-poison").receive(2, std::time::Duration::from_secs(1)).await.unwrap();
     assert_eq!(poison.iter().map(|message| message.body().unwrap()).collect::<Vec<_>>(), ["hello"]);
-}
-
-/// An invocation that no worker can take: its client hears so.
-async fn poison(place: &Place) {
-    let mut spec = job(place, "echo", None);
-    spec.id = "suite-poison".to_owned();
-    // An object where others would have to be below: nobody can claim the invocation.
-    let blocking = Key::new("jobs/suite-poison/queued").unwrap();
-    place.storage.put(&blocking, Bytes::new()).await.unwrap();
-    let invoker = place.invoker("queue", 1);
-    let events: Arc<dyn Events> = Arc::new(Elements::default());
-    let error = invoker.invoke(sent(spec, &[vec![1]]), &events).await.unwrap_err();
-    assert_eq!(error.class(), ErrorClass::WorkerCrashed, "{error}");
-    assert!(error.to_string().contains("poison") && error.hint().is_some(), "{error}");
-    assert_eq!(place.host.seen().poisoned, 2);
-    invoker.shutdown().await;
 }
