@@ -30,7 +30,7 @@ pub use message::{Message, Peeked};
 pub const MAX_BODY: usize = 48 << 10;
 
 /// Azure gives no more messages at once.
-const MOST_AT_ONCE: usize = 32;
+const MOST_AT_ONCE: i32 = 32;
 
 /// The result of an operation on a queue.
 pub type QueueResult<T> = std::result::Result<T, BackendError>;
@@ -130,7 +130,7 @@ impl Queue {
         let received = self
             .call("receiving from", || async {
                 let options = QueueClientReceiveMessagesOptions {
-                    number_of_messages: Some(most.clamp(1, MOST_AT_ONCE) as i32),
+                    number_of_messages: Some(at_once(most)),
                     visibility_timeout: Some(seconds(hidden).max(1)),
                     ..QueueClientReceiveMessagesOptions::default()
                 };
@@ -149,7 +149,7 @@ impl Queue {
         let peeked = self
             .call("peeking into", || async {
                 let options = QueueClientPeekMessagesOptions {
-                    number_of_messages: Some(most.clamp(1, MOST_AT_ONCE) as i32),
+                    number_of_messages: Some(at_once(most)),
                     ..QueueClientPeekMessagesOptions::default()
                 };
                 self.client.peek_messages(Some(options)).await?.into_model()
@@ -232,6 +232,11 @@ impl Queue {
             tries.again(failure).await.map_err(|failure| (failure, uncertain))?;
         }
     }
+}
+
+/// As many messages as Azure gives at once, or fewer.
+fn at_once(most: usize) -> i32 {
+    i32::try_from(most).unwrap_or(MOST_AT_ONCE).clamp(1, MOST_AT_ONCE)
 }
 
 /// Whole seconds, as Azure wants them: a part of one counts as one.

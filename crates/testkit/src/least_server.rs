@@ -17,7 +17,7 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 
 /// What a request comes to.
-pub type Answer<S> = fn(head: Parts, body: Bytes, store: &mut S) -> Response<Full<Bytes>>;
+pub type Answer<S> = fn(head: &Parts, body: Bytes, store: &mut S) -> Response<Full<Bytes>>;
 
 /// Serves on a thread of its own until the process ends.
 pub fn start<S: Default + 'static>(answer: Answer<S>) -> SocketAddr {
@@ -41,7 +41,7 @@ pub fn start<S: Default + 'static>(answer: Answer<S>) -> SocketAddr {
                         async move {
                             let (head, body) = request.into_parts();
                             let body = hyper::body::Incoming::collect(body).await.unwrap().to_bytes();
-                            Ok::<_, Infallible>(answer(head, body, &mut store.borrow_mut()))
+                            Ok::<_, Infallible>(answer(&head, body, &mut store.borrow_mut()))
                         }
                     });
                     let served = hyper::server::conn::http1::Builder::new();

@@ -15,7 +15,7 @@ pub(crate) struct Store {
     parts: HashMap<String, Vec<(u32, Bytes)>>,
 }
 
-pub(crate) fn answer(head: Parts, body: Bytes, store: &mut Store) -> Response<Full<Bytes>> {
+pub(crate) fn answer(head: &Parts, body: Bytes, store: &mut Store) -> Response<Full<Bytes>> {
     let key = head.uri.path().to_owned();
     let query = head.uri.query().unwrap_or_default().to_owned();
     let number = query.split('&').find_map(|pair| pair.strip_prefix("partNumber=")?.parse().ok());
@@ -41,7 +41,7 @@ pub(crate) fn answer(head: Parts, body: Bytes, store: &mut Store) -> Response<Fu
             store.objects.insert(key, whole.concat().into());
             reply.body(Full::from("<CompleteMultipartUploadResult/>"))
         }
-        (Method::GET, _) => return object(&store.objects[&key], &head),
+        (Method::GET, _) => return object(&store.objects[&key], head),
         _ => reply.status(StatusCode::NOT_IMPLEMENTED).body(Full::default()),
     };
     reply.unwrap()

@@ -15,7 +15,7 @@ pub(crate) struct Store {
     blocks: HashMap<(String, String), Bytes>,
 }
 
-pub(crate) fn answer(head: Parts, body: Bytes, store: &mut Store) -> Response<Full<Bytes>> {
+pub(crate) fn answer(head: &Parts, body: Bytes, store: &mut Store) -> Response<Full<Bytes>> {
     let name = head.uri.path().to_owned();
     let query = head.uri.query().unwrap_or_default();
     let block = query.split('&').find_map(|pair| pair.strip_prefix("blockid="));
@@ -41,7 +41,7 @@ pub(crate) fn answer(head: Parts, body: Bytes, store: &mut Store) -> Response<Fu
             store.blobs.insert(name, body);
             created.body(Full::default())
         }
-        (Method::GET, _) => return object(&store.blobs[&name], &head),
+        (Method::GET, _) => return object(&store.blobs[&name], head),
         _ => Response::builder().status(StatusCode::NOT_IMPLEMENTED).body(Full::default()),
     };
     reply.unwrap()

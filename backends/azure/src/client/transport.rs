@@ -22,7 +22,7 @@ use rustwren_http::{Chain, tls};
 /// How long a connection may take to be made. A provider that is there answers within a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection without a request is kept. Azure closes them after some minutes.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Connections, and requests on them. It belongs to the async runtime on which it is used first.
 #[derive(Debug)]
@@ -69,10 +69,12 @@ impl HttpClient for Transport {
         let sent = sent
             .map_err(|error| Error::with_error(ErrorKind::Other, error, "the request cannot be written"))?;
         let answer = self.client.request(sent).await.map_err(|error| {
-            let (kind, message) = match () {
-                () if tls::is_of_certificates(&error) => (ErrorKind::Other, "the server cannot be trusted"),
-                () if error.is_connect() => (ErrorKind::Connection, "no connection could be made"),
-                () => (ErrorKind::Io, "the connection failed"),
+            let (kind, message) = if tls::is_of_certificates(&error) {
+                (ErrorKind::Other, "the server cannot be trusted")
+            } else if error.is_connect() {
+                (ErrorKind::Connection, "no connection could be made")
+            } else {
+                (ErrorKind::Io, "the connection failed")
             };
             Error::with_error(kind, Chain(error), message)
         })?;

@@ -112,7 +112,8 @@ const EXPIRED: &str = "the shared access signature or token has expired, or is n
 
 fn refused(failure: &Failure) -> Option<&'static str> {
     Some(match failure.code() {
-        "AuthenticationFailed" if is_about_times(&failure.message) => EXPIRED,
+        // Azurite has the second name for the first.
+        "AuthenticationFailed" | "AuthorizationFailure" if is_about_times(&failure.message) => EXPIRED,
         "AuthenticationFailed" => {
             "the key, signature or token is not one of this account (AZURE_STORAGE_KEY, AZURE_STORAGE_SAS_TOKEN, \
              AZURE_STORAGE_CONNECTION_STRING, `account`), the signature has expired, or this machine's clock is wrong"
@@ -124,8 +125,6 @@ fn refused(failure: &Failure) -> Option<&'static str> {
         "KeyBasedAuthenticationNotPermitted" => {
             "the account takes no keys: unset AZURE_STORAGE_CONNECTION_STRING and AZURE_STORAGE_KEY, and log in by `az login`"
         }
-        // Azurite says so as well where Azure says `AuthenticationFailed`.
-        "AuthorizationFailure" if is_about_times(&failure.message) => EXPIRED,
         "AuthorizationFailure" => {
             "the account's firewall keeps this machine out; or the key or signature (AZURE_STORAGE_KEY, \
              AZURE_STORAGE_SAS_TOKEN, AZURE_STORAGE_CONNECTION_STRING) is not one of this account, has expired, or lacks a \

@@ -1,5 +1,6 @@
 //! Listing, page by page.
 
+use azure_core::http::Response;
 use azure_storage_blob::models::{BlobContainerClientListBlobsOptions, ListBlobsResponse};
 use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use rustwren_core::error::{BackendError, ErrorClass};
@@ -125,7 +126,7 @@ impl BlobStorage {
             };
             let request = async {
                 let mut pages = self.client.list_blobs(Some(options))?.into_pages();
-                pages.try_next().await?.map(|page| page.into_model()).transpose()
+                pages.try_next().await?.map(Response::into_model).transpose()
             };
             match tries.send(0, request).await {
                 Ok(Some(page)) => return Ok(page),

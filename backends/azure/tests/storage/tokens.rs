@@ -77,7 +77,7 @@ async fn a_token_is_enough() {
 
     let k = Key::new("k").unwrap();
     for bad in [
-        token(now() - Duration::from_secs(60), "https://storage.azure.com"),
+        token(now() - Duration::from_mins(1), "https://storage.azure.com"),
         token(later, "https://vault.azure.net"),
     ] {
         let error = open(&config(bad)).put(&k, Bytes::new()).await.unwrap_err();
