@@ -14,8 +14,8 @@ use rustwren_core::durable::{JobId, Store};
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, LogLine, Payload, Reply, ResultBatch};
 use rustwren_core::protocol::records::{ResultTag, Together, append_list, split_together};
-use rustwren_core::task::step::Course;
 use rustwren_core::storage::Key;
+use rustwren_core::task::step::Course;
 use tokio::sync::{Notify, oneshot};
 
 use super::Room;

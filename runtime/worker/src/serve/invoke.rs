@@ -62,7 +62,10 @@ pub(super) async fn detach(shared: &Arc<Shared>, body: Incoming, check: Option<B
         Ok(invocation) => invocation,
         Err(reply) => return reply,
     };
-    if invocation.job.entry.drives() && shared.config.secrets.is_some() && shared.config.passed_secret().is_none() {
+    if invocation.job.entry.drives()
+        && shared.config.secrets.is_some()
+        && shared.config.passed_secret().is_none()
+    {
         return Reply::error(&no_secret());
     }
     shared.metrics.detached.count();

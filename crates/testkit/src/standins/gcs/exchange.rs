@@ -68,7 +68,9 @@ pub(super) async fn serve(
     }
     match verdict {
         Verdict::Drop => return Err(ends()),
-        Verdict::PassTo(other) => return Err(io::Error::other(format!("no other server is asked, {other} neither"))),
+        Verdict::PassTo(other) => {
+            return Err(io::Error::other(format!("no other server is asked, {other} neither")));
+        }
         Verdict::Answer { status, headers, body } => {
             let mut answer = Response::builder().status(status);
             for (name, value) in headers {
