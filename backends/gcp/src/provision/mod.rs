@@ -5,7 +5,7 @@
 //! end, and so share what lets callers in and workers at their objects.
 //!
 //! The APIs are called as JSON over HTTP. Google's crates for these control planes would add minutes to every build of
-//! the command for nine calls (`docs/decisions/0014-google-control-plane.md`).
+//! the command for nine calls (`docs/decisions/0012-google-control-plane.md`).
 
 mod access;
 mod account;
