@@ -20,7 +20,12 @@ pub async fn whole<E>(
     let Some(first) = next(&mut body).await? else {
         return if len == 0 { Ok(Bytes::new()) } else { Err(cut_short(0, len)) };
     };
-    if first.len() == len && next(&mut body).await?.is_none() {
+    if first.len() == len {
+        while let Some(more) = next(&mut body).await? {
+            if !more.is_empty() {
+                return Err(too_long(len));
+            }
+        }
         return Ok(first);
     }
     let mut all = BytesMut::with_capacity(len);
@@ -68,10 +73,14 @@ async fn next<E>(
 /// A slot never grows: it would leave its place.
 fn push<E>(slot: &mut BytesMut, piece: &[u8], len: usize) -> Result<(), Unreceived<E>> {
     if slot.len() + piece.len() > len {
-        return Err(Unreceived::Length(format!("the answer is longer than the {len} bytes asked for")));
+        return Err(too_long(len));
     }
     slot.extend_from_slice(piece);
     Ok(())
+}
+
+fn too_long<E>(len: usize) -> Unreceived<E> {
+    Unreceived::Length(format!("the answer is longer than the {len} bytes asked for"))
 }
 
 fn cut_short<E>(got: usize, len: usize) -> Unreceived<E> {
