@@ -50,7 +50,7 @@ impl Isolation {
             let path = entry?.path();
             // Whoever uses it holds its lock.
             if File::open(&path).is_ok_and(|dir| dir.try_lock().is_ok()) {
-                fs::remove_dir_all(&path)?;
+                remove(&path, path.is_dir() && !path.is_symlink())?;
             }
         }
         let users = rustix::process::geteuid().is_root();
@@ -166,6 +166,10 @@ fn end_all_of(user: u32) -> io::Result<()> {
     Ok(())
 }
 
+fn remove(path: &Path, is_dir: bool) -> io::Result<()> {
+    if is_dir { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+}
+
 fn remove_all_of(user: u32, dir: &Path) {
     // A system may do without one of them.
     let Ok(entries) = fs::read_dir(dir) else { return };
@@ -176,8 +180,7 @@ fn remove_all_of(user: u32, dir: &Path) {
             continue;
         }
         let path = entry.path();
-        let removed = if meta.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        if let Err(error) = removed {
+        if let Err(error) = remove(&path, meta.is_dir()) {
             tracing::warn!(path = %path.display(), %error, "what a task has left behind stays");
         }
     }

@@ -155,7 +155,7 @@ async fn outlives_its_invoker(mode: &str) {
     if mode == "packed" {
         let error = invoker.invoke_detached(invocation.clone()).await.unwrap_err();
         assert_eq!(error.class(), ErrorClass::NotFound);
-        assert!(error.to_string().starts_with("the program of job label (image "), "{error}");
+        assert!(error.to_string().starts_with("the program of job report (image "), "{error}");
         let storage = options(place.dir.path(), mode).storage;
         storage.put(&image_key(image.id()).unwrap(), image.packed().unwrap()).await.unwrap();
     }
@@ -225,7 +225,7 @@ async fn the_log_tells() {
     for (word, said) in [
         ("print", vec!["printed"]),
         ("panic", vec!["rustwren: task 0 panicked at ", "detached.rs:", "as told"]),
-        ("abort", vec!["rustwren: job label: ", "task 0 its process was killed by signal 6"]),
+        ("abort", vec!["rustwren: job report: ", "task 0 its process was killed by signal 6"]),
     ] {
         let place = Place::new();
         let invoker = LocalInvoker::new(options(place.dir.path(), "direct"));
@@ -246,7 +246,7 @@ async fn another_program() {
     let invoker = LocalInvoker::new(options);
     let error = invoker.invoke_detached(invocation(place.dir.path(), image.id()).await).await.unwrap_err();
     let text = error.to_string();
-    let expected = "the agent that is to run job label without the client: it ended before it took the job (exit \
+    let expected = "the agent that is to run job report without the client: it ended before it took the job (exit \
                     status: 1); its last output:\n";
     assert!(text.starts_with(expected) && text.contains("rustwren-agent"), "{text}");
     assert!(error.hint().unwrap().contains("rustwren::init()"), "{error}");

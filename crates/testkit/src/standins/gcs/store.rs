@@ -145,7 +145,7 @@ pub(super) fn resource(bucket: &str, name: &str, object: &Object) -> Value {
 /// `2026-01-31T23:59:59.123Z`
 fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = ((since.as_secs() / 86_400) as i64, since.as_secs() % 86_400);
+    let (days, second) = ((since.as_secs() / 86_400).cast_signed(), since.as_secs() % 86_400);
     // Days since the first of March of the year 0, in eras of 400 years.
     let days = days + 719_468;
     let (era, day) = (days / 146_097, days % 146_097);

@@ -256,17 +256,13 @@ impl State {
                 // A function is a service of Cloud Run as well.
                 let twin = thing.contains("/functions/").then(|| thing.replace("/functions/", "/services/"));
                 for thing in twin.into_iter().chain([thing]) {
-                    match &value {
-                        Some(value) => {
-                            let mut value = value.clone();
-                            let id = thing.rsplit('/').next().unwrap_or_default();
-                            value["uri"] = json!(format!("https://{id}-1234567890.somewhere.run.app"));
-                            self.deployed.insert(thing, value);
-                        }
-                        None => {
-                            self.policies.remove(&thing);
-                            self.deployed.remove(&thing);
-                        }
+                    if let Some(mut value) = value.clone() {
+                        let id = thing.rsplit('/').next().unwrap_or_default();
+                        value["uri"] = json!(format!("https://{id}-1234567890.somewhere.run.app"));
+                        self.deployed.insert(thing, value);
+                    } else {
+                        self.policies.remove(&thing);
+                        self.deployed.remove(&thing);
                     }
                 }
                 Ok(json!({ "name": name, "done": true, "response": {} }))
@@ -424,15 +420,12 @@ fn decode(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {
         let hex = tail.get(..2).and_then(|hex| u8::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok());
-        match (first, hex) {
-            (b'%', Some(byte)) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-            }
-            _ => {
-                bytes.push(*first);
-                rest = tail;
-            }
+        if let (b'%', Some(byte)) = (first, hex) {
+            bytes.push(byte);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
