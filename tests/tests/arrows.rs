@@ -57,6 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// What tests of a crate may depend on besides: what its invoker talks to, for instance.
 const FOR_TESTS: &[(&str, &[&str])] = &[
     ("rustwren-http", &["rustwren-directory", "rustwren-worker"]),
+    ("rustwren-macros", &["rustwren"]),
     ("rustwren-tests", &["rustwren-worker"]),
 ];
 
