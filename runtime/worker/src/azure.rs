@@ -1,7 +1,7 @@
 //! The front end on Azure Functions: a custom handler, which the host of functions starts and passes calls and messages
 //! on to.
 //!
-//! It is [`serve`](crate::serve) with other paths, on the port that the host says. Who may call is up to the host, which
+//! It is [`serve`] with other paths, on the port that the host says. Who may call is up to the host, which
 //! asks callers for the function key. On the same machine the port is open to tasks as well: connections of theirs are told
 //! by the user that they run as, and not taken.
 
@@ -48,6 +48,8 @@ fn start() -> Result<()> {
     let options = LoadOptions::of_process()
         .search(false)
         .user_cache_dir(TMP)
+        // From the lowest layer on, or what the environment sets of it would count for nothing.
+        .default_compute(NAME)
         .set("compute.backend", NAME)
         .set("compute.platform_auth", true)
         .set("compute.listen", format!("127.0.0.1:{port}"));

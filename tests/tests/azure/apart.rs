@@ -134,7 +134,7 @@ pub(crate) fn apart() {
 
     // The mechanism switched off: on one's own machine, where all that runs is one's own, processes share everything.
     let own = || {
-        let options = LoadOptions::empty().set("provider", "local").set("client.progress", "never");
+        let options = LoadOptions::of_process().set("provider", "local").set("client.progress", "never");
         block_on(Executor::connect_with(&options.set("compute.workers", 2))).unwrap()
     };
     let (found, victim) = run(&own, 0);

@@ -8,6 +8,9 @@ use tokio::net::TcpStream;
 /// Where the kernel lists sockets. A program that asks for IPv6 can reach an IPv4 address as well.
 const TABLES: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
 
+/// How often the lists are read until a connection is in them.
+const READS: usize = 4;
+
 /// The kernel's word for the state of a connection that both ends have open.
 const ESTABLISHED: &str = "01";
 
@@ -30,9 +33,11 @@ pub(super) fn may_call(stream: &TcpStream, isolation: &Isolation) -> bool {
     }
 }
 
-/// The user whose socket is connected from `peer` to `own`.
+/// The user whose socket is connected from `peer` to `own`. The kernel gives its list in pieces, and where sockets come
+/// and go meanwhile it may leave one out: so it is read more than once.
 fn user(peer: SocketAddr, own: SocketAddr) -> Option<u32> {
-    TABLES.iter().find_map(|table| find(&std::fs::read_to_string(table).ok()?, peer, own))
+    let read = || TABLES.iter().find_map(|table| find(&std::fs::read_to_string(table).ok()?, peer, own));
+    (0..READS).find_map(|_| read())
 }
 
 fn find(table: &str, peer: SocketAddr, own: SocketAddr) -> Option<u32> {
