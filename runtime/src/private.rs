@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(fs::metadata(&two.dir).unwrap().mode() & 0o777, 0o700);
         drop(one);
         let left: Vec<_> = fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(left, [two.dir.clone()]);
+        assert_eq!(left, std::slice::from_ref(&two.dir));
     }
 
     #[test]

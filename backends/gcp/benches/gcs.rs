@@ -41,7 +41,7 @@ impl Bench {
     async fn one(&self, side: Side, work: Work, name: String, data: Bytes) {
         match (side, work) {
             (Side::Bare, Work::Put) => {
-                self.bare.write_object(&self.bucket, name, data).send_unbuffered().await.unwrap();
+                Box::pin(self.bare.write_object(&self.bucket, name, data).send_unbuffered()).await.unwrap();
             }
             (Side::Bare, Work::Get) => {
                 let mut answer = self.bare.read_object(&self.bucket, name).send().await.unwrap();

@@ -106,7 +106,9 @@ fn run(connect: &dyn Fn() -> Executor, port: u16) -> (Findings, Victim) {
     let meeting = third.map(meet, [address, address]).workers(2).chunk_size(1).label("third");
     let third = block_on(meeting.spawn()).unwrap();
     let there = [listener.accept().unwrap().0, listener.accept().unwrap().0];
-    there.iter().for_each(|mut stream| writeln!(stream, "go on").unwrap());
+    for mut stream in &there {
+        writeln!(stream, "go on").unwrap();
+    }
     let processes = block_on(third.results()).unwrap();
     assert!(!processes.contains(&victim.process), "{processes:?}");
     (found.remove(0), victim)
@@ -117,7 +119,7 @@ fn is_gone(path: &Path) -> bool {
 }
 
 pub(crate) fn apart() {
-    let place = Place::new(Plan { per_instance: 2, workers: 2, ..Plan::default() });
+    let place = Place::new(&Plan { per_instance: 2, workers: 2, ..Plan::default() });
     // Up, so that its port is known.
     block_on(place.connect(1).map(|x: u8| x, [1]).into_future()).unwrap();
     let port = port_of(place.host.handler(0).unwrap());
@@ -150,8 +152,7 @@ pub(crate) fn apart() {
 /// The port that a handler has been told to listen on.
 fn port_of(process: u32) -> u16 {
     let environment = fs::read(format!("/proc/{process}/environ")).unwrap();
-    let variables = environment.split(|&byte| byte == 0);
-    let port =
-        variables.filter_map(|variable| variable.strip_prefix(b"FUNCTIONS_CUSTOMHANDLER_PORT=")).next();
+    let mut variables = environment.split(|&byte| byte == 0);
+    let port = variables.find_map(|variable| variable.strip_prefix(b"FUNCTIONS_CUSTOMHANDLER_PORT="));
     std::str::from_utf8(port.unwrap()).unwrap().parse().unwrap()
 }

@@ -23,7 +23,7 @@ fn counted(input: (PathBuf, u64)) -> (u64, usize) {
 /// The platform sends so many calls to one instance at once; the runtime in it does so many. The results, and the most
 /// that ran at once.
 fn crowd(calls: u64, workers: usize) -> usize {
-    let place = Place::new(Plan { per_instance: calls as usize, workers, ..Plan::default() });
+    let place = Place::new(&Plan { per_instance: calls as usize, workers, ..Plan::default() });
     let folder = place.shared();
     let inputs = (0..calls).map(|x| (folder.clone(), x)).collect::<Vec<_>>();
     let executor = place.connect(calls);
@@ -63,7 +63,7 @@ async fn meet(x: u64) -> (u64, u32) {
 /// 512 tasks in one function process of one runtime, each of which waits for all others: no result is lost, and none is
 /// another's.
 pub(crate) fn many_at_once() {
-    let place = Place::new(Plan::default());
+    let place = Place::new(&Plan::default());
     let executor = place.connect(1);
     let job =
         executor.map_async(meet, 0..AT_ONCE as u64).chunk_size(AT_ONCE as u32).concurrency(AT_ONCE as u32);

@@ -58,7 +58,7 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let dir = tempfile::tempdir().unwrap();
         // Function processes, which are other users, pass through.
         fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
@@ -117,7 +117,7 @@ impl Place {
             self.host.url()
         );
         if let Some(azurite) = &self.azurite {
-            text += &format!("queue = \"{QUEUE}\"\nendpoint = \"{}\"\n", azurite.queue_endpoint());
+            text = format!("{text}queue = \"{QUEUE}\"\nendpoint = \"{}\"\n", azurite.queue_endpoint());
         }
         text
     }

@@ -3,7 +3,7 @@
 use crate::place::{Place, Plan};
 
 pub(crate) fn switch() {
-    let place = Place::new(Plan { instances: 2, ..Plan::default() });
+    let place = Place::new(&Plan { instances: 2, ..Plan::default() });
     assert_eq!(place.host.seen().calls, 0);
     rustwren_tests::switch::all_examples(&place.config(), &[]);
     let seen = place.host.seen();

@@ -11,7 +11,7 @@ use crate::place::{Place, Plan};
 
 /// One after the other in one place.
 pub(crate) fn all() {
-    let place = Place::new(Plan { instances: 2, ..Plan::default() });
+    let place = Place::new(&Plan { instances: 2, ..Plan::default() });
     for (name, test) in [
         ("passing trouble", passing_trouble as fn(&Place)),
         ("a handler that is killed", a_handler_that_is_killed),
@@ -121,7 +121,7 @@ fn slow(x: u64) -> u64 {
 pub(crate) fn continuation() {
     const TASKS: u64 = 24;
     let run = |settings: Vec<(&'static str, &'static str)>, timeout: &str| {
-        let place = Place::new(Plan { limit: Duration::from_secs(3), settings, ..Plan::default() });
+        let place = Place::new(&Plan { limit: Duration::from_secs(3), settings, ..Plan::default() });
         // The program comes to the instance with the first job, which may take longer than a call: that is not to count.
         while squares(&place.connect(1), 1).is_err() {}
         let before = place.host.seen();

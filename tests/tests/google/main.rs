@@ -1,11 +1,7 @@
 //! The suites over Google: through real instances of Google's functions framework with the shim, and through the runtime
 //! alone, as Cloud Run starts it. This program is the runtime in both.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "tests fail by panicking, which clippy cannot see without libtest"
-)]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking, which clippy cannot see without libtest")]
 
 mod front;
 mod lives;

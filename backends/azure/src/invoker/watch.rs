@@ -190,7 +190,7 @@ async fn poll(shared: Weak<Shared>) {
             match look(&shared, &job).await {
                 Ok(some) => news |= some,
                 Err(error) => {
-                    tracing::debug!(%error, job, "it cannot be seen what has become of invocations")
+                    tracing::debug!(%error, job, "it cannot be seen what has become of invocations");
                 }
             }
         }

@@ -66,14 +66,14 @@ impl Patience<'_> {
         passes: impl Fn(&Refusal) -> Option<&'static str>,
         mut done: impl FnMut() -> F,
     ) -> Result<T, Refusal> {
-        let mut pauses = Pauses::of(SPREADING);
+        let mut waits = Pauses::of(SPREADING);
         loop {
             let refusal = match done().await {
                 Ok(done) => return Ok(done),
                 Err(refusal) => refusal,
             };
             let why = passes(&refusal).or(refusal.passes().then_some("Google asks for a moment"));
-            let Some((why, pause)) = why.zip(pauses.next()) else { return Err(refusal) };
+            let Some((why, pause)) = why.zip(waits.next()) else { return Err(refusal) };
             self.watch.waiting(self.step, why);
             self.clock.sleep(pause).await;
         }

@@ -106,5 +106,5 @@ async fn insert(
     if let Some(mark) = mark {
         request = request.set_if_generation_match(0).set_metadata([(MARK, mark)]);
     }
-    request.send_unbuffered().await.map(drop)
+    Box::pin(request.send_unbuffered()).await.map(drop)
 }

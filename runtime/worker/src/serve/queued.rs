@@ -144,15 +144,13 @@ async fn fetch(
     place: &Place,
     inline: Option<Vec<u8>>,
 ) -> Result<Invocation, BackendError> {
-    match inline {
-        Some(bytes) => invocation::decode(&bytes),
-        None => {
-            let key = place.invocation()?;
-            let bytes = storage.get(&key).await?;
-            storage.delete(&key).await?;
-            invocation::decode(&bytes)
-        }
+    if let Some(bytes) = inline {
+        return invocation::decode(&bytes);
     }
+    let key = place.invocation()?;
+    let bytes = storage.get(&key).await?;
+    storage.delete(&key).await?;
+    invocation::decode(&bytes)
 }
 
 fn refused(error: &BackendError) -> Bytes {
@@ -167,7 +165,7 @@ async fn detached(shared: &Shared, invocation: Invocation, life: Life) {
     match shared.detached_host.invoke(invocation, life, Room::STREAM, &events).await {
         Ok(reply) if reply.stopped.is_none() => {}
         Ok(reply) => {
-            tracing::warn!(job = label, stopped = ?reply.stopped, "a detached invocation was not done")
+            tracing::warn!(job = label, stopped = ?reply.stopped, "a detached invocation was not done");
         }
         Err(error) => tracing::warn!(job = label, %error, "a detached invocation has failed"),
     }
