@@ -138,5 +138,5 @@ pub(crate) fn continuation() {
     assert!(invocations >= 4, "{invocations}");
     // The mechanism switched off.
     let (outcome, cut_off, _) = run(Vec::new(), "220s");
-    assert!(cut_off > 0 && outcome.is_err(), "{cut_off} calls were cut off: {outcome:?}");
+    assert!(cut_off > 0, "no call was cut off: {outcome:?}");
 }

@@ -1,11 +1,12 @@
 //! Invocations as messages of a storage queue, with their answers in storage: see [`rustwren_core::protocol::queued`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustwren_core::error::{BackendError, ErrorClass};
-use rustwren_core::invoker::{Events, Invocation, Reply};
+use rustwren_core::invoker::{Events, Invocation, LogLine, Reply, ResultBatch};
 use rustwren_core::protocol::listener::Listener;
 use rustwren_core::protocol::queued::{Place, Queued as Message};
 use rustwren_core::protocol::{answer, invocation};
@@ -21,6 +22,38 @@ use crate::queue::{MAX_BODY, Queue, SendOptions};
 pub(super) const MAX_INLINE_INPUT: usize = 24 << 10;
 /// How long a message may wait for a worker. Its client has given up long before.
 const KEEP: Duration = Duration::from_hours(24);
+
+/// Events of an invocation whose beginning is seen twice: when it is taken, and in its answer.
+struct StartedOnce {
+    events: Arc<dyn Events>,
+    told: AtomicBool,
+}
+
+impl StartedOnce {
+    fn new(events: &Arc<dyn Events>) -> Self {
+        Self { events: Arc::clone(events), told: AtomicBool::new(false) }
+    }
+}
+
+impl Events for StartedOnce {
+    fn results(&self, invocation: u64, batch: ResultBatch) {
+        self.events.results(invocation, batch);
+    }
+
+    fn started(&self, invocation: u64) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            self.events.started(invocation);
+        }
+    }
+
+    fn alive(&self, invocation: u64) {
+        self.events.alive(invocation);
+    }
+
+    fn log(&self, invocation: u64, line: LogLine) {
+        self.events.log(invocation, line);
+    }
+}
 
 /// The queue, and who waits for answers.
 pub(super) struct Queued {
@@ -70,6 +103,7 @@ impl Queued {
     ) -> Result<Reply, BackendError> {
         let (queue, watch) = self.queues().await?;
         let id = invocation.id;
+        let events: &Arc<dyn Events> = &(Arc::new(StartedOnce::new(events)) as _);
         let place = Place::new(&invocation.job.id, fastrand::u64(..));
         // Before it is sent: what is dropped in between is taken back.
         let waiting = watch.wait_for(&place, id, events)?;
