@@ -126,10 +126,7 @@ impl Failure {
         attempted: &str,
     ) -> BackendError {
         let error = BackendError::new(class, format!("{attempted}: {}", self.said()));
-        match hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
+        error.with_optional_hint(hint)
     }
 
     /// What came back, in one line.

@@ -296,9 +296,6 @@ impl From<Refusal> for Error {
         let Refusal { kind, attempt, status, message, hint } = refusal;
         let status = status.map(|status| format!(" (HTTP {status})")).unwrap_or_default();
         let error = Self::new(kind, format!("{attempt}: {message}{status}"));
-        match hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
+        error.with_optional_hint(hint)
     }
 }

@@ -38,10 +38,7 @@ fn of_status(refused: &Refused<'_>) -> BackendError {
         _ => (ErrorClass::Misconfigured, Some("is `url` the address of RustWren's runtimes?")),
     };
     let error = BackendError::new(class, format!("{place} answered {status}"));
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    error.with_optional_hint(hint)
 }
 
 /// The error that a runtime says in its own words.

@@ -163,11 +163,7 @@ impl Carrier {
             });
             put.map_err(|error| {
                 let failed = BackendError::new(error.class(), "results could not be stored");
-                match error.hint().map(str::to_owned) {
-                    Some(hint) => failed.with_hint(hint),
-                    None => failed,
-                }
-                .with_source(error)
+                failed.with_optional_hint(error.hint()).with_source(error)
             })?;
         }
         for batch in part.batches {

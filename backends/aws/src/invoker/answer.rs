@@ -96,10 +96,7 @@ fn failed(error: &FunctionError, log: Option<&str>, attempt: &str) -> BackendErr
         message = message + "\n  | " + line;
     }
     let error = BackendError::new(class, message);
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    error.with_optional_hint(hint)
 }
 
 const TIMED_OUT: &str = "the worker did not hand back in time: split the task, or raise `timeout` in [compute] and run \

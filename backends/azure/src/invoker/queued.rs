@@ -82,10 +82,7 @@ impl Queued {
                 let open = |name: &str| {
                     Queue::open(&self.access, name).map_err(|error| {
                         let told = BackendError::new(self.without, error.message());
-                        match error.hint() {
-                            Some(hint) => told.with_hint(hint),
-                            None => told,
-                        }
+                        told.with_optional_hint(error.hint())
                     })
                 };
                 let poison = open(&format!("{}-poison", self.name))?;

@@ -100,10 +100,7 @@ fn judge(errno: Errno, root: &Path) -> (ErrorClass, Option<String>) {
 fn error(errno: Errno, message: String, root: &Path) -> BackendError {
     let (class, hint) = judge(errno, root);
     let error = BackendError::new(class, message).with_source(std::io::Error::from(errno));
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    error.with_optional_hint(hint)
 }
 
 /// The error of an operation on the storage below `root`; `what` says which, as in `write object k`.

@@ -57,10 +57,7 @@ impl From<ConfigError> for Error {
             text.push_str(snippet);
         }
         let out = Error::new(ErrorKind::Config, text);
-        match error.hint {
-            Some(hint) => out.with_hint(hint),
-            None => out,
-        }
+        out.with_optional_hint(error.hint)
     }
 }
 

@@ -191,10 +191,7 @@ impl From<Failure> for Error {
         } else {
             Self::new(failure.kind, failure.message)
         };
-        match failure.hint {
-            Some(hint) => error.with_hint(hint),
-            None => error,
-        }
+        error.with_optional_hint(failure.hint)
     }
 }
 

@@ -78,10 +78,5 @@ pub(super) fn as_backend(error: Error) -> BackendError {
         ErrorKind::Cancelled => ErrorClass::Cancelled,
         _ => ErrorClass::Internal,
     };
-    let hint = error.hint().map(str::to_owned);
-    let error = BackendError::new(class, error.message());
-    match hint {
-        Some(hint) => error.with_hint(hint),
-        None => error,
-    }
+    BackendError::new(class, error.message()).with_optional_hint(error.hint())
 }
