@@ -36,11 +36,13 @@ pub(super) fn may_call(stream: &TcpStream, isolation: &Isolation) -> bool {
 /// The user whose socket is connected from `peer` to `own`. The kernel gives its list in pieces, and where sockets come
 /// and go meanwhile it may leave one out: so it is read more than once.
 fn user(peer: SocketAddr, own: SocketAddr) -> Option<u32> {
-    let read = || TABLES.iter().find_map(|table| find(&std::fs::read_to_string(table).ok()?, peer, own));
+    let (peer, own) = (words(peer)?, words(own)?);
+    let read = || TABLES.iter().find_map(|table| find(&std::fs::read_to_string(table).ok()?, &peer, &own));
     (0..READS).find_map(|_| read())
 }
 
-fn find(table: &str, peer: SocketAddr, own: SocketAddr) -> Option<u32> {
+fn find(table: &str, peer: &[String; 2], own: &[String; 2]) -> Option<u32> {
+    let is = |word: &str, address: &[String; 2]| address.iter().any(|known| known == word);
     table.lines().skip(1).find_map(|line| {
         let mut words = line.split_ascii_whitespace().skip(1);
         let (local, remote) = (words.next()?, words.next()?);
@@ -52,15 +54,16 @@ fn find(table: &str, peer: SocketAddr, own: SocketAddr) -> Option<u32> {
     })
 }
 
-/// Whether the kernel's word for an address is this one: the address in groups of four bytes, each the number that the
+/// The kernel's words for an address, as one of IPv4 and as one of IPv6: groups of four bytes, each the number that the
 /// machine makes of them, and the port, all in hexadecimal digits.
-fn is(word: &str, address: SocketAddr) -> bool {
-    let Some((ip, port)) = word.split_once(':') else { return false };
-    let IpAddr::V4(v4) = address.ip() else { return false };
-    let number = u32::from_ne_bytes(v4.octets());
-    let mapped = format!("0000000000000000{:08X}{number:08X}", u32::from_ne_bytes([0, 0, 0xff, 0xff]));
-    let same = ip == format!("{number:08X}") || ip == mapped;
-    same && u16::from_str_radix(port, 16) == Ok(address.port())
+fn words(address: SocketAddr) -> Option<[String; 2]> {
+    let IpAddr::V4(v4) = address.ip() else { return None };
+    let (number, port) = (u32::from_ne_bytes(v4.octets()), address.port());
+    let mapping = u32::from_ne_bytes([0, 0, 0xff, 0xff]);
+    Some([
+        format!("{number:08X}:{port:04X}"),
+        format!("0000000000000000{mapping:08X}{number:08X}:{port:04X}"),
+    ])
 }
 
 #[cfg(test)]
