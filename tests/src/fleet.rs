@@ -9,11 +9,12 @@ use rustwren::provision::{SetupOptions, Unwatched};
 use rustwren::{Executor, Result};
 use tempfile::TempDir;
 
+use crate::listening::Listening;
+
 pub mod balancer;
-pub mod runtime;
+mod runtime;
 
 pub use balancer::{Balancer, Kind};
-pub use runtime::Runtime;
 pub(crate) use runtime::unpacked;
 
 /// The argument that makes a program of tests a runtime, which is the runtime's own.
@@ -64,7 +65,7 @@ pub struct Plan<'a> {
 pub struct Fleet {
     // Dropped first: who goes first is not missed by those behind.
     balancer: Option<Balancer>,
-    runtimes: Vec<Runtime>,
+    runtimes: Vec<Listening>,
     settings: Vec<(String, String)>,
     config: PathBuf,
     folder: TempDir,
@@ -99,7 +100,7 @@ impl Fleet {
     }
 
     fn addresses(&self) -> Vec<SocketAddr> {
-        self.runtimes.iter().map(Runtime::address).collect()
+        self.runtimes.iter().map(Listening::address).collect()
     }
 
     /// Where clients call.
@@ -113,7 +114,7 @@ impl Fleet {
     }
 
     /// The runtimes.
-    pub fn runtimes(&self) -> &[Runtime] {
+    pub fn runtimes(&self) -> &[Listening] {
         &self.runtimes
     }
 
@@ -139,9 +140,9 @@ impl Fleet {
     }
 
     /// Starts a runtime that nobody calls yet.
-    pub fn start_runtime(&self) -> Runtime {
+    pub fn start_runtime(&self) -> Listening {
         let home = self.folder.path();
-        Runtime::start(home, &self.at("fleet"), &self.secret_file(), &self.at("objects"), &self.settings)
+        runtime::start(home, &self.at("fleet"), &self.secret_file(), &self.at("objects"), &self.settings)
     }
 
     /// Starts a runtime and has the balancer know of it.
@@ -151,7 +152,7 @@ impl Fleet {
     }
 
     /// Takes a runtime out, without a word to the balancer.
-    pub fn remove(&mut self, index: usize) -> Runtime {
+    pub fn remove(&mut self, index: usize) -> Listening {
         self.runtimes.remove(index)
     }
 

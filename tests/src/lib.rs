@@ -25,6 +25,7 @@ pub mod fleet;
 pub mod google;
 pub mod grouped;
 pub mod hosted;
+pub mod listening;
 pub mod suite;
 pub mod switch;
 

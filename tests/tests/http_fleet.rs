@@ -90,7 +90,8 @@ fn killed_and_added(kind: Kind) {
         fleet.add();
     });
     assert!(runtimes.len() >= 3, "results came from {} runtimes", runtimes.len());
-    let last: BTreeSet<u32> = fleet.runtimes().iter().map(rustwren_tests::fleet::Runtime::pid).collect();
+    let last: BTreeSet<u32> =
+        fleet.runtimes().iter().map(rustwren_tests::listening::Listening::pid).collect();
     assert!(!runtimes.is_disjoint(&last), "those that were added take part");
 }
 
@@ -111,7 +112,7 @@ fn drained(kind: Kind) {
     job_during(&mut fleet, |fleet, time| {
         if time <= 3 {
             let runtime = fleet.remove(0);
-            runtime.drain();
+            runtime.end();
             ending.push(runtime);
         }
     });

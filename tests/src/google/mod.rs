@@ -12,10 +12,9 @@ use tempfile::TempDir;
 
 use crate::fleet::{self, Balancer, Kind};
 use crate::grouped::Place;
+use crate::listening::Listening;
 
 mod instance;
-
-pub use instance::Instance;
 
 /// How workers are deployed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +51,7 @@ pub struct Service {
     route: Route,
     timeout: String,
     balancer: Balancer,
-    instances: Vec<Instance>,
+    instances: Vec<Listening>,
     variables: Vec<(String, String)>,
     folder: TempDir,
 }
@@ -81,8 +80,8 @@ impl Service {
         let all = own.into_iter().chain(given).chain(folder_storage.into_iter().filter(|_| !own_storage));
         let variables: Vec<_> = all.map(|(name, value)| (name.to_owned(), value)).collect();
         let instances: Vec<_> =
-            (0..plan.instances).map(|_| Instance::start(plan.route, folder.path(), &variables)).collect();
-        let addresses: Vec<_> = instances.iter().map(Instance::address).collect();
+            (0..plan.instances).map(|_| instance::start(plan.route, folder.path(), &variables)).collect();
+        let addresses: Vec<_> = instances.iter().map(Listening::address).collect();
         let balancer = Balancer::start(Kind::Nginx, &at("fleet"), &at("balancer"), &addresses);
         let (route, timeout) = (plan.route, plan.timeout.to_owned());
         Self { route, timeout, balancer, instances, variables, folder }
@@ -99,19 +98,19 @@ impl Service {
     }
 
     /// The instances.
-    pub fn instances(&self) -> &[Instance] {
+    pub fn instances(&self) -> &[Listening] {
         &self.instances
     }
 
     /// Takes one out, without a word to whatever stands in front.
-    pub fn remove(&mut self, index: usize) -> Instance {
+    pub fn remove(&mut self, index: usize) -> Listening {
         self.instances.remove(index)
     }
 
     /// Starts one more.
     pub fn add(&mut self) {
-        self.instances.push(Instance::start(self.route, self.folder.path(), &self.variables));
-        self.balancer.reload(&self.instances.iter().map(Instance::address).collect::<Vec<_>>());
+        self.instances.push(instance::start(self.route, self.folder.path(), &self.variables));
+        self.balancer.reload(&self.instances.iter().map(Listening::address).collect::<Vec<_>>());
     }
 
     /// What clients load, to call this address.

@@ -5,7 +5,8 @@ use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustwren_tests::fleet::{Fleet, Runtime};
+use rustwren_tests::fleet::Fleet;
+use rustwren_tests::listening::Listening;
 
 use crate::call::{INVOKE, Signature, answer, connect, head};
 use crate::good_calls_go_on;
@@ -22,7 +23,7 @@ const GIGABYTE: u64 = 1 << 30;
 const GROWTH: u64 = 96 << 20;
 
 /// The most memory that a runtime has had in use so far, in bytes.
-fn peak(runtime: &Runtime) -> u64 {
+fn peak(runtime: &Listening) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", runtime.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
