@@ -20,6 +20,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use rustwren_core::error::ErrorClass;
+use rustwren_core::storage::remote::Parts;
 use rustwren_core::storage::{Key, Storage as _, StorageExt as _};
 use rustwren_gcp::GcsStorage;
 use rustwren_gcp::client::{Access, Token};
@@ -45,8 +46,7 @@ fn config() -> Result<StorageConfig, Failed> {
         access: Access { endpoint: Some(demanded("GCS_JSON_ENDPOINT")?), anonymous: token.is_none(), token },
         bucket: demanded("GCS_BUCKET")?,
         prefix: Some(Key::new("rustwren-conformance")?),
-        part_size,
-        parallel: 4,
+        parts: Parts { size: part_size, parallel: 4 },
     })
 }
 

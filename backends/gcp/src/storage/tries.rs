@@ -29,10 +29,6 @@ impl Trouble for Failure {
 }
 
 impl GcsStorage {
-    pub(super) fn tries(&self) -> Tries<'_> {
-        Tries::new(&self.pace)
-    }
-
     /// One attempt at a request of the crate's that carries so many bytes.
     ///
     /// No async function: the request goes to the heap before anything waits for it.
