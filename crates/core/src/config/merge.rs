@@ -146,14 +146,14 @@ impl<'a> Merge<'a> {
                 let text = mismatch(&name, &PROVIDER, &found.value, None);
                 return Err(layer.key_error(found, text, &self.secrets));
             }
-            if !SECTIONS.contains(&name.as_str()) {
+            if sections().all(|known| known != name) {
                 return Err(self.unknown_section(layer, found, &name));
             }
         }
         for entry in &layer.entries {
             match entry.path.as_slice() {
                 [name] if name == PROVIDER.name => {}
-                [name] if SECTIONS.contains(&name.as_str()) => {
+                [name] if sections().any(|known| known == name) => {
                     let text = format!("`{name}` is a section: its keys are `{name}.…`");
                     return Err(layer.key_error(entry, text, &self.secrets));
                 }
