@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use google_cloud_auth::credentials::Credentials;
 use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_storage::client::Storage as Client;
 use google_cloud_storage::read_resume_policy::NeverResume;
@@ -15,6 +16,7 @@ use rustwren_core::storage::remote::{Pace, Prefix, read};
 use rustwren_core::storage::{Key, ObjectMeta, PutOutcome, Storage, StorageResult};
 use tokio::time::timeout;
 
+use crate::client::Renewing;
 use crate::config::StorageConfig;
 
 mod errors;
@@ -45,6 +47,7 @@ const OPENING: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct GcsStorage {
     client: Client,
+    credentials: Renewing,
     json: Json,
     names: Names,
     part_size: u64,
@@ -68,15 +71,14 @@ impl GcsStorage {
                  credentials are needed",
             )
         };
-        let credentials =
-            config.access.credentials().map_err(|why| no_credentials(ErrorClass::Denied, &why))?;
+        let credentials = config.access.renewing().map_err(|why| no_credentials(ErrorClass::Denied, &why))?;
         let endpoint = config.access.storage_endpoint();
         let json = Json::new(endpoint, &config.bucket, credentials.clone())
             .map_err(|why| failed(ErrorClass::Misconfigured, &why))?;
         // How often and at which pace something is tried again is decided here, where it is known what it may have done.
         let builder = Client::builder()
             .with_endpoint(endpoint)
-            .with_credentials(credentials)
+            .with_credentials(Credentials::from(credentials.clone()))
             .with_retry_policy(NeverRetry)
             .with_read_resume_policy(NeverResume);
         let client = timeout(OPENING, builder.build())
@@ -87,6 +89,7 @@ impl GcsStorage {
             .map_err(|error| failed(ErrorClass::Misconfigured, &chain(&error)))?;
         Ok(Self {
             client,
+            credentials,
             json,
             names,
             part_size: config.part_size,

@@ -35,15 +35,19 @@ impl GcsStorage {
     async fn write_whole(&self, object: &str, data: &Bytes, if_absent: bool) -> Result<PutOutcome, Failure> {
         let mark = if_absent.then(new_mark);
         let checksum = crc32c::crc32c(data);
-        let mut tries = self.tries();
+        let (mut tries, mut renewed) = (self.tries(), false);
         loop {
             self.turns.wait(object).await;
+            let number = self.credentials.number();
             let request =
                 insert(&self.client, self.names.resource(), object, data, checksum, mark.as_deref());
             let failure = match Self::attempt(&mut tries, data.len() as u64, request).await {
                 Ok(()) => return Ok(PutOutcome::Created),
                 Err(failure) => failure,
             };
+            if self.renewed(&failure, number, &mut renewed) {
+                continue;
+            }
             self.note_refusal(object, &failure);
             if let Some(mark) = &mark {
                 if is_unmet(&failure) {
