@@ -25,7 +25,7 @@ struct Bench {
 
 impl Bench {
     async fn new(gcs: &Gcs) -> Self {
-        let access = Access { endpoint: Some(gcs.endpoint()), anonymous: true, token: None };
+        let access = Access { endpoint: Some(gcs.endpoint()), anonymous: true, ..Access::default() };
         let credentials = access.credentials().unwrap();
         let bare = Client::builder().with_endpoint(gcs.endpoint()).with_credentials(credentials);
         let bucket = gcs.new_bucket();

@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use google_cloud_auth::credentials::Credentials;
 use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_storage::client::Storage as Client;
 use google_cloud_storage::read_resume_policy::NeverResume;
@@ -11,6 +12,7 @@ use rustwren_core::storage::StorageResult;
 use rustwren_core::storage::remote::Common;
 use tokio::time::timeout;
 
+use crate::client::Renewing;
 use crate::config::StorageConfig;
 
 mod errors;
@@ -41,6 +43,7 @@ const OPENING: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct GcsStorage {
     client: Client,
+    credentials: Renewing,
     json: Json,
     names: Names,
     common: Common,
@@ -62,15 +65,14 @@ impl GcsStorage {
                  credentials are needed",
             )
         };
-        let credentials =
-            config.access.credentials().map_err(|why| no_credentials(ErrorClass::Denied, &why))?;
+        let credentials = config.access.renewing().map_err(|why| no_credentials(ErrorClass::Denied, &why))?;
         let endpoint = config.access.storage_endpoint();
         let json = Json::new(endpoint, &config.bucket, credentials.clone())
             .map_err(|why| failed(ErrorClass::Misconfigured, &why))?;
         // How often and at which pace something is tried again is decided here, where it is known what it may have done.
         let builder = Client::builder()
             .with_endpoint(endpoint)
-            .with_credentials(credentials)
+            .with_credentials(Credentials::from(credentials.clone()))
             .with_retry_policy(NeverRetry)
             .with_read_resume_policy(NeverResume);
         let client = timeout(OPENING, builder.build())
@@ -81,6 +83,7 @@ impl GcsStorage {
             .map_err(|error| failed(ErrorClass::Misconfigured, &chain(&error)))?;
         Ok(Self {
             client,
+            credentials,
             json,
             names,
             common: Common::new(config.prefix.clone(), config.parts),

@@ -133,7 +133,7 @@ mod tests {
             access: Access {
                 endpoint: Some("http://127.0.0.1:4443".to_owned()),
                 anonymous: true,
-                token: None,
+                ..Access::default()
             },
             bucket: "b_1.example.com".to_owned(),
             prefix: Some(Key::new("team/jobs").unwrap()),

@@ -9,6 +9,7 @@ use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::provision::{Applied, Change, Leg, LogQuery, LogStream, Plan, Provisioner, Step, Watch};
 
 use super::bucket::Bucket;
+use super::logs;
 use super::resource::{Patience, Removal, Resource};
 use super::spec::Spec;
 use crate::rest::Google;
@@ -171,11 +172,7 @@ impl Provisioner for GcpProvisioner {
         Ok(())
     }
 
-    async fn logs(&self, _query: LogQuery) -> Result<LogStream> {
-        let message = "logs of workers on Google Cloud are not read from here";
-        Err(Error::new(ErrorKind::Config, message).with_hint(format!(
-            "`gcloud run services logs read {} --project={} --region={}`",
-            self.spec.service, self.spec.project, self.spec.region
-        )))
+    async fn logs(&self, query: LogQuery) -> Result<LogStream> {
+        Ok(logs::lines(&self.google, &self.spec, query, Arc::clone(&self.clock)))
     }
 }

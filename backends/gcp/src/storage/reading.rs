@@ -22,15 +22,22 @@ impl GcsStorage {
         range: Range<u64>,
         version: Option<&str>,
     ) -> Result<Opened<Pieces>, Failure> {
-        let part = ReadRange::segment(range.start, range.end - range.start);
-        let mut request = self.client.read_object(self.names.resource(), object).set_read_range(part);
         let version = version.and_then(Version::parse);
-        if let Some(version) = &version {
-            request = request.set_if_generation_match(version.generation);
-        }
-        let body = match request.send().await {
-            Ok(body) => body,
-            Err(error) => return Err(self.what_is_missing(Failure::of(&error)).await),
+        let mut renewed = false;
+        let body = loop {
+            let part = ReadRange::segment(range.start, range.end - range.start);
+            let mut request = self.client.read_object(self.names.resource(), object).set_read_range(part);
+            if let Some(version) = &version {
+                request = request.set_if_generation_match(version.generation);
+            }
+            let number = self.credentials.number();
+            let failure = match request.send().await {
+                Ok(body) => break body,
+                Err(error) => Failure::of(&error),
+            };
+            if !self.renewed(&failure, number, &mut renewed) {
+                return Err(self.what_is_missing(failure).await);
+            }
         };
         let said = body.object();
         if version.is_some_and(|version| version.generation != said.generation) {

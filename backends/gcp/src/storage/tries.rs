@@ -8,6 +8,8 @@ use rustwren_core::storage::remote::{Tries, Trouble};
 
 use super::GcsStorage;
 use super::errors;
+use super::json::UNAUTHORIZED;
+use crate::client::Number;
 use crate::error::{Cause, Failure};
 
 impl Trouble for Failure {
@@ -29,6 +31,13 @@ impl Trouble for Failure {
 }
 
 impl GcsStorage {
+    /// Whether a request of the crate's is to be sent once more, with another token than the one that was refused.
+    pub(super) fn renewed(&self, failure: &Failure, number: Number, renewed: &mut bool) -> bool {
+        let again = !*renewed && failure.status == Some(UNAUTHORIZED) && self.credentials.refused(number);
+        *renewed |= again;
+        again
+    }
+
     /// One attempt at a request of the crate's that carries so many bytes.
     ///
     /// No async function: the request goes to the heap before anything waits for it.

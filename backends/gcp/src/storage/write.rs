@@ -25,15 +25,19 @@ impl GcsStorage {
     ) -> Result<PutOutcome, Failure> {
         let mark = if_absent.then(new_mark);
         let checksum = crc32c::crc32c(data);
-        let mut tries = self.common.tries();
+        let (mut tries, mut renewed) = (self.common.tries(), false);
         loop {
             self.turns.wait(object).await;
+            let number = self.credentials.number();
             let request =
                 insert(&self.client, self.names.resource(), object, data, checksum, mark.as_deref());
             let failure = match Self::attempt(&mut tries, data.len() as u64, request).await {
                 Ok(()) => return Ok(PutOutcome::Created),
                 Err(failure) => failure,
             };
+            if self.renewed(&failure, number, &mut renewed) {
+                continue;
+            }
             self.note_refusal(object, &failure);
             if let Some(mark) = &mark {
                 if is_unmet(&failure) {

@@ -13,7 +13,7 @@ use rustwren_testkit::standins::{Gcs, Request, Verdict};
 /// A configuration for a bucket behind this endpoint, with parts so small that tests reach many of them.
 pub(crate) fn config(endpoint: String, bucket: String) -> StorageConfig {
     StorageConfig {
-        access: Access { endpoint: Some(endpoint), anonymous: true, token: None },
+        access: Access { endpoint: Some(endpoint), anonymous: true, ..Access::default() },
         bucket,
         prefix: Some(Key::new("a prefix/of ours").unwrap()),
         parts: Parts { size: 256 << 10, parallel: 4 },
