@@ -86,7 +86,6 @@ struct Schema {
 pub(super) struct Wrong(pub(super) String);
 
 /// A method that a request calls.
-#[derive(Debug)]
 pub(super) struct Called {
     api: &'static Api,
     method: &'static Method,
@@ -122,7 +121,9 @@ pub(super) fn called(
             )));
         };
         match name.as_str() {
-            "alt" if value == "media" && method.media => {}
+            "alt" if value == "media" && !method.media => {
+                return Err(Wrong(format!("Invalid value at 'alt': {} answers with no content", method.id)));
+            }
             "fields" => mask = Some(Mask::read(value).map_err(|_| invalid_mask(value))?),
             _ => values::parameter(parameter, name, value)?,
         }
@@ -167,6 +168,15 @@ fn part_fits(wanted: &str, given: &str) -> bool {
     };
     let name = given.strip_suffix(verb).unwrap_or_default();
     !name.is_empty() && !name.contains(':')
+}
+
+impl std::fmt::Debug for Called {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Called")
+            .field("id", &self.method.id)
+            .field("mask", &self.mask)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Called {
