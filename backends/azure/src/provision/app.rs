@@ -192,13 +192,14 @@ impl Resource<Place> for App {
         if step.change == Change::Create {
             return put(place, None, patience).await;
         }
+        let before = settings(place).await?;
         // What differs, and nothing else.
         if step.differences.iter().any(|difference| !difference.what.starts_with("setting ")) {
             put(place, Some(&place.the_app().await?), patience).await?;
         }
-        let found = settings(place).await?;
-        let settled = settled(spec, &found);
-        if settled != found {
+        let settled = settled(spec, &before);
+        // Looked at again: nothing of them is lost, whatever Azure does with those of an app that is put anew.
+        if settled != settings(place).await? {
             let pairs: Map<String, Value> =
                 settled.into_iter().map(|(name, value)| (name, Value::String(value))).collect();
             let body = json!({ "properties": pairs });

@@ -139,6 +139,17 @@ impl Arm {
         }
     }
 
+    /// All that a list has, page by page; none where there is nothing to be listed.
+    pub(super) async fn list(&self, request: &Request<'_>) -> Result<Vec<Value>, Refusal> {
+        let mut all = Vec::new();
+        let mut page = self.find(request).await?.unwrap_or_default();
+        loop {
+            all.extend(page["value"].as_array().into_iter().flatten().cloned());
+            let Some(next) = page["nextLink"].as_str().map(ToOwned::to_owned) else { return Ok(all) };
+            page = self.follow_own(&next, &request.attempt).await?.body;
+        }
+    }
+
     /// The answer at an address that an earlier answer has named. Tokens go nowhere but where that came from.
     pub(super) async fn follow(&self, url: &str, from: &str, attempt: &str) -> Result<Answer, Refusal> {
         let host = |url: &str| Url::parse(url).ok().map(|url| url.origin());

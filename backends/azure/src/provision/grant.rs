@@ -108,8 +108,7 @@ impl Grant {
             "{scope}/providers/Microsoft.Authorization/roleAssignments?$filter=principalId%20eq%20'{principal}'"
         );
         let attempt = format!("looking for {} of {principal}", self.role.name);
-        let found =
-            place.arm.find(&Request::get(Api::Authorization, path, attempt)).await?.unwrap_or_default();
+        let found = place.arm.list(&Request::get(Api::Authorization, path, attempt)).await?;
         let scope = scope.to_lowercase();
         let holds = |assignment: &&Value| {
             let properties = &assignment["properties"];
@@ -120,7 +119,7 @@ impl Grant {
                 && text("principalId") == principal.to_lowercase()
                 && format!("{scope}/").starts_with(&above)
         };
-        Ok(found["value"].as_array().into_iter().flatten().filter(holds).cloned().collect())
+        Ok(found.into_iter().filter(|assignment| holds(&assignment)).collect())
     }
 }
 

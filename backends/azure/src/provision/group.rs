@@ -22,8 +22,7 @@ pub(super) struct Group;
 async fn contents(place: &Place) -> Result<Vec<(String, bool)>, Refusal> {
     let attempt = format!("looking into the resource group {}", place.spec.group);
     let path = format!("{}/resources", place.spec.group_id());
-    let found = place.arm.find(&Request::get(Api::Resources, path, attempt)).await?.unwrap_or_default();
-    let items = found["value"].as_array().cloned().unwrap_or_default();
+    let items = place.arm.list(&Request::get(Api::Resources, path, attempt)).await?;
     let id = |item: &Value| item["id"].as_str().unwrap_or_default().to_owned();
     Ok(items.iter().map(|item| (id(item), is_ours(item))).collect())
 }
@@ -75,7 +74,7 @@ impl Resource<Place> for Group {
 
     async fn remove(&self, place: &Place, _: &Step, patience: Patience<'_>) -> Result<()> {
         let name = &place.spec.group;
-        let mut pauses = patience.pauses;
+        let mut pauses = patience.pauses.clone();
         loop {
             let left: Vec<String> = contents(place).await?.into_iter().map(|(id, _)| id).collect();
             if left.is_empty() {

@@ -106,7 +106,7 @@ impl Resource<Place> for Key {
     }
 
     async fn apply(&self, place: &Place, _: &Step, patience: Patience<'_>) -> Result<()> {
-        let mut pauses = patience.pauses;
+        let mut pauses = patience.pauses.clone();
         loop {
             if let Some(key) = patience.until_done(starting, || self.own(place)).await? {
                 return self.write(&key);

@@ -110,6 +110,8 @@ fn host(spec: &Spec) -> Value {
             "description": { "defaultExecutablePath": RUNTIME },
             "enableProxyingHttpRequest": true,
         },
+        // Triggers but for HTTP are not the host's own: it fetches them.
+        "extensionBundle": { "id": "Microsoft.Azure.Functions.ExtensionBundle", "version": "[4.*, 5.0.0)" },
         "extensions": { "queues": {
             // An instance fetches what it has room for, and no more.
             "batchSize": spec.per_instance.min(32),

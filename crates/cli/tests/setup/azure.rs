@@ -9,7 +9,7 @@ use std::process::Output;
 use std::sync::{Arc, OnceLock};
 
 use rustwren_testkit::standins::azure_control::AzureControl;
-use rustwren_testkit::standins::functions_host::{FunctionApp, FunctionsHost};
+use rustwren_testkit::standins::functions_host::{FunctionApp, FunctionsHost, Queues};
 use rustwren_testkit::standins::{Azurite, Front, Verdict};
 
 use crate::text;
@@ -30,13 +30,17 @@ fn write_config(home: &Path, azure: &AzureControl, url: &str, storage: &str, que
 
 /// The command, as whoever has an identity and the account's key.
 fn rustwren(home: &Path, azure: &AzureControl, args: &[&str]) -> Output {
+    rustwren_with(home, azure, args, &[])
+}
+
+fn rustwren_with(home: &Path, azure: &AzureControl, args: &[&str], further: &[(&str, &str)]) -> Output {
     let identity = azure.identity_endpoint();
     let variables = [
         ("IDENTITY_ENDPOINT", identity.as_str()),
         ("IDENTITY_HEADER", "hunter2-header"),
         ("AZURE_STORAGE_KEY", Azurite::KEY),
     ];
-    let output = crate::rustwren(home, args, &variables);
+    let output = crate::rustwren(home, args, &[&variables, further].concat());
     let said = [&output.stdout, &output.stderr].map(|bytes| text(bytes));
     assert!(
         said.iter().all(|said| !said.contains("hunter2") && !said.contains(Azurite::KEY)),
@@ -53,11 +57,12 @@ fn a_setup_ends_with_an_answer_of_what_it_has_published() {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let running: Arc<OnceLock<FunctionsHost>> = Arc::default();
     // The app's address: the host is started when it is first called, with what is published and set by then.
+    let queues = Queues { endpoint: azurite.queue_endpoint(), sas: azurite.sas("2125-01-01T00:00:00Z") };
     let front = {
         let (running, azure, folder) = (Arc::clone(&running), Arc::clone(&azure), folder.path().to_owned());
         Front::before("127.0.0.1:1", move |_| {
             let host = running.get_or_init(|| {
-                let mut app = FunctionApp::of_package(&azure.published().unwrap(), &folder, None);
+                let mut app = FunctionApp::of_package(&azure.published().unwrap(), &folder, Some(&queues));
                 app.key = AzureControl::FUNCTION_KEY.to_owned();
                 app.settings = azure.settings(APP).into_iter().collect();
                 let cache = folder.join("cache").to_str().unwrap().to_owned();
@@ -112,6 +117,12 @@ fn a_setup_ends_with_an_answer_of_what_it_has_published() {
     ] {
         assert!(legs.contains(&format!("ok     {leg} ")), "{leg}: {legs}");
     }
+
+    // The same by the function that messages come to.
+    let by_queue = rustwren_with(home, &azure, &["doctor"], &[("RUSTWREN__COMPUTE__TRIGGER", "queue")]);
+    crate::assert_exit(&by_queue, 0);
+    assert!(text(&by_queue.stdout).contains("ok     round trip "), "{}", text(&by_queue.stdout));
+    assert!(running.get().unwrap().seen().messages > 0);
 
     let removal = rustwren(home, &azure, &["teardown", "--yes"]);
     crate::assert_exit(&removal, 0);

@@ -78,7 +78,7 @@ impl<C: Sync> fmt::Debug for Course<'_, C> {
 
 impl<'a, C: Sync> Course<'a, C> {
     fn patience<'b>(&'b self, watch: &'b dyn Watch, step: usize) -> Patience<'b> {
-        Patience { clock: self.clock, watch, step, pauses: self.pauses }
+        Patience { clock: self.clock, watch, step, pauses: &self.pauses }
     }
 
     /// [`Provisioner::plan`](super::Provisioner::plan)

@@ -35,7 +35,7 @@ pub struct Patience<'a> {
     /// The step's index in its plan.
     pub step: usize,
     /// How long is waited for changes that are not yet known everywhere.
-    pub pauses: Pauses,
+    pub pauses: &'a Pauses,
 }
 
 impl std::fmt::Debug for Patience<'_> {
@@ -52,7 +52,7 @@ impl Patience<'_> {
         passes: impl Fn(&R) -> Option<&'static str>,
         mut call: impl FnMut() -> F,
     ) -> Result<T, R> {
-        let mut pauses = self.pauses;
+        let mut left = self.pauses.clone();
         loop {
             let refusal = match call().await {
                 Ok(done) => return Ok(done),
@@ -61,7 +61,7 @@ impl Patience<'_> {
             let after = refusal.moment().and_then(|moment| moment.after);
             let why = passes(&refusal).or(refusal.moment().map(|moment| moment.why));
             let Some(why) = why else { return Err(refusal) };
-            let Some(pause) = pauses.next_after(after) else { return Err(refusal) };
+            let Some(pause) = left.next_after(after) else { return Err(refusal) };
             self.wait(why, pause).await;
         }
     }
@@ -79,7 +79,7 @@ impl Patience<'_> {
 }
 
 /// Pauses that grow, up to a sum.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pauses {
     next: Duration,
     left: Duration,

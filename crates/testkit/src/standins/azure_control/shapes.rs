@@ -55,7 +55,7 @@ static PUBLISHED: LazyLock<Published> = LazyLock::new(|| {
 });
 
 /// The refusal of a request that is not as published.
-fn invalid(message: String) -> Refusal {
+fn invalid(message: &str) -> Refusal {
     let message = format!("The request content was invalid and could not be deserialized: '{message}'");
     Refusal::new(400, "InvalidRequestContent", &message)
 }
@@ -124,13 +124,9 @@ impl Operation {
     /// Checks a body: that it is there where one is published, and has the published shape.
     pub(super) fn check(&self, body: &[u8]) -> Result<Value, Refusal> {
         let Some(model) = &self.body else {
-            return if body.is_empty() {
-                Ok(Value::Null)
-            } else {
-                Err(invalid("No content was expected.".to_owned()))
-            };
+            return if body.is_empty() { Ok(Value::Null) } else { Err(invalid("No content was expected.")) };
         };
-        let value: Value = serde_json::from_slice(body).map_err(|error| invalid(error.to_string()))?;
+        let value: Value = serde_json::from_slice(body).map_err(|error| invalid(&error.to_string()))?;
         check_model(model, &value, "")?;
         Ok(value)
     }
@@ -151,7 +147,7 @@ fn check_model(model: &str, value: &Value, path: &str) -> Result<(), Refusal> {
         let within = pointer.rsplit_once('/').map_or("", |(within, _)| within);
         let is_asked = within.is_empty() || value.pointer(within).is_some();
         if is_asked && value.pointer(&pointer).is_none_or(Value::is_null) {
-            return Err(invalid(format!("Required property '{way}' not found in JSON. Path '{path}'.")));
+            return Err(invalid(&format!("Required property '{way}' not found in JSON. Path '{path}'.")));
         }
     }
     Ok(())
@@ -165,20 +161,20 @@ fn check_object(
     way: &str,
 ) -> Result<(), Refusal> {
     let Value::Object(members) = value else {
-        return Err(invalid(format!("Error converting value {value} to type '{model}'. Path '{path}'.")));
+        return Err(invalid(&format!("Error converting value {value} to type '{model}'. Path '{path}'.")));
     };
     for (name, value) in members {
         let (path, way) = (joined(path, name), joined(way, name));
         match fields.get(&way) {
             Some(field) if field.read_only => {
-                return Err(invalid(format!("The property '{path}' of '{model}' is read-only.")));
+                return Err(invalid(&format!("The property '{path}' of '{model}' is read-only.")));
             }
             Some(field) => check_kind(&field.kind, value, &path)?,
             None if fields.keys().any(|field| field.starts_with(&format!("{way}."))) => {
                 check_object(fields, value, model, &path, &way)?;
             }
             None => {
-                return Err(invalid(format!(
+                return Err(invalid(&format!(
                     "Could not find member '{name}' on object of type '{model}'. Path '{path}'."
                 )));
             }
@@ -192,7 +188,7 @@ fn check_kind(kind: &Kind, value: &Value, path: &str) -> Result<(), Refusal> {
         if fits {
             return Ok(());
         }
-        Err(invalid(format!("Error converting value {value} to type '{kind}'. Path '{path}'.")))
+        Err(invalid(&format!("Error converting value {value} to type '{kind}'. Path '{path}'.")))
     };
     match kind {
         Kind::Any => Ok(()),

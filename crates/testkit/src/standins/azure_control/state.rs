@@ -140,13 +140,10 @@ impl State {
     fn group(&mut self, call: &Call<'_>) -> Answered {
         let id = call.id();
         match call.method {
-            "GET" => match self.things.get(&id) {
-                Some(found) => Ok(found.clone().into()),
-                None => {
-                    let message = format!("Resource group '{}' could not be found.", call.name());
-                    Err(Refusal::new(404, "ResourceGroupNotFound", &message))
-                }
-            },
+            "GET" => self.things.get(&id).cloned().map(Answer::from).ok_or_else(|| {
+                let message = format!("Resource group '{}' could not be found.", call.name());
+                Refusal::new(404, "ResourceGroupNotFound", &message)
+            }),
             "PUT" => {
                 let mut group = call.body.clone();
                 group["id"] = json!(call.path);

@@ -65,6 +65,9 @@ impl FunctionApp {
                     app.http_path = format!("{PREFIX}/{}", text(&trigger["route"], "the route"));
                 }
                 Some("queueTrigger") => {
+                    // Where the real host has the trigger from.
+                    let bundle = &host["extensionBundle"];
+                    assert_eq!(bundle["id"], "Microsoft.Azure.Functions.ExtensionBundle", "{host}");
                     assert_eq!(trigger["connection"], "AzureWebJobsStorage", "{trigger}");
                     let name = text(&trigger["queueName"], "the queue");
                     let tries =
