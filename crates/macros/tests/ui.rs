@@ -91,11 +91,12 @@ fn describe(text: &mut String, message: &Value, indent: &str) {
     let spans = message["spans"].as_array().unwrap();
     let mut places = spans.iter().filter(|span| in_program(span)).peekable();
     let is_elsewhere = places.peek().is_none() && !spans.is_empty();
-    if is_elsewhere && !indent.is_empty() {
+    let (level, said) = (message["level"].as_str().unwrap(), message["message"].as_str().unwrap());
+    // Which other types there are depends on what was built beside the library.
+    if !indent.is_empty() && (is_elsewhere || said.starts_with("the following other types implement")) {
         return;
     }
     let code = message["code"]["code"].as_str().map(|code| format!("[{code}]")).unwrap_or_default();
-    let (level, said) = (message["level"].as_str().unwrap(), message["message"].as_str().unwrap());
     writeln!(text, "{indent}{level}{code}: {said}").unwrap();
     for span in places {
         let [line, column] = ["line_start", "column_start"].map(|key| span[key].as_u64().unwrap());
