@@ -24,6 +24,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use rustwren_core::error::BackendError;
+use rustwren_core::storage::remote::Parts;
 use rustwren_core::storage::{Key, Storage as _, StorageExt as _};
 use rustwren_gcp::GcsStorage;
 use rustwren_gcp::client::{Access, Token};
@@ -61,8 +62,7 @@ fn config() -> Result<StorageConfig, Failed> {
         },
         bucket: demanded("GCS_BUCKET")?,
         prefix: Some(Key::new("rustwren-conformance")?),
-        part_size: part_size.map_err(|_| "GCS_PART_SIZE is no number of bytes")?,
-        parallel: 4,
+        parts: Parts { size: part_size.map_err(|_| "GCS_PART_SIZE is no number of bytes")?, parallel: 4 },
     })
 }
 

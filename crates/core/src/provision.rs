@@ -28,6 +28,7 @@ use futures_util::stream::BoxStream;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub mod course;
 mod plan;
 mod tail;
 

@@ -3,6 +3,7 @@
 //! Each listens on 127.0.0.1 and a free port, and ends with whoever started it. What is installed for them lies in
 //! `.cache/`, where `scripts/test` puts it; what is missing there fails the test.
 
+pub mod azure_control;
 mod azurite;
 mod certificates;
 mod front;
@@ -13,6 +14,7 @@ pub mod lambda;
 mod metadata;
 mod moto;
 mod published;
+mod unpack;
 
 pub use azurite::Azurite;
 pub use certificates::Certificates;

@@ -31,10 +31,6 @@ impl Trouble for Failure {
 }
 
 impl GcsStorage {
-    pub(super) fn tries(&self) -> Tries<'_> {
-        Tries::new(&self.pace)
-    }
-
     /// Whether a request of the crate's is to be sent once more, with another token than the one that was refused.
     pub(super) fn renewed(&self, failure: &Failure, number: Number, renewed: &mut bool) -> bool {
         let again = !*renewed && failure.status == Some(UNAUTHORIZED) && self.credentials.refused(number);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::storage::remote::Parts;
 use rustwren_core::storage::{Key, PutOutcome, Storage, StorageExt, StorageResult};
 use rustwren_gcp::GcsStorage;
 use rustwren_gcp::client::Access;
@@ -32,8 +33,7 @@ impl World {
             },
             bucket: gcs.new_bucket(),
             prefix: None,
-            part_size: 256 << 10,
-            parallel: 4,
+            parts: Parts { size: 256 << 10, parallel: 4 },
         };
         let (tokens, used) = (Arc::clone(&source.tokens), Arc::<Mutex<Vec<usize>>>::default());
         let seen = Arc::clone(&used);
