@@ -9,11 +9,7 @@
 //! invocation is measured elsewhere (`tests/benches/http.rs`). Framework, shim and client share this machine; calls are made one
 //! after the other, and the sides by turns.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a measurement that cannot be made ends, and it is of time"
-)]
+#![expect(clippy::unwrap_used, reason = "a measurement that cannot be made ends")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -124,7 +120,9 @@ async fn compare(rounds: usize, echo: &str, shim: &str) {
             times(50, &invoke).await,
         ];
         if round > 0 {
-            all.iter_mut().zip(taken).for_each(|(all, taken)| all.extend(taken));
+            for (all, taken) in all.iter_mut().zip(taken) {
+                all.extend(taken);
+            }
         }
     }
     for times in &mut all {

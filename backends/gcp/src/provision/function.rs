@@ -18,9 +18,9 @@ use crate::rest::{Api, Google, Request};
 
 const KIND: &str = "function";
 /// Where the hash of the source stands: Google tells nothing of what it has built.
-const SOURCE_LABEL: &str = "rustwren-source";
+pub(super) const SOURCE_LABEL: &str = "rustwren-source";
 /// What setup is in charge of.
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     ("runtime", "/labels/rustwren-source"),
     ("Node", "/buildConfig/runtime"),
     ("entry point", "/buildConfig/entryPoint"),
@@ -40,34 +40,43 @@ pub(super) struct Function {
     pub(super) source: Arc<Source>,
 }
 
+/// The full name of the function.
+pub(super) fn name(spec: &Spec) -> String {
+    format!("{}/functions/{}", spec.location(), spec.service)
+}
+
+/// A function as the configuration has it, of a source with this hash at this place.
+pub(super) fn wanted(spec: &Spec, hash: &str, source: &Value) -> Value {
+    let variables: Map<String, Value> =
+        spec.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    json!({
+        "name": name(spec),
+        "labels": { LABEL: OURS, SOURCE_LABEL: hash },
+        "buildConfig": {
+            "runtime": "nodejs22",
+            "entryPoint": "rustwren",
+            "source": { "storageSource": source },
+        },
+        "serviceConfig": {
+            "availableMemory": format!("{}Mi", spec.memory),
+            "availableCpu": spec.cpu.to_string(),
+            "timeoutSeconds": spec.compute.timeout.as_secs(),
+            "maxInstanceRequestConcurrency": 1,
+            "maxInstanceCount": spec.compute.workers,
+            "environmentVariables": variables,
+            "ingressSettings": "ALLOW_ALL",
+            "serviceAccountEmail": spec.account(),
+        },
+    })
+}
+
 impl Function {
     fn name(&self) -> String {
-        format!("{}/functions/{}", self.spec.location(), self.spec.service)
+        name(&self.spec)
     }
 
     fn wanted(&self, source: &Value) -> Result<Value> {
-        let spec = &self.spec;
-        let variables: Map<String, Value> =
-            spec.variables.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-        Ok(json!({
-            "name": self.name(),
-            "labels": { LABEL: OURS, SOURCE_LABEL: self.source.package()?.hash },
-            "buildConfig": {
-                "runtime": "nodejs22",
-                "entryPoint": "rustwren",
-                "source": { "storageSource": source },
-            },
-            "serviceConfig": {
-                "availableMemory": format!("{}Mi", spec.memory),
-                "availableCpu": spec.cpu.to_string(),
-                "timeoutSeconds": spec.compute.timeout.as_secs(),
-                "maxInstanceRequestConcurrency": 1,
-                "maxInstanceCount": spec.compute.workers,
-                "environmentVariables": variables,
-                "ingressSettings": "ALLOW_ALL",
-                "serviceAccountEmail": spec.account(),
-            },
-        }))
+        Ok(wanted(&self.spec, &self.source.package()?.hash, source))
     }
 
     async fn find(&self) -> Result<Option<Value>> {

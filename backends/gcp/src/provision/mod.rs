@@ -11,6 +11,7 @@ mod access;
 mod account;
 mod archive;
 mod bucket;
+mod drift;
 mod factory;
 mod fields;
 mod function;

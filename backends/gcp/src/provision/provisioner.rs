@@ -64,6 +64,7 @@ impl GcpProvisioner {
             )
             .with_hint("`gcloud run services logs read SERVICE` has the instance's own words"));
         }
+        self.check_as_configured(&found).await?;
         let uri = found["uri"].as_str().unwrap_or_default();
         Ok(match &self.spec.compute.url {
             Some(url) if url != uri => format!("{uri}, which jobs call as {url}"),

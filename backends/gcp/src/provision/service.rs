@@ -17,7 +17,7 @@ use crate::rest::{Api, Google, Refusal, Request};
 
 const KIND: &str = "service";
 /// What setup is in charge of.
-const FIELDS: &[Field] = &[
+pub(super) const FIELDS: &[Field] = &[
     ("runtime", "/template/containers/0/sourceCode/cloudStorageSource/object"),
     ("bucket of the runtime", "/template/containers/0/sourceCode/cloudStorageSource/bucket"),
     ("base image", "/template/containers/0/baseImageUri"),
@@ -45,34 +45,38 @@ pub(super) fn foreign(kind: &str, name: &str) -> Error {
         .with_hint("choose another name as `service` in [compute], or remove it")
 }
 
+/// A service as the configuration has it, of the runtime in this object.
+pub(super) fn wanted(spec: &Spec, object: &str) -> Value {
+    let variables: Vec<Value> =
+        spec.variables.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    json!({
+        "labels": { LABEL: OURS },
+        "ingress": "INGRESS_TRAFFIC_ALL",
+        "template": {
+            "timeout": format!("{}s", spec.compute.timeout.as_secs()),
+            "serviceAccount": spec.account(),
+            "maxInstanceRequestConcurrency": 1,
+            "scaling": { "maxInstanceCount": spec.compute.workers },
+            "containers": [{
+                "image": "scratch",
+                "baseImageUri": "osonly24",
+                "sourceCode": { "cloudStorageSource": { "bucket": spec.bucket, "object": object } },
+                "command": [format!("./{RUNTIME}")],
+                "args": ["serve", "--platform-auth", "--listen", "0.0.0.0:$PORT"],
+                "env": variables,
+                "resources": {
+                    "limits": { "cpu": spec.cpu.to_string(), "memory": format!("{}Mi", spec.memory) },
+                    "cpuIdle": true,
+                    "startupCpuBoost": true,
+                },
+            }],
+        },
+    })
+}
+
 impl Service {
     fn wanted(&self) -> Result<Value> {
-        let spec = &self.spec;
-        let variables: Vec<Value> =
-            spec.variables.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-        Ok(json!({
-            "labels": { LABEL: OURS },
-            "ingress": "INGRESS_TRAFFIC_ALL",
-            "template": {
-                "timeout": format!("{}s", spec.compute.timeout.as_secs()),
-                "serviceAccount": spec.account(),
-                "maxInstanceRequestConcurrency": 1,
-                "scaling": { "maxInstanceCount": spec.compute.workers },
-                "containers": [{
-                    "image": "scratch",
-                    "baseImageUri": "osonly24",
-                    "sourceCode": { "cloudStorageSource": { "bucket": spec.bucket, "object": self.archive.object()? } },
-                    "command": [format!("./{RUNTIME}")],
-                    "args": ["serve", "--platform-auth", "--listen", "0.0.0.0:$PORT"],
-                    "env": variables,
-                    "resources": {
-                        "limits": { "cpu": spec.cpu.to_string(), "memory": format!("{}Mi", spec.memory) },
-                        "cpuIdle": true,
-                        "startupCpuBoost": true,
-                    },
-                }],
-            },
-        }))
+        Ok(wanted(&self.spec, &self.archive.object()?))
     }
 
     async fn find(&self) -> Result<Option<Value>> {

@@ -153,12 +153,36 @@ async fn doctor_names_what_is_missing_or_not_ready() {
     assert_eq!(failed, ["bucket", "service"]);
     set_up(&*provisioner).await;
     assert!(provisioner.verify().await.iter().all(|leg| leg.outcome.is_ok()));
+    world.google.change("services/wren", |service| service["template"]["timeout"] = json!("7s"));
+    let legs = provisioner.verify().await;
+    let error = legs.last().unwrap().outcome.as_ref().unwrap_err();
+    assert!(told(error).contains("not as it is configured: timeout\n"), "{error}");
     world.google.change("services/wren", |service| {
         service["terminalCondition"] = json!({ "state": "CONDITION_FAILED", "message": "no quota" });
     });
     let legs = provisioner.verify().await;
     let error = legs.iter().find_map(|leg| leg.outcome.as_ref().err()).unwrap();
     assert!(told(error).contains("no quota"), "{error}");
+}
+
+#[tokio::test]
+async fn doctor_looks_at_the_function_on_its_route() {
+    let world = World::new();
+    let provisioner = world.provisioner(&[("route", "functions")]).await;
+    set_up(&*provisioner).await;
+    assert!(provisioner.verify().await.iter().all(|leg| leg.outcome.is_ok()));
+    let changed = world.provisioner(&[("route", "functions"), ("memory", "4GiB")]).await;
+    let legs = changed.verify().await;
+    let error = legs.last().unwrap().outcome.as_ref().unwrap_err();
+    assert!(told(error).contains("not as it is configured: memory"), "{error}");
+    // Whoever looks need not have the runtime.
+    let without = world.with_runtime(&[("route", "functions")], "nothing").await.unwrap();
+    assert!(without.verify().await.iter().all(|leg| leg.outcome.is_ok()));
+    // A service of this name that is no function.
+    let run = World::new();
+    set_up(&*run.provisioner(&[]).await).await;
+    let legs = run.provisioner(&[("route", "functions")]).await.verify().await;
+    assert!(told(legs.last().unwrap().outcome.as_ref().unwrap_err()).contains("no function"), "{legs:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::answer::Answer;
@@ -30,7 +31,7 @@ pub(super) fn begin(store: &mut Store, asked: &Asked, called: &Called, bucket: &
     let id = format!("{:032x}", fastrand::u128(..));
     let path = format!("/upload/storage/v1/b/{bucket}/o?uploadType=resumable&upload_id={id}");
     let location = format!("{}{path}", asked.origin());
-    let upload = Upload { bucket: bucket.to_owned(), object, conditions, said, data: Vec::new() };
+    let upload = Upload { bucket: bucket.to_owned(), object, conditions, said, data: Bytes::new() };
     store.uploads.insert(id, upload);
     Answer::empty(200).with("location", location)
 }
@@ -81,8 +82,7 @@ pub(super) fn put(store: &mut Store, asked: &Asked) -> Answer {
         if !is_last && range.end % QUANTUM != 0 {
             return Answer::error(400, "invalid", "Chunks must be multiples of 256 KiB");
         }
-        upload.data.truncate(range.start);
-        upload.data.extend_from_slice(&asked.body);
+        upload.put(range.start, asked.body.clone());
     }
     if said.size != Some(upload.data.len()) {
         return incomplete(upload);
@@ -90,8 +90,7 @@ pub(super) fn put(store: &mut Store, asked: &Asked) -> Answer {
     let Some(upload) = store.uploads.remove(id) else {
         return Answer::error(404, "notFound", "No such upload session");
     };
-    let result =
-        store.write(&upload.bucket, &upload.object, upload.data.into(), upload.said, upload.conditions);
+    let result = store.write(&upload.bucket, &upload.object, upload.data, upload.said, upload.conditions);
     if let Ok(resource) = &result {
         let resource: Value = resource.clone();
         store.completed.insert(id.to_owned(), resource);
@@ -115,8 +114,7 @@ pub(super) fn keep_part(store: &mut Store, asked: &Asked) {
     let Some(start) = start.and_then(|start| start.parse::<usize>().ok()) else { return };
     if start <= upload.data.len() {
         let kept = (start + asked.body.len()) / QUANTUM * QUANTUM;
-        upload.data.truncate(start);
-        upload.data.extend_from_slice(&asked.body[..kept.saturating_sub(start)]);
+        upload.put(start, asked.body.slice(..kept.saturating_sub(start)));
     }
 }
 

@@ -57,7 +57,18 @@ pub(super) struct Upload {
     pub(super) object: String,
     pub(super) conditions: Conditions,
     pub(super) said: Map<String, Value>,
-    pub(super) data: Vec<u8>,
+    /// What has arrived.
+    pub(super) data: Bytes,
+}
+
+impl Upload {
+    /// Bytes from this place on, and no others after them. Those of one request are kept as they came.
+    pub(super) fn put(&mut self, start: usize, bytes: Bytes) {
+        self.data = match start {
+            0 => bytes,
+            _ => [&self.data[..start], &bytes].concat().into(),
+        };
+    }
 }
 
 #[derive(Debug, Default)]
