@@ -111,8 +111,8 @@ async fn the_package_starts_the_runtime_and_names_its_functions() {
     assert_eq!(host["customHandler"]["description"]["defaultExecutablePath"], "rustwren-runtime");
     assert_eq!(host["customHandler"]["enableProxyingHttpRequest"], true);
     assert_eq!(host["functionTimeout"], "01:30:00");
-    let queues = &host["extensions"]["queues"];
-    assert_eq!((&queues["batchSize"], &queues["newBatchThreshold"]), (&json!(2), &json!(0)));
+    let limits = &host["extensions"]["queues"];
+    assert_eq!((&limits["batchSize"], &limits["newBatchThreshold"]), (&json!(2), &json!(0)));
     let called = json("invoke/function.json");
     assert_eq!(
         (&called["bindings"][0]["type"], &called["bindings"][0]["route"]),
