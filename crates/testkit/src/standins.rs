@@ -11,11 +11,14 @@ pub mod functions_host;
 mod gcs;
 pub mod google_control;
 pub mod lambda;
+mod metadata;
 mod moto;
+mod published;
 mod unpack;
 
 pub use azurite::Azurite;
 pub use certificates::Certificates;
 pub use front::{Front, Request, Verdict};
 pub use gcs::{Gcs, OtherClient};
+pub use metadata::Tokens;
 pub use moto::Moto;

@@ -4,6 +4,7 @@ use rustwren_azure::BlobStorage;
 use rustwren_azure::client::{Access, Credentials};
 use rustwren_azure::config::StorageConfig;
 use rustwren_core::storage::Key;
+use rustwren_core::storage::remote::Parts;
 use rustwren_testkit::standins::Azurite;
 
 /// A configuration for a container behind this address, `http://127.0.0.1:port`.
@@ -12,8 +13,7 @@ pub(crate) fn config(address: &str, container: String) -> StorageConfig {
         access: access(Azurite::endpoint_of(address), Credentials::Key(Azurite::KEY.to_owned())),
         container,
         prefix: Some(Key::new("a prefix/of ours").unwrap()),
-        part_size: 2 << 20,
-        parallel: 4,
+        parts: Parts { size: 2 << 20, parallel: 4 },
     }
 }
 

@@ -10,6 +10,7 @@ use rustwren_core::provision::course::{self, Course};
 use rustwren_core::provision::{Applied, Leg, LogQuery, LogStream, Plan, Provisioner, Watch};
 
 use super::bucket::Bucket;
+use super::logs;
 use super::resource::{Pauses, Resource, SPREADING};
 use super::spec::Spec;
 use crate::rest::Google;
@@ -116,11 +117,7 @@ impl Provisioner for GcpProvisioner {
         self.course().destroy(plan, watch).await
     }
 
-    async fn logs(&self, _query: LogQuery) -> Result<LogStream> {
-        let message = "logs of workers on Google Cloud are not read from here";
-        Err(Error::new(ErrorKind::Config, message).with_hint(format!(
-            "`gcloud run services logs read {} --project={} --region={}`",
-            self.spec.service, self.spec.project, self.spec.region
-        )))
+    async fn logs(&self, query: LogQuery) -> Result<LogStream> {
+        Ok(logs::lines(&self.google, &self.spec, query, Arc::clone(&self.clock)))
     }
 }

@@ -281,3 +281,16 @@ fn the_check_of_annotated_files_finds_what_is_wrong() {
         ["`compute.more` is not declared"]
     );
 }
+
+#[test]
+fn another_build_of_the_program() {
+    let case = Case::new("[image]\npath = 'build/arm'\ncommand = ['make', 'arm']\n");
+    let config = case.load().unwrap();
+    assert_eq!(config.image().path.as_deref(), Some(case.dir.path().join("build/arm").as_path()));
+    assert_eq!(config.image().command, ["make", "arm"]);
+    let config = case.env(&[("RUSTWREN__IMAGE__COMMAND", "cargo,build")]).load().unwrap();
+    assert_eq!(config.image().command, ["cargo", "build"]);
+    assert_eq!(Case::new("").load().unwrap().image(), &ImageConfig::default());
+    let error = Case::new("[image]\ncommand = ['make']\n").error();
+    assert!(error.contains("rustwren.toml:2:1: image.command") && error.contains("set `path`"), "{error}");
+}
