@@ -13,6 +13,7 @@ use super::account::Account;
 use super::app::App;
 use super::arm::Arm;
 use super::child::Child;
+use super::elsewhere::Elsewhere;
 use super::grant::{BLOB_OWNER, BLOBS, Grant, QUEUES, Who};
 use super::group::Group;
 use super::key::Key;
@@ -72,6 +73,11 @@ impl ProvisionerFactory for AzureProvisionerFactory {
     async fn build(&self, setup: &Setup) -> Result<Option<Arc<dyn Provisioner>>> {
         // An account without workers is made with two commands of Azure's own; there is nothing to set up for it.
         let Some(settings) = setup.compute_of(AZURE) else { return Ok(None) };
+        if settings.get_str("subscription")?.is_none() {
+            // The app was made by other means: jobs need nothing of what setup does.
+            let error = settings.error("subscription", "must be set for `rustwren setup`");
+            return Ok(Some(Arc::new(Elsewhere(error))));
+        }
         let mut spec = Spec::from_setup(setup, settings)?;
         spec.access.credentials.clone_from(&self.credentials);
         let arm = Arm::new(spec.management.clone(), spec.access.clone());

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::arm::{Api, Request};
 use super::group::gone;
 use super::operation::change;
-use super::place::Place;
+use super::place::{Place, missing};
 use super::refusal::Refusal;
 
 const KIND: &str = "access";
@@ -134,9 +134,8 @@ impl Resource<Place> for Grant {
     }
 
     async fn apply(&self, place: &Place, _: &Step, patience: Patience<'_>) -> Result<()> {
-        let principal = match self.principal(place).await? {
-            Some(principal) => principal,
-            None => return Err(super::place::missing("identity of the function app", &place.spec.app)),
+        let Some(principal) = self.principal(place).await? else {
+            return Err(missing("identity of the function app", &place.spec.app));
         };
         let mut body = json!({ "properties": {
             "roleDefinitionId": self.role_id(place),

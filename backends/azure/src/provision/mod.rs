@@ -9,6 +9,7 @@ mod account;
 mod app;
 mod arm;
 mod child;
+mod elsewhere;
 mod factory;
 mod grant;
 mod group;

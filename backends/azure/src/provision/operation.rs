@@ -36,9 +36,9 @@ pub(super) async fn change(
     let asking = format!("{attempt}: asking how far it is");
     let thing = Request::get(request.api, request.path.clone(), asking.clone());
     let mut least = answer.retry_after;
-    let mut pauses = Pauses::of(LONGEST);
+    let mut left = Pauses::of(LONGEST);
     loop {
-        let Some(pause) = pauses.next_after(least) else {
+        let Some(pause) = left.next_after(least) else {
             let message = format!("it was not over after {LONGEST:?}");
             return Err(Refusal::ours(attempt, &message).going_on());
         };

@@ -158,14 +158,16 @@ fn hint(code: &str, message: &str) -> Option<String> {
         }
         "AuthorizationFailed" | "LinkedAuthorizationFailed" => {
             let action = between(message, "perform action '", "'").unwrap_or("what it did");
-            let role = if action.starts_with("Microsoft.Authorization/") {
+            let role = if action.starts_with("Microsoft.Authorization/") && !action.ends_with("/read") {
                 "Role Based Access Control Administrator"
+            } else if action.ends_with("/read") {
+                "Reader"
             } else {
                 "Contributor"
             };
             let scope = between(message, "over scope '", "'").unwrap_or("SCOPE");
             format!(
-                "whoever sets up needs {action} (docs/azure.md has the roles): `az role assignment create --assignee WHO \
+                "whoever does this needs {action} (docs/azure.md has the roles): `az role assignment create --assignee WHO \
                  --role \"{role}\" --scope {scope}`"
             )
         }

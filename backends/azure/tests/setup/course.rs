@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use rustwren_core::provision::{Change, Step, Unwatched};
 use rustwren_testkit::provisioner_suite;
-use rustwren_testkit::standins::azure_control::{AzureControl, Course};
+use rustwren_testkit::standins::azure_control::{AzureControl, Course, Refusal};
 use serde_json::{Value, json};
 
 use crate::world::{ACCOUNT, APP, GROUP, World, pending, set_up};
@@ -111,8 +111,8 @@ async fn the_package_starts_the_runtime_and_names_its_functions() {
     assert_eq!(host["customHandler"]["description"]["defaultExecutablePath"], "rustwren-runtime");
     assert_eq!(host["customHandler"]["enableProxyingHttpRequest"], true);
     assert_eq!(host["functionTimeout"], "01:30:00");
-    let queues = &host["extensions"]["queues"];
-    assert_eq!((&queues["batchSize"], &queues["newBatchThreshold"]), (&json!(2), &json!(0)));
+    let limits = &host["extensions"]["queues"];
+    assert_eq!((&limits["batchSize"], &limits["newBatchThreshold"]), (&json!(2), &json!(0)));
     let called = json("invoke/function.json");
     assert_eq!(
         (&called["bindings"][0]["type"], &called["bindings"][0]["route"]),
@@ -260,4 +260,32 @@ async fn operations_are_waited_for_in_each_of_azures_ways() {
     assert!(!provisioner.plan().await.unwrap().changes());
     let asked = world.azure.calls().iter().filter(|call| call.starts_with("GET /operations/")).count();
     assert_eq!(asked, 60, "the plan is asked for itself");
+}
+
+#[tokio::test]
+async fn a_teardown_that_was_cut_short_is_completed() {
+    for thing in [
+        "roleAssignments/",
+        "sites/",
+        "serverfarms/",
+        "queues/",
+        "containers/",
+        "storageAccounts/",
+        "resourcegroups/",
+    ] {
+        let world = World::new();
+        let provisioner = world.provisioner(&[("runners", RUNNER)]).await;
+        set_up(&*provisioner).await;
+        let plan = provisioner.destroy_plan().await.unwrap();
+        let refusal =
+            Refusal::new(403, "ScopeLocked", "The scope cannot perform delete operation because of a lock.");
+        world.azure.refuse(1, "DELETE", thing, refusal);
+        let error = provisioner.destroy(&plan, &Unwatched).await.unwrap_err();
+        assert!(error.to_string().contains("because of a lock"), "{thing}: {error}");
+        let rest = provisioner.destroy_plan().await.unwrap();
+        assert!(!rest.steps.is_empty() && rest.steps.len() < plan.steps.len(), "{thing}: {rest:?}");
+        provisioner.destroy(&rest, &Unwatched).await.unwrap();
+        assert!(world.azure.things().is_empty(), "{thing}: {:?}", world.azure.things());
+        assert!(!world.key_file().exists());
+    }
 }

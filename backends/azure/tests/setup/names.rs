@@ -68,7 +68,6 @@ async fn settings_that_cannot_be_set_up_are_refused_before_anybody_is_asked() {
     let world = World::new();
     for (key, value) in [
         ("subscription", "mine"),
-        ("subscription", ""),
         ("region", "East US"),
         ("resource_group", "my/group"),
         ("app", ""),
@@ -91,6 +90,12 @@ async fn settings_that_cannot_be_set_up_are_refused_before_anybody_is_asked() {
         world.with(&[("key_file", ""), ("trigger", "queue")], &[], "runtime").await.is_ok(),
         "the queue needs none"
     );
+    // Without one the app was set up by other means, and all but setup goes on.
+    let elsewhere = world.provisioner(&[("subscription", "")]).await;
+    assert!(elsewhere.verify().await.is_empty());
+    for error in [elsewhere.plan().await.unwrap_err(), elsewhere.destroy_plan().await.unwrap_err()] {
+        assert!(error.to_string().contains("compute.subscription"), "{error}");
+    }
     let provisioner = world.with(&[], &[], "nothing").await.unwrap();
     let error = provisioner.plan().await.unwrap_err();
     assert!(told(&error).contains("--runtime"), "{error}");

@@ -1,5 +1,7 @@
 //! Who waits for an invocation that nobody could run is told so.
 
+#![expect(clippy::panic, reason = "what nobody runs has nothing to tell")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
