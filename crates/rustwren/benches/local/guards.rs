@@ -12,7 +12,7 @@ use rustwren_core::config::Settings;
 use rustwren_local::config::{COMPUTE, ComputeConfig};
 use rustwren_local::{DirectoryStorage, LocalInvoker, LocalOptions};
 
-use crate::report::{Table, family_cpu, median, time};
+use crate::report::{Table, family_cpu, interval, median, time};
 use crate::spin::{rounds_per_ms, spin};
 use crate::{Outcome, Setting};
 
@@ -114,17 +114,22 @@ pub(crate) fn run(setting: &Setting) -> Outcome {
     let dir = tempfile::tempdir()?;
     let bare = executor(dir.path(), setting.cores, false)?;
     let guarded = executor(dir.path(), setting.cores, true)?;
-    let (rounds, tasks) = if setting.quick { (5, 500) } else { (21, 2000) };
+    let (rounds, tasks) = if setting.quick { (5, 500) } else { (120, 1000) };
     let inputs = vec![rounds_per_ms(); tasks];
-    let what = format!("{tasks} busy tasks of 1 ms over {} processes, by what guards them", setting.cores);
-    let table = Table::new("guards", &what, &["guards", "CPU ratio", "ratios", "makespan ratio"]);
-    let mut measured: Vec<Vec<(f64, f64)>> = vec![Vec::new(); Guards::ALL.len()];
+    let what =
+        format!("{tasks} busy tasks of 1 ms over {} processes, {rounds} rounds, by guards", setting.cores);
+    let head = ["guards", "CPU ratio", "95 % interval", "least and most", "makespan", "95 % interval"];
+    let table = Table::new("guards", &what, &head);
+    // The first is what the others are compared with, among them itself once more: what that differs is chance.
+    let jobs: Vec<Guards> = std::iter::once(Guards::Nothing).chain(Guards::ALL).collect();
+    let mut measured: Vec<Vec<(f64, f64)>> = vec![Vec::new(); jobs.len()];
+    let mut order: Vec<usize> = (0..jobs.len()).collect();
+    let mut rng = fastrand::Rng::with_seed(7);
     // The first round starts the processes.
     for round in 0..=rounds {
-        for turn in 0..Guards::ALL.len() {
-            // Each follows each as often as any other does.
-            let place = (turn + round) % Guards::ALL.len();
-            let guards = Guards::ALL[place];
+        rng.shuffle(&mut order);
+        for &place in &order {
+            let guards = jobs[place];
             let executor = if guards == Guards::Nothing { &bare } else { &guarded };
             let before = family_cpu()?;
             let (outcome, took) = time(|| {
@@ -137,16 +142,20 @@ pub(crate) fn run(setting: &Setting) -> Outcome {
             }
         }
     }
-    for (guards, with) in Guards::ALL.into_iter().zip(&measured) {
-        let mut ratios: Vec<f64> = with.iter().zip(&measured[0]).map(|((a, _), (b, _))| a / b).collect();
-        let spans = with.iter().zip(&measured[0]).map(|((_, a), (_, b))| a / b).collect();
+    let (first, others) = measured.split_first().ok_or("nothing was measured")?;
+    for (guards, with) in Guards::ALL.into_iter().zip(others) {
+        let mut ratios: Vec<f64> = with.iter().zip(first).map(|((a, _), (b, _))| a / b).collect();
+        let spans: Vec<f64> = with.iter().zip(first).map(|((_, a), (_, b))| a / b).collect();
+        let (cpu, span) = (interval(&ratios), interval(&spans));
         ratios.sort_by(f64::total_cmp);
-        let range = format!("{:.3}..{:.3}", ratios[0], ratios[ratios.len() - 1]);
+        let range = |(low, high): (f64, f64)| format!("{low:.3}..{high:.3}");
         table.row(&[
             guards.name().to_owned(),
-            format!("{:.3}", median(ratios)),
-            range,
+            format!("{:.3}", median(ratios.clone())),
+            range(cpu),
+            range((ratios[0], ratios[ratios.len() - 1])),
             format!("{:.3}", median(spans)),
+            range(span),
         ]);
     }
     Ok(())

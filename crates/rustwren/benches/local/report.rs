@@ -12,6 +12,17 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     f64::midpoint(values[(n - 1) / 2], values[n / 2])
 }
 
+/// Where the median lies with 95 % confidence: between these percentiles of the medians of 10 000 samples that are drawn
+/// from the values with replacement.
+pub(crate) fn interval(values: &[f64]) -> (f64, f64) {
+    const SAMPLES: usize = 10_000;
+    let mut rng = fastrand::Rng::with_seed(1);
+    let mut draw = || median((0..values.len()).map(|_| values[rng.usize(..values.len())]).collect());
+    let mut medians: Vec<f64> = (0..SAMPLES).map(|_| draw()).collect();
+    medians.sort_by(f64::total_cmp);
+    (medians[SAMPLES / 40], medians[SAMPLES - SAMPLES / 40])
+}
+
 /// How long it took, in seconds.
 pub(crate) fn time<T>(run: impl FnOnce() -> T) -> (T, f64) {
     let begun = Instant::now();
