@@ -2,7 +2,7 @@
 //! or packed; a crate that crashes the parser costs that one element.
 //!
 //! ```text
-//! $ cargo run --release --example census [FOLDER]
+//! $ cargo run --release -p rustwren-examples --example census [FOLDER]
 //! crate                  files      lines   tests  unsafe  unparsed
 //! linux-raw-sys-0.12.1     462    479 901       0   6 837         0
 //! windows-sys-0.52.0       235    384 514       0       0         0

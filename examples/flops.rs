@@ -2,7 +2,7 @@
 //! multiplies matrices; one task on one worker is the yardstick.
 //!
 //! ```text
-//! $ cargo run --release --example flops [TASKS] [SIZE] [REPEATS]
+//! $ cargo run --release -p rustwren-examples --example flops [TASKS] [SIZE] [REPEATS]
 //! one worker:       6.71 GFLOP/s
 //!  16 tasks:        9.08 GFLOP/s, start to end, 1.4 times one worker
 //! ```

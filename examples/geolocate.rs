@@ -3,7 +3,7 @@
 //! (`examples/data/README.md`).
 //!
 //! ```text
-//! $ cargo run --release --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS]]]
+//! $ cargo run --release -p rustwren-examples --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS]]]
 //! ```
 //!
 //! With `LOOKUPS_AT_ONCE` 1, each worker makes one lookup at a time, as a blocking program does. How many workers there
@@ -65,6 +65,7 @@ fn sort(mut places: Vec<Place>) -> Vec<Place> {
 }
 
 fn wrong(message: String) -> rustwren::Error {
-    rustwren::Error::new(rustwren::ErrorKind::Config, message)
-        .with_hint("cargo run --release --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS]]]")
+    rustwren::Error::new(rustwren::ErrorKind::Config, message).with_hint(
+        "cargo run --release -p rustwren-examples --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS]]]",
+    )
 }

@@ -2,7 +2,7 @@
 //! others, and each is put into the picture as it arrives.
 //!
 //! ```text
-//! $ cargo run --release --example mandelbrot [WIDTH] [HEIGHT] [FILE]
+//! $ cargo run --release -p rustwren-examples --example mandelbrot [WIDTH] [HEIGHT] [FILE]
 //! mandelbrot.png holds 1920 by 1080 pixels
 //! ```
 

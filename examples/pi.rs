@@ -2,7 +2,7 @@
 //! The same arguments give the same digits, however many workers there are.
 //!
 //! ```text
-//! $ cargo run --release --example pi [POINTS] [SEED]
+//! $ cargo run --release -p rustwren-examples --example pi [POINTS] [SEED]
 //! pi is 3.141511 give or take 0.000116, from 200000000 points
 //! ```
 

@@ -1,7 +1,7 @@
 //! The smallest program: a closure over a range, on every core of this machine or wherever `rustwren.toml` says.
 //!
 //! ```text
-//! $ cargo run --release --example squares
+//! $ cargo run --release -p rustwren-examples --example squares
 //! the squares of 0 to 999 add up to 332833500
 //! ```
 

@@ -3,7 +3,7 @@
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
 use rustwren_core::storage::Key;
-use rustwren_core::storage::remote::prefix_setting;
+use rustwren_core::storage::remote::{Parts, prefix_setting};
 
 use crate::client::Access;
 
@@ -88,8 +88,6 @@ pub const STORAGE: BackendKeys = BackendKeys {
 
 /// Less than this S3 does not take as a part.
 const SMALLEST_PART: u64 = 5 << 20;
-/// More than this S3 does not take as a part; also more than fits into most workers.
-const LARGEST_PART: u64 = 1 << 30;
 
 /// `[storage]`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,10 +100,8 @@ pub struct StorageConfig {
     pub prefix: Option<Key>,
     /// Whether the bucket stands in the path of URLs.
     pub path_style: bool,
-    /// Bytes in one part.
-    pub part_size: u64,
-    /// Parts under way at once; at least 1.
-    pub parallel: usize,
+    /// How large objects travel.
+    pub parts: Parts,
 }
 
 impl StorageConfig {
@@ -117,13 +113,9 @@ impl StorageConfig {
             return Err(settings.error("bucket", must));
         }
         let prefix = prefix_setting(settings)?;
-        let part_size = settings.get_size("part_size")?.unwrap_or(8 << 20);
-        if !(SMALLEST_PART..=LARGEST_PART).contains(&part_size) {
-            return Err(settings.error("part_size", "must be from 5MiB to 1GiB"));
-        }
+        let parts = Parts::from_settings(settings, SMALLEST_PART)?;
         let path_style = settings.get_bool("path_style")?.unwrap_or(access.endpoint.is_some());
-        let parallel = settings.get_u64("parallel")?.unwrap_or(8) as usize;
-        Ok(Self { access, bucket, prefix, path_style, part_size, parallel })
+        Ok(Self { access, bucket, prefix, path_style, parts })
     }
 }
 
@@ -157,8 +149,7 @@ mod tests {
             bucket: "a-bucket".to_owned(),
             prefix: Some(Key::new("rustwren").unwrap()),
             path_style: false,
-            part_size: 8 << 20,
-            parallel: 8,
+            parts: Parts { size: 8 << 20, parallel: 8 },
         };
         assert_eq!(storage(&[("bucket", "a-bucket")]).unwrap(), expected);
     }
@@ -185,8 +176,7 @@ mod tests {
             bucket: "b.1".to_owned(),
             prefix: Some(Key::new("team/jobs").unwrap()),
             path_style: true,
-            part_size: 16 << 20,
-            parallel: 2,
+            parts: Parts { size: 16 << 20, parallel: 2 },
         };
         assert_eq!(config, expected);
         let root = storage(&[("bucket", "b-1"), ("prefix", ""), ("path_style", "true")]).unwrap();

@@ -15,7 +15,7 @@ use rustwren_core::error::{Error, ErrorKind, Result};
 mod account;
 mod entra;
 mod shared_key;
-mod transport;
+pub(crate) mod transport;
 
 pub(crate) use account::Service;
 use account::{Who, find, sas_query};
@@ -138,6 +138,12 @@ impl Access {
     /// The service as the settings and the environment have it. No request is sent.
     pub(crate) fn connect(&self, service: Service) -> Result<Connection> {
         self.connect_in(service, &Environment::of_process())
+    }
+
+    /// The storage account, as the settings and the environment have it.
+    #[cfg(feature = "provision")]
+    pub(crate) fn account_name(&self, environment: &Environment) -> Result<String> {
+        Ok(find(self, Service::Blob, environment)?.account)
     }
 
     /// Who logs in at Entra.

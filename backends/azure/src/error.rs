@@ -1,12 +1,11 @@
 //! The one place where answers of Azure become [`BackendError`]s: what they mean for the caller, and the mend.
 
 use std::error::Error as _;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use azure_core::error::{Error as SdkError, ErrorKind};
 use azure_core::http::RawResponse;
-use rustwren_core::error::{BackendError, ErrorClass, chain};
+use rustwren_core::error::{BackendError, ErrorClass, Reply, chain};
 
 mod codes;
 
@@ -29,7 +28,7 @@ pub(crate) enum Cause {
 
 /// A failed request, as data: without the types of the SDK, and without secrets.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     pub(crate) cause: Cause,
     /// HTTP status of the answer.
     pub(crate) status: Option<u16>,
@@ -131,23 +130,21 @@ impl Failure {
 
     /// What came back, in one line.
     fn said(&self) -> String {
-        let mut said = match (self.cause, &self.code, self.status) {
-            (Cause::NoCredentials, ..) => "no credentials".to_owned(),
-            (Cause::Unreachable, ..) => "it cannot be reached".to_owned(),
-            (Cause::Silent, ..) => "no answer in time".to_owned(),
-            (Cause::NotSent, ..) => "the request could not be made".to_owned(),
-            (_, Some(code), Some(status)) => format!("{code} ({status})"),
-            (_, None, Some(status)) => format!("HTTP status {status}"),
-            (_, _, None) => "the connection failed".to_owned(),
+        let problem = match self.cause {
+            Cause::NoCredentials => Some("no credentials"),
+            Cause::Unreachable => Some("it cannot be reached"),
+            Cause::Silent => Some("no answer in time"),
+            Cause::NotSent => Some("the request could not be made"),
+            Cause::Refused | Cause::Broken => None,
         };
-        // Writing to a string cannot fail.
-        if !self.message.is_empty() {
-            write!(said, ": {}", self.message.trim()).unwrap_or_default();
-        }
-        if let Some(id) = &self.request_id {
-            write!(said, " [request {id}]").unwrap_or_default();
-        }
-        said
+        let reply = Reply {
+            problem,
+            code: self.code.as_deref(),
+            status: self.status,
+            message: &self.message,
+            request_id: self.request_id.as_deref(),
+        };
+        reply.to_string()
     }
 }
 

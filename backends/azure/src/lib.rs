@@ -5,6 +5,8 @@ pub mod config;
 pub(crate) mod error;
 mod factory;
 mod invoker;
+#[cfg(feature = "provision")]
+pub mod provision;
 pub mod queue;
 mod storage;
 mod tries;

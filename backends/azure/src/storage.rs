@@ -1,15 +1,10 @@
 //! Objects in Blob storage, or in a service that speaks its language.
 
 use std::fmt;
-use std::ops::Range;
 
-use async_trait::async_trait;
 use azure_storage_blob::{BlobClient, BlobContainerClient, BlobContainerClientOptions};
-use bytes::Bytes;
-use futures_util::stream::BoxStream;
 use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::storage::remote::{Pace, Prefix, Tries, read};
-use rustwren_core::storage::{Key, ObjectMeta, PutOutcome, Storage, StorageResult};
+use rustwren_core::storage::remote::{Common, Prefix};
 
 use crate::client::{Service, VERSION};
 use crate::config::StorageConfig;
@@ -19,9 +14,8 @@ mod errors;
 mod head;
 mod list;
 mod reading;
+mod service;
 mod write;
-
-use reading::Reader;
 
 /// A container, or what lies below a prefix in it.
 ///
@@ -31,9 +25,7 @@ use reading::Reader;
 pub struct BlobStorage {
     client: BlobContainerClient,
     names: Names,
-    part_size: u64,
-    parallel: usize,
-    pace: Pace,
+    common: Common,
 }
 
 /// Where keys lie, and what to call it.
@@ -75,13 +67,7 @@ impl BlobStorage {
             Error::new(ErrorKind::Config, format!("there can be no client for {}", names.url))
                 .with_source(error)
         })?;
-        Ok(Self {
-            client,
-            names,
-            part_size: config.part_size,
-            parallel: config.parallel,
-            pace: Pace::default(),
-        })
+        Ok(Self { client, names, common: Common::new(config.prefix.clone(), config.parts) })
     }
 
     /// The SDK's client, for what `Storage` has no words for.
@@ -89,55 +75,7 @@ impl BlobStorage {
         &self.client
     }
 
-    fn tries(&self) -> Tries<'_> {
-        Tries::new(&self.pace)
-    }
-
     fn blob(&self, object: &str) -> BlobClient {
         self.client.blob_client(object)
-    }
-
-    /// What is larger is written in blocks.
-    fn is_large(&self, size: usize) -> bool {
-        size as u64 > 2 * self.part_size
-    }
-}
-
-#[async_trait]
-impl Storage for BlobStorage {
-    fn location(&self) -> String {
-        self.names.location("")
-    }
-
-    async fn put(&self, key: &Key, data: Bytes) -> StorageResult<()> {
-        self.write(key, data, false).await.map(drop)
-    }
-
-    async fn put_if_absent(&self, key: &Key, data: Bytes) -> StorageResult<PutOutcome> {
-        self.write(key, data, true).await
-    }
-
-    async fn get(&self, key: &Key) -> StorageResult<Bytes> {
-        read(&Reader(self), key, 0..u64::MAX).await
-    }
-
-    async fn get_range(&self, key: &Key, range: Range<u64>) -> StorageResult<Bytes> {
-        if range.is_empty() {
-            // Empty wherever it lies, but of nothing where there is no object.
-            return self.meta(key).await.map(|_| Bytes::new());
-        }
-        read(&Reader(self), key, range).await
-    }
-
-    async fn head(&self, key: &Key) -> StorageResult<ObjectMeta> {
-        self.meta(key).await
-    }
-
-    fn list(&self, prefix: &str) -> BoxStream<'_, StorageResult<ObjectMeta>> {
-        self.pages(prefix)
-    }
-
-    async fn delete(&self, key: &Key) -> StorageResult<()> {
-        self.remove(key).await
     }
 }

@@ -9,6 +9,7 @@
 
 use bytes::{Bytes, BytesMut};
 use google_cloud_storage::client::Storage as Client;
+use rustwren_core::storage::remote::Parts;
 use rustwren_core::storage::{Key, Storage as _};
 use rustwren_gcp::GcsStorage;
 use rustwren_gcp::client::Access;
@@ -24,12 +25,11 @@ struct Bench {
 
 impl Bench {
     async fn new(gcs: &Gcs) -> Self {
-        let access = Access { endpoint: Some(gcs.endpoint()), anonymous: true, token: None };
+        let access = Access { endpoint: Some(gcs.endpoint()), anonymous: true, ..Access::default() };
         let credentials = access.credentials().unwrap();
         let bare = Client::builder().with_endpoint(gcs.endpoint()).with_credentials(credentials);
         let bucket = gcs.new_bucket();
-        let config =
-            StorageConfig { access, bucket: bucket.clone(), prefix: None, part_size: 8 << 20, parallel: 8 };
+        let config = StorageConfig { access, bucket: bucket.clone(), prefix: None, parts: Parts::default() };
         Self {
             // The crate tells the server a host without its port, and would send the content of resumable uploads there.
             bare: bare.with_resumable_upload_threshold(usize::MAX).build().await.unwrap(),

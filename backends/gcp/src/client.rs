@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use google_cloud_auth::credentials::{
-    Builder, CacheableResource, Credentials, CredentialsProvider, EntityTag, anonymous,
+    Builder, CacheableResource, Credentials, CredentialsProvider, EntityTag, anonymous, mds,
 };
 use google_cloud_auth::errors::CredentialsError;
 use http::header::AUTHORIZATION;
@@ -15,6 +15,10 @@ use http::{Extensions, HeaderMap, HeaderValue};
 use rustls::crypto::{CryptoProvider, ring};
 use rustwren_core::config::Settings;
 use rustwren_core::error::Result;
+
+mod renewing;
+
+pub(crate) use renewing::{Number, Renewing};
 
 /// How long a connection may take to be made. A provider that is there answers within a second.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,6 +38,8 @@ pub struct Access {
     /// An access token that goes before all other credentials. Only programs set it, never a configuration: secrets stay
     /// out of it.
     pub token: Option<Token>,
+    /// The address of a metadata server that gives access tokens, in place of the credentials that are found otherwise.
+    pub metadata: Option<String>,
 }
 
 /// An access token of a program's own.
@@ -53,7 +59,7 @@ impl Access {
         let endpoint = settings.get_endpoint("endpoint")?;
         let is_plain = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let anonymous = settings.get_bool("anonymous")?.unwrap_or(is_plain);
-        Ok(Self { endpoint, anonymous, token: None })
+        Ok(Self { endpoint, anonymous, ..Self::default() })
     }
 
     /// Where Cloud Storage is called, without a `/` at the end.
@@ -63,7 +69,18 @@ impl Access {
 
     /// What requests are authorised by. Nothing is fetched yet.
     pub fn credentials(&self) -> std::result::Result<Credentials, String> {
+        self.renewing().map(Credentials::from)
+    }
+
+    /// The same, and told when a token was refused.
+    pub(crate) fn renewing(&self) -> std::result::Result<Renewing, String> {
+        Renewing::new(self.clone())
+    }
+
+    /// What there is now.
+    fn found(&self) -> std::result::Result<Credentials, String> {
         use_ring();
+        let failed = |error| rustwren_core::error::chain(&error);
         match &self.token {
             Some(token) => {
                 let mut value = HeaderValue::from_str(&format!("Bearer {}", token.0))
@@ -72,7 +89,13 @@ impl Access {
                 Ok(Credentials::from(Fixed { value, tag: EntityTag::new() }))
             }
             None if self.anonymous => Ok(anonymous::Builder::new().build()),
-            None => Builder::default().build().map_err(|error| rustwren_core::error::chain(&error)),
+            None => match &self.metadata {
+                Some(address) => {
+                    let address = address.trim_end_matches('/');
+                    mds::Builder::default().with_endpoint(address).build().map_err(failed)
+                }
+                None => Builder::default().build().map_err(failed),
+            },
         }
     }
 }

@@ -1,12 +1,11 @@
 //! The one place where answers of Google Cloud become [`BackendError`]s: what they mean for the caller, and the mend.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use google_cloud_gax::error::rpc::StatusDetails;
 use google_cloud_storage::Error as SdkError;
 use http::HeaderMap;
-use rustwren_core::error::{BackendError, ErrorClass, chain};
+use rustwren_core::error::{BackendError, ErrorClass, Reply, chain};
 use serde::Deserialize;
 
 /// The header in which Cloud Storage says which of its log lines is about this request.
@@ -39,7 +38,7 @@ pub(crate) enum Cause {
 
 /// A failed request, as data: without the types of the crate that sent it, and without secrets.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     pub(crate) cause: Cause,
     /// HTTP status of the answer.
     pub(crate) status: Option<u16>,
@@ -220,22 +219,20 @@ impl Failure {
 
     /// What came back, in one line.
     fn said(&self) -> String {
-        let mut said = match (self.cause, &self.reason, self.status) {
-            (Cause::NoCredentials { .. }, ..) => "no credentials".to_owned(),
-            (Cause::Silent, ..) => "no answer in time".to_owned(),
-            (Cause::NotSent, ..) => "the request could not be made".to_owned(),
-            (_, Some(reason), Some(status)) => format!("{reason} ({status})"),
-            (_, None, Some(status)) => format!("HTTP status {status}"),
-            (_, _, None) => "the connection failed".to_owned(),
+        let problem = match self.cause {
+            Cause::NoCredentials { .. } => Some("no credentials"),
+            Cause::Silent => Some("no answer in time"),
+            Cause::NotSent => Some("the request could not be made"),
+            Cause::Refused | Cause::Broken => None,
         };
-        // Writing to a string cannot fail.
-        if !self.message.is_empty() {
-            write!(said, ": {}", self.message.trim()).unwrap_or_default();
-        }
-        if let Some(id) = &self.request_id {
-            write!(said, " [request {id}]").unwrap_or_default();
-        }
-        said
+        let reply = Reply {
+            problem,
+            code: self.reason.as_deref(),
+            status: self.status,
+            message: &self.message,
+            request_id: self.request_id.as_deref(),
+        };
+        reply.to_string()
     }
 }
 

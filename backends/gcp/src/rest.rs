@@ -3,25 +3,29 @@
 use std::fmt;
 use std::time::Duration;
 
-use google_cloud_auth::credentials::{CacheableResource, Credentials};
-use http::{Extensions, HeaderMap};
+use google_cloud_auth::credentials::CacheableResource;
+use http::{Extensions, HeaderMap, StatusCode};
 use rustwren_core::error::{Error, ErrorKind, Result};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
-use crate::client::{self, Access};
+use crate::client::{self, Access, Renewing};
 
 /// How long one call may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// More of what is no error of an API's is not shown.
 const LONGEST_MESSAGE: usize = 300;
 
+const CREDENTIALS: &str = "log in (`gcloud auth application-default login`), or name a service account's file in \
+                           GOOGLE_APPLICATION_CREDENTIALS";
+
 /// An API of Google's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Api {
     Functions,
     Iam,
+    Logging,
     Run,
     Storage,
 }
@@ -32,6 +36,7 @@ impl Api {
         match self {
             Self::Functions => "cloudfunctions.googleapis.com",
             Self::Iam => "iam.googleapis.com",
+            Self::Logging => "logging.googleapis.com",
             Self::Run => "run.googleapis.com",
             Self::Storage => "storage.googleapis.com",
         }
@@ -74,7 +79,7 @@ impl<'a> Request<'a> {
 pub(crate) struct Google {
     access: Access,
     project: String,
-    made: OnceCell<(reqwest::Client, Credentials)>,
+    made: OnceCell<(reqwest::Client, Renewing)>,
 }
 
 impl fmt::Debug for Google {
@@ -147,10 +152,10 @@ impl Google {
         self.headers(&request).await.map(drop).map_err(Error::from)
     }
 
-    async fn made(&self, request: &Request<'_>) -> Result<&(reqwest::Client, Credentials), Refusal> {
+    async fn made(&self, request: &Request<'_>) -> Result<&(reqwest::Client, Renewing), Refusal> {
         self.made
             .get_or_try_init(|| async {
-                let credentials = self.access.credentials().map_err(|why| Refusal::denied(request, why))?;
+                let credentials = self.access.renewing().map_err(|why| Refusal::denied(request, why))?;
                 let http = client::http().map_err(|error| Refusal::ours(request, error.to_string()))?;
                 Ok((http, credentials))
             })
@@ -163,7 +168,11 @@ impl Google {
         match headers {
             Ok(Ok(CacheableResource::New { data, .. })) => Ok(data),
             Ok(Ok(CacheableResource::NotModified)) => Ok(HeaderMap::new()),
-            Ok(Err(error)) => Err(Refusal::denied(request, rustwren_core::error::chain(&error))),
+            Ok(Err(error)) => {
+                let kind = if error.is_transient() { ErrorKind::Unavailable } else { ErrorKind::Denied };
+                let why = format!("there is no access token: {}", rustwren_core::error::chain(&error));
+                Err(Refusal { kind, ..Refusal::denied(request, why) })
+            }
             Err(_) => Err(Refusal::denied(request, format!("no access token came within {PATIENCE:?}"))),
         }
     }
@@ -176,20 +185,33 @@ impl Google {
         as_us: bool,
     ) -> Result<bytes::Bytes, Refusal> {
         tracing::debug!(method = %request.method, url, "calling Google");
-        let (http, _) = self.made(request).await?;
-        let mut sent = http.request(request.method.clone(), url).timeout(PATIENCE);
-        if as_us {
-            sent = sent.headers(self.headers(request).await?);
-        }
-        if let Some((kind, bytes)) = body {
-            sent = sent.header(http::header::CONTENT_TYPE, kind).body(bytes);
-        }
+        let (http, credentials) = self.made(request).await?;
+        let body = body.map(|(kind, bytes)| (kind, bytes::Bytes::from(bytes)));
         let broken =
             |error: reqwest::Error| Refusal::ours(request, rustwren_core::error::chain(&error.without_url()));
-        let answer = sent.send().await.map_err(broken)?;
-        let status = answer.status();
-        let bytes = answer.bytes().await.map_err(broken)?;
-        if status.is_success() { Ok(bytes) } else { Err(Refusal::of(request, status.as_u16(), &bytes)) }
+        let mut renewed = false;
+        loop {
+            let number = credentials.number();
+            let mut sent = http.request(request.method.clone(), url).timeout(PATIENCE);
+            if as_us {
+                sent = sent.headers(self.headers(request).await?);
+            }
+            if let Some((kind, bytes)) = &body {
+                sent = sent.header(http::header::CONTENT_TYPE, *kind).body(bytes.clone());
+            }
+            let answer = sent.send().await.map_err(broken)?;
+            let status = answer.status();
+            let bytes = answer.bytes().await.map_err(broken)?;
+            if status.is_success() {
+                return Ok(bytes);
+            }
+            // A token may be refused before its time. Another is tried once.
+            if as_us && status == StatusCode::UNAUTHORIZED && !renewed && credentials.refused(number) {
+                renewed = true;
+                continue;
+            }
+            return Err(Refusal::of(request, status.as_u16(), &bytes));
+        }
     }
 }
 
@@ -246,6 +268,8 @@ impl Refusal {
             Some(format!("turn the API on: `gcloud services enable {service} --project={project}`"))
         } else if let Some(permission) = details().find_map(|detail| detail.metadata.get("permission")) {
             Some(format!("whoever sets up needs {permission}: docs/gcp.md has the roles"))
+        } else if status == 401 {
+            Some(CREDENTIALS.to_owned())
         } else if status == 403 {
             Some("whoever sets up needs the roles in docs/gcp.md".to_owned())
         } else {
@@ -265,16 +289,17 @@ impl Refusal {
     }
 
     fn denied(request: &Request<'_>, message: String) -> Self {
-        Self {
-            kind: ErrorKind::Denied,
-            hint: Some("`gcloud auth application-default login`, or name a service account's file in GOOGLE_APPLICATION_CREDENTIALS".to_owned()),
-            ..Self::ours(request, message)
-        }
+        Self { kind: ErrorKind::Denied, hint: Some(CREDENTIALS.to_owned()), ..Self::ours(request, message) }
     }
 
     /// Whether it may pass by itself within a minute.
     pub(crate) fn passes(&self) -> bool {
         matches!(self.status, Some(429 | 502 | 503 | 504)) || self.is_conflict()
+    }
+
+    /// Whether the caller lacks a permission. An API that is off is something else.
+    pub(crate) fn is_permission(&self) -> bool {
+        self.status == Some(403) && self.kind == ErrorKind::Denied
     }
 
     /// Whether somebody else has changed the same thing at the same time.

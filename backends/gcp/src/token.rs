@@ -135,3 +135,74 @@ impl IdTokens {
         BackendError::new(class, self.attempt()).with_source(error).with_hint(HINT)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustwren_testkit::standins::{Front, Tokens};
+
+    use super::*;
+
+    /// As long as Google's own hold, and how long before that they are renewed.
+    const HOUR: Duration = Duration::from_hours(1);
+    const EARLY: Duration = Duration::from_mins(4);
+
+    fn world() -> (Arc<Tokens>, Front, IdTokens) {
+        let tokens = Arc::new(Tokens::lasting(HOUR));
+        let server = tokens.serve();
+        let ids = IdTokens::new("https://x-1.run.app".to_owned(), Some(server.endpoint()));
+        (tokens, server, ids)
+    }
+
+    /// Moves time on. It stands still only meanwhile: what waits for the network must not find its time up.
+    async fn pass(time: Duration) {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn one_is_kept_and_renewed_before_it_expires() {
+        let (tokens, _server, ids) = world();
+        let first = ids.token().await.unwrap();
+        assert_eq!(ids.token().await.unwrap(), first);
+        assert_eq!(tokens.given(), 1);
+        // Nobody asks for it: it is renewed by itself.
+        pass(HOUR - EARLY + Duration::from_secs(2)).await;
+        tokens.watch().wait_for(|given| *given >= 2).await.unwrap();
+        // Had it not been, the next call would wait for it.
+        pass(EARLY).await;
+        assert_ne!(ids.token().await.unwrap(), first);
+        assert_eq!(tokens.given(), 2);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_refused_is_replaced_once_for_all_that_had_it() {
+        let (tokens, _server, ids) = world();
+        let first = ids.token().await.unwrap();
+        for _ in 0..5 {
+            assert!(ids.refused(&first));
+        }
+        let second = ids.token().await.unwrap();
+        assert_ne!(second, first);
+        // Calls that were under way with the first are answered later.
+        assert!(ids.refused(&first));
+        assert_eq!((ids.token().await.unwrap(), tokens.given()), (second, 2));
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_had_is_an_error_with_its_mend_and_is_asked_for_again() {
+        let (tokens, server, ids) = world();
+        tokens.refuse_next(403);
+        let error = ids.token().await.unwrap_err();
+        assert_eq!(error.class(), ErrorClass::Denied, "{error}");
+        assert!(error.to_string().contains("getting an ID token for https://x-1.run.app"), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("--impersonate-service-account")), "{error:?}");
+        let token = ids.token().await.unwrap();
+        assert!(!format!("{ids:?}").contains(&token));
+        // Expired, and whoever gives them is no longer there.
+        drop(server);
+        pass(HOUR + EARLY).await;
+        let error = ids.token().await.unwrap_err();
+        assert!(error.hint().is_some() && error.to_string().contains("ID token"), "{error}");
+    }
+}

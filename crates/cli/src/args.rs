@@ -110,8 +110,8 @@ pub(crate) enum Provider {
     Chaos,
     /// AWS: S3 and Lambda
     Aws,
-    /// Google Cloud: Cloud Storage
+    /// Google Cloud: Cloud Storage and Cloud Run
     Gcp,
-    /// Azure: Blob storage
+    /// Azure: Blob storage and Functions
     Azure,
 }

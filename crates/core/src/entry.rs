@@ -62,8 +62,18 @@ pub enum Call {
     MapWith,
     /// `Fn(&S, I) -> Result<O, E>`
     TryMapWith,
-    /// A step of a pipeline.
-    Step,
+    /// A step of a pipeline: `Fn(I) -> O`
+    StepMap,
+    /// A step: `Fn(I) -> Result<O, E>`
+    StepTryMap,
+    /// A step: `Fn(I) -> impl IntoIterator<Item = O>`
+    StepFlatMap,
+    /// A step: `Fn(I) -> impl Future<Output = O>`
+    StepMapAsync,
+    /// A step: `Fn(I) -> impl Future<Output = Result<O, E>>`
+    StepTryMapAsync,
+    /// A step: `Fn(Vec<I>) -> Vec<O>`
+    StepList,
     /// Steps of a pipeline, one after the other: `Fn(&Steps, I) -> items`
     Steps,
 }
@@ -77,7 +87,12 @@ impl fmt::Display for Call {
             Self::TryMapAsync => "try_map_async",
             Self::MapWith => "map_with",
             Self::TryMapWith => "try_map_with",
-            Self::Step => "pipeline step",
+            Self::StepMap => "pipeline step map",
+            Self::StepTryMap => "pipeline step try_map",
+            Self::StepFlatMap => "pipeline step flat_map",
+            Self::StepMapAsync => "pipeline step map_async",
+            Self::StepTryMapAsync => "pipeline step try_map_async",
+            Self::StepList => "pipeline step parallel",
             Self::Steps => "pipeline",
         })
     }

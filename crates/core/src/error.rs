@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::TaskError;
 
+mod reply;
+
+pub use reply::Reply;
+
 /// The result of most public functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -28,9 +28,12 @@ use futures_util::stream::BoxStream;
 
 use crate::error::{Error, ErrorKind, Result};
 
+pub mod course;
 mod plan;
+mod tail;
 
 pub use plan::{Change, Difference, Plan, Step};
+pub use tail::{LogPage, LogPages, tail};
 
 /// What was asked for on top of the configuration. Each is for the provisioners that say so in
 /// [`ProvisionerFactory::takes`](crate::config::ProvisionerFactory::takes).

@@ -27,25 +27,34 @@ fn try_expand(options: &TokenStream, item: TokenStream) -> Result<TokenStream, E
     Ok(entry(&function, call))
 }
 
-/// The registration of one function. `call` is the constructor that knows how it is called.
+/// The registration of one function, also as a step of pipelines where it takes no shared value. `call` is the
+/// constructor that knows how it is called.
 fn entry(function: &ItemFn, call: &str) -> TokenStream {
     let name = &function.sig.ident;
     let cfgs = function.attrs.iter().filter(|a| a.path().is_ident("cfg"));
     // Errors about the function's types point at the function, and lints know that nobody wrote this.
     let place = Span::call_site().located_at(name.span());
     let call = Ident::new(call, Span::call_site());
+    let with_shared = call.to_string().ends_with("_with");
+    let step = (!with_shared).then(|| quote_spanned! { place=> ::rustwren::__private::step::#call(#name) });
     let describe = quote_spanned! { place=> ::rustwren::__private::#call(#name) };
-    quote! {
-        #(#cfgs)*
-        const _: () = {
+    let entries = [("ENTRY", Some(describe)), ("STEP", step)].into_iter().filter_map(|(entry, describe)| {
+        let (entry, describe) = (Ident::new(entry, Span::call_site()), describe?);
+        Some(quote! {
             #[::rustwren::__private::linkme::distributed_slice(::rustwren::__private::REMOTE)]
             #[linkme(crate = ::rustwren::__private::linkme)]
-            static ENTRY: ::rustwren::__private::RemoteEntry = ::rustwren::__private::RemoteEntry::new(
+            static #entry: ::rustwren::__private::RemoteEntry = ::rustwren::__private::RemoteEntry::new(
                 ::core::concat!(::core::module_path!(), "::", ::core::stringify!(#name)),
                 ::core::file!(),
                 ::core::line!(),
                 || #describe,
             );
+        })
+    });
+    quote! {
+        #(#cfgs)*
+        const _: () = {
+            #(#entries)*
         };
     }
 }
@@ -238,6 +247,14 @@ mod tests {
                     ::core::file!(),
                     ::core::line!(),
                     || ::rustwren::__private::map(half),
+                );
+                #[::rustwren::__private::linkme::distributed_slice(::rustwren::__private::REMOTE)]
+                #[linkme(crate = ::rustwren::__private::linkme)]
+                static STEP: ::rustwren::__private::RemoteEntry = ::rustwren::__private::RemoteEntry::new(
+                    ::core::concat!(::core::module_path!(), "::", ::core::stringify!(half)),
+                    ::core::file!(),
+                    ::core::line!(),
+                    || ::rustwren::__private::step::map(half),
                 );
             };
         };

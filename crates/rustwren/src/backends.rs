@@ -29,5 +29,7 @@ pub fn compiled_in() -> Registry {
     #[cfg(feature = "azure")]
     let registry =
         registry.storage(rustwren_azure::BlobStorageFactory).invoker(rustwren_azure::FunctionsInvokerFactory);
+    #[cfg(feature = "azure-setup")]
+    let registry = registry.provisioner(rustwren_azure::provision::AzureProvisionerFactory::default());
     registry
 }

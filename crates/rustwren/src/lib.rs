@@ -77,6 +77,7 @@ pub fn init_with(backends: impl FnOnce(config::Registry) -> config::Registry) {
 pub mod __private {
     pub use linkme;
     pub use rustwren_core::task::remote::{REMOTE, RemoteEntry};
+    pub use rustwren_core::task::step;
     pub use rustwren_core::task::{map, map_async, map_with, try_map, try_map_async, try_map_with};
 
     pub use crate::runtime::{Flavor, block_on};

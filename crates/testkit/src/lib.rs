@@ -3,6 +3,7 @@
 //! These are meant for tests: they panic when what they test is at fault.
 
 mod checks;
+pub mod flight;
 mod instant;
 pub mod invoker_suite;
 pub mod least_server;

@@ -45,6 +45,13 @@ fn hungry(x: u64) -> usize {
     if x == 2 { std::hint::black_box(vec![1_u8; 1 << 30]).len() } else { x as usize }
 }
 
+/// How large the program is that runs it.
+#[remote]
+fn size(_: u64) -> u64 {
+    let own = std::fs::metadata("/proc/self/exe");
+    own.map(|own| own.len()).unwrap_or_else(|error| panic!("/proc/self/exe: {error}"))
+}
+
 /// An iterator of the user's own that breaks.
 struct Broken(u64);
 
@@ -69,6 +76,11 @@ async fn main() -> rustwren::Result<()> {
         "sum" => {
             let sum: u64 = executor.map(|x: u64| x * x, 0..100).await?.iter().sum();
             println!("{sum} by {} workers", executor.limits().concurrency);
+        }
+        "sizes" => {
+            let sizes = executor.map(size, 0..3).await?;
+            let passed = Pipeline::new(0..3_u64).map(size).run(&executor).await?;
+            println!("{} {sizes:?} {:?}", size(0), passed.items);
         }
         "endless" => {
             executor.map(endless, inputs(2)).label("endless").await?;

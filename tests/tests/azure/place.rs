@@ -70,7 +70,7 @@ impl Place {
         let queue = azurite.as_ref().map(|azurite| {
             let url = format!("{}/{QUEUE}", azurite.queue_endpoint());
             QueueTrigger {
-                function: FUNCTION,
+                function: FUNCTION.to_owned(),
                 poison_url: format!("{url}-poison"),
                 url,
                 sas: azurite.sas("2125-01-01T00:00:00Z"),
@@ -93,7 +93,7 @@ impl Place {
         let host = FunctionsHost::start(FunctionApp {
             handler: std::env::current_exe().expect("this program is somewhere"),
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            http_path: "/api/v1/invoke",
+            http_path: "/api/v1/invoke".to_owned(),
             key: KEY.to_owned(),
             instances: plan.instances,
             per_instance: plan.per_instance,

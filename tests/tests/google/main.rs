@@ -21,8 +21,12 @@ const SUITES: &[(Route, &str, &[Test], &str)] = &[
     (Route::Functions, "pipelines", suite::pipelines::TESTS, "1h"),
     (Route::Functions, "passing", suite::passing::TESTS, "1h"),
     (Route::Functions, "deadlines", suite::deadlines::TESTS, "1s"),
+    (Route::Run, "mapping", suite::mapping::TESTS, "1h"),
+    (Route::Run, "handles", suite::handles::TESTS, "1h"),
     (Route::Run, "jobs", suite::jobs::TESTS, "1h"),
     (Route::Run, "failures", suite::failures::TESTS, "1h"),
+    (Route::Run, "pipelines", suite::pipelines::TESTS, "1h"),
+    (Route::Run, "passing", suite::passing::TESTS, "1h"),
     (Route::Run, "deadlines", suite::deadlines::TESTS, "1s"),
 ];
 

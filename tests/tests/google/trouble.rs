@@ -7,10 +7,10 @@ use rustwren::blocking::block_on;
 use rustwren::config::LoadOptions;
 use rustwren::prelude::*;
 use rustwren::{ErrorKind, JobStats};
-use rustwren_testkit::standins::{Front, Verdict};
+use rustwren_testkit::standins::{Front, Tokens, Verdict};
 use rustwren_tests::google::{Plan, Route, Service};
 
-use crate::front::{Tokens, front, metadata, page};
+use crate::front::{front, page};
 
 /// A service behind a front that does what it is told.
 struct World {
@@ -38,7 +38,7 @@ impl World {
             }
         };
         let (front, used) = front(&service.address().to_string(), &tokens, move |_| verdict());
-        Self { metadata: metadata(&tokens), service, tokens, front, used, next, all }
+        Self { metadata: tokens.serve(), service, tokens, front, used, next, all }
     }
 
     fn options(&self) -> LoadOptions {

@@ -75,3 +75,49 @@ fn a_packed_image_needs_a_cache() {
     assert_exit(&output, 1);
     assert_says(stderr(&output), &["Error: ", cache]);
 }
+
+#[test]
+fn workers_run_another_build_of_the_program() {
+    let place = Place::new();
+    // The same, but for its length.
+    let script =
+        "cp \"$0\" ../other.new && printf 12345 >> ../other.new && mv ../other.new ../other && echo built";
+    let [this, path] = [env!("CARGO_BIN_EXE_program"), "../other"];
+    let config = format!(
+        "[compute]\nimage = 'packed'\n[image]\npath = {path:?}\ncommand = ['sh', '-c', '{script}', {this:?}]\n"
+    );
+    place.write("outer/work/rustwren.toml", &config);
+    let len = std::fs::metadata(this).unwrap().len();
+    let other = len + 5;
+    let output = place.run(&["sizes"], &[]);
+    assert_exit(&output, 0);
+    assert_eq!(stdout(&output), format!("{len} [{other}, {other}, {other}] [{other}, {other}, {other}]\n"));
+    assert_eq!(stderr(&output), "built\n", "once");
+
+    // What has no name is not found there.
+    let output = place.run(&["sum"], &[]);
+    assert_exit(&output, 1);
+    assert_says(stderr(&output), &["is not found in ", "other", "mark it", "`[image]`"]);
+
+    // In place nothing is sent.
+    let output = place.run(&["sizes"], &[("RUSTWREN__COMPUTE__IMAGE", "direct")]);
+    assert_eq!(stdout(&output), format!("{len} [{len}, {len}, {len}] [{len}, {len}, {len}]\n"));
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_program_that_cannot_be_built_is_told() {
+    let place = Place::new();
+    for (command, words) in [
+        ("['sh', '-c', 'echo no compiler >&2; exit 3']", &["no compiler", "exit status: 3"][..]),
+        ("['./nowhere']", &["`./nowhere` cannot be started"]),
+        ("['true']", &["nothing-here", "`path` under `[image]`"]),
+    ] {
+        let image = format!("[image]\npath = 'nothing-here'\ncommand = {command}\n");
+        place.write("outer/work/rustwren.toml", &format!("[compute]\nimage = 'packed'\n{image}"));
+        let output = place.run(&["sizes"], &[]);
+        assert_exit(&output, 1);
+        assert_says(stderr(&output), words);
+        assert_eq!(stdout(&output), "");
+    }
+}

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use rustwren_aws::S3Storage;
 use rustwren_aws::client::{Access, Keys, Retries};
 use rustwren_aws::config::StorageConfig;
+use rustwren_core::storage::remote::Parts;
 use rustwren_core::storage::{Key, Storage as _};
 use rustwren_testkit::least_server;
 use rustwren_testkit::rivals::{CASES, Side, Work, compare};
@@ -37,8 +38,7 @@ impl Bench {
             bucket: BUCKET.to_owned(),
             prefix: None,
             path_style: true,
-            part_size: 8 << 20,
-            parallel: 8,
+            parts: Parts::default(),
         };
         Self { bare: Client::from_conf(s3), storage: S3Storage::open(&config).await.unwrap() }
     }

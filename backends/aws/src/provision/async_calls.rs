@@ -4,12 +4,11 @@
 use async_trait::async_trait;
 use aws_sdk_lambda::Client;
 use rustwren_core::error::Result;
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, Step};
 
 use super::arn::Account;
 use super::call::{Refusal, call, if_there};
-use super::patience::Patience;
-use super::resource::{Planned, Removal, Resource};
 
 /// How often Lambda tries a failed call again.
 const ATTEMPTS: i32 = 0;
@@ -42,7 +41,7 @@ impl AsyncCalls {
 }
 
 #[async_trait]
-impl Resource for AsyncCalls {
+impl Resource<Account> for AsyncCalls {
     async fn plan(&self, _account: &Account) -> Result<Planned> {
         let step = Step::new("async calls", &self.function, Change::None).about("not repeated by Lambda");
         let Some(Found(attempts, age)) = self.look().await? else {

@@ -8,13 +8,12 @@ use aws_sdk_s3::types::{
     ServerSideEncryptionRule, Tag, Tagging,
 };
 use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, Step};
 
 use super::arn::Account;
 use super::call::{Refusal, call, if_there, unbuildable};
 use super::mark::{self, Tags};
-use super::patience::Patience;
-use super::resource::{Planned, Removal, Resource};
 use super::spec::BucketSpec;
 
 mod empty;
@@ -217,7 +216,7 @@ impl Bucket {
 }
 
 #[async_trait]
-impl Resource for Bucket {
+impl Resource<Account> for Bucket {
     async fn plan(&self, account: &Account) -> Result<Planned> {
         Ok(self.step(self.look_at_ours(account).await?.as_ref()).into())
     }

@@ -7,6 +7,7 @@ use aws_config::SdkConfig;
 use rustwren_core::clock::{Clock, TokioClock};
 use rustwren_core::config::{ProvisionerFactory, Settings, Setup};
 use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::provision::course::Resource;
 use rustwren_core::provision::{Provisioner, SetupOption};
 
 use super::arn::Account;
@@ -17,7 +18,6 @@ use super::log_group::LogGroup;
 use super::package::Source;
 use super::policy::{self, Scope};
 use super::provisioner::{AwsProvisioner, ClockHandle, Parts};
-use super::resource::Resource;
 use super::role::Role;
 use super::spec::{BucketSpec, WorkerSpec};
 use crate::client::{Access, Keys, Retries, no_region};
@@ -165,7 +165,7 @@ fn add_workers(
         region.to_owned(),
         worker.log_days,
         worker.tags.clone(),
-    )) as Box<dyn Resource>);
+    )) as Box<dyn Resource<Account>>);
     let source = Source::new(setup.options.runtime.clone(), worker.config.platform());
     let lambda = aws_sdk_lambda::Client::new(config);
     parts.after.push(Box::new(AsyncCalls::new(lambda.clone(), function)));

@@ -14,14 +14,13 @@ use aws_sdk_lambda::types::{
 };
 use rustwren_core::config::units::format_duration;
 use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, Step};
 
 use super::arn::Account;
 use super::call::{Refusal, call, if_there};
 use super::mark::{self, Tags};
 use super::package::{BOOTSTRAP, Source};
-use super::patience::Patience;
-use super::resource::{Planned, Removal, Resource};
 use super::spec::WorkerSpec;
 use crate::config::Architecture;
 
@@ -308,7 +307,7 @@ impl Function {
 }
 
 #[async_trait]
-impl Resource for Function {
+impl Resource<Account> for Function {
     async fn plan(&self, account: &Account) -> Result<Planned> {
         let found = self.get().await?.map(|output| Found::of(&output));
         if found.as_ref().is_some_and(|found| !mark::is_ours(&found.tags)) {

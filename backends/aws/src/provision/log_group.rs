@@ -4,13 +4,12 @@ use async_trait::async_trait;
 use aws_sdk_cloudwatchlogs::Client;
 use aws_sdk_cloudwatchlogs::types::LogGroup as FoundGroup;
 use rustwren_core::error::{Error, Result};
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, Step};
 
 use super::arn::Account;
 use super::call::{call, if_there};
 use super::mark::{self, Tags};
-use super::patience::Patience;
-use super::resource::{Planned, Removal, Resource};
 
 /// The log group, as it is and as it should be.
 #[derive(Debug)]
@@ -91,7 +90,7 @@ impl LogGroup {
 }
 
 #[async_trait]
-impl Resource for LogGroup {
+impl Resource<Account> for LogGroup {
     async fn plan(&self, account: &Account) -> Result<Planned> {
         match self.look(account).await? {
             Some(found) if !mark::is_ours(&found.tags) => {

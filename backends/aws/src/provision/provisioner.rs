@@ -1,21 +1,31 @@
 //! Setup and teardown: the things in their order.
 
-use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_sts::Client as Sts;
 use rustwren_core::clock::Clock;
 use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::provision::{Applied, Change, Leg, LogQuery, LogStream, Plan, Provisioner, Step, Watch};
+use rustwren_core::provision::course::{self, Course, Moment, Pauses, Refused, Resource};
+use rustwren_core::provision::{Applied, Leg, LogQuery, LogStream, Plan, Provisioner, Watch};
 
 use super::arn::Account;
 use super::bucket::Bucket;
-use super::call::call;
+use super::call::{Refusal, call};
 use super::function::Function;
-use super::patience::Patience;
-use super::resource::{Removal, Resource};
 use super::tail;
+
+/// How long is waited for changes that are not yet known everywhere: a role at Lambda, say. The first pause.
+const SPREADING: Duration = Duration::from_mins(1);
+const FIRST: Duration = Duration::from_secs(2);
+
+/// The SDK waits by itself for what passes whatever was asked for.
+impl Refused for Refusal {
+    fn moment(&self) -> Option<Moment> {
+        None
+    }
+}
 
 /// What `rustwren setup` does on AWS.
 #[derive(Debug)]
@@ -35,9 +45,9 @@ pub(crate) struct Parts {
     pub(crate) makes_bucket: bool,
     pub(crate) function: Option<Function>,
     /// What the function needs.
-    pub(crate) before: Vec<Box<dyn Resource>>,
+    pub(crate) before: Vec<Box<dyn Resource<Account>>>,
     /// What needs the function.
-    pub(crate) after: Vec<Box<dyn Resource>>,
+    pub(crate) after: Vec<Box<dyn Resource<Account>>>,
     pub(crate) logs: Option<(aws_sdk_cloudwatchlogs::Client, String)>,
 }
 
@@ -52,9 +62,10 @@ impl std::fmt::Debug for ClockHandle {
 }
 
 impl Parts {
-    fn all(&self) -> impl DoubleEndedIterator<Item = &dyn Resource> {
-        let bucket = self.bucket.iter().filter(|_| self.makes_bucket).map(|bucket| bucket as &dyn Resource);
-        let function = self.function.iter().map(|function| function as &dyn Resource);
+    fn all(&self) -> impl DoubleEndedIterator<Item = &dyn Resource<Account>> {
+        let bucket =
+            self.bucket.iter().filter(|_| self.makes_bucket).map(|bucket| bucket as &dyn Resource<Account>);
+        let function = self.function.iter().map(|function| function as &dyn Resource<Account>);
         let before = self.before.iter().map(|part| &**part);
         let after = self.after.iter().map(|part| &**part);
         bucket.chain(before).chain(function).chain(after)
@@ -76,23 +87,9 @@ impl AwsProvisioner {
         Ok((account, arn))
     }
 
-    /// What each thing says of its removal, in the order in which they are removed.
-    async fn removals(&self, account: &Account) -> Result<Vec<(&dyn Resource, Removal)>> {
-        let mut found = Vec::new();
-        for part in self.parts.all().rev() {
-            found.push((part, part.removal(account).await?));
-        }
-        Ok(found)
-    }
-
-    async fn leg(&self, name: &str, look: impl Future<Output = Result<String>>) -> Leg {
-        let start = self.clock.0.now();
-        let outcome = look.await;
-        Leg::new(name, self.clock.0.now().saturating_sub(start), outcome)
-    }
-
-    fn patience<'a>(&'a self, watch: &'a dyn Watch, step: usize) -> Patience<'a> {
-        Patience { clock: &*self.clock.0, watch, step }
+    fn course<'a>(&'a self, account: &'a Account) -> Course<'a, Account> {
+        let pauses = Pauses::of(SPREADING).beginning_with(FIRST);
+        Course { parts: self.parts.all().collect(), place: account, clock: &*self.clock.0, pauses }
     }
 }
 
@@ -108,31 +105,14 @@ impl Provisioner for AwsProvisioner {
             function.check_runtime()?;
         }
         let (account, _) = self.caller().await?;
-        let mut plan = Plan::default();
-        for part in self.parts.all() {
-            let planned = part.plan(&account).await?;
-            plan.steps.push(planned.step);
-            plan.notes.extend(planned.notes);
-        }
+        let mut plan = self.course(&account).plan().await?;
         plan.notes.insert(0, format!("in the account {}", account.id));
         Ok(plan)
     }
 
     async fn apply(&self, plan: &Plan, watch: &dyn Watch) -> Result<Applied> {
         let (account, _) = self.caller().await?;
-        for (index, planned) in plan.pending() {
-            let part = self.parts.all().nth(index).ok_or_else(|| stale(planned))?;
-            watch.started(index);
-            let now = part.plan(&account).await?.step;
-            if now.change != Change::None {
-                if now != *planned {
-                    return Err(stale(planned));
-                }
-                part.apply(&account, &now, self.patience(watch, index)).await?;
-            }
-            watch.done(index);
-        }
-        Ok(Applied::default())
+        self.course(&account).apply(plan, watch).await
     }
 
     async fn verify(&self) -> Vec<Leg> {
@@ -145,43 +125,24 @@ impl Provisioner for AwsProvisioner {
         };
         let mut legs = vec![Leg::new("credentials", time, Ok(arn))];
         if let Some(bucket) = &self.parts.bucket {
-            legs.push(self.leg("bucket", bucket.state(&account)).await);
+            legs.push(course::leg(&*self.clock.0, "bucket", bucket.state(&account)).await);
         }
         if let Some(function) = &self.parts.function {
-            legs.push(self.leg("function", function.state(&account)).await);
+            legs.push(course::leg(&*self.clock.0, "function", function.state(&account)).await);
         }
         legs
     }
 
     async fn destroy_plan(&self) -> Result<Plan> {
         let (account, _) = self.caller().await?;
-        let mut plan = Plan::default().note(format!("in the account {}", account.id));
-        for (_, removal) in self.removals(&account).await? {
-            match removal {
-                Removal::Nothing => {}
-                Removal::Ours(step) => plan.steps.push(step),
-                Removal::Stays(why) => plan.notes.push(why),
-            }
-        }
+        let mut plan = self.course(&account).destroy_plan().await?;
+        plan.notes.insert(0, format!("in the account {}", account.id));
         Ok(plan)
     }
 
     async fn destroy(&self, plan: &Plan, watch: &dyn Watch) -> Result<()> {
         let (account, _) = self.caller().await?;
-        let mut found = self.removals(&account).await?;
-        for (index, planned) in plan.pending() {
-            watch.started(index);
-            let same = |step: &Step| (&step.kind, &step.name) == (&planned.kind, &planned.name);
-            let at =
-                found.iter().position(|(_, removal)| matches!(removal, Removal::Ours(step) if same(step)));
-            // What is no longer found is gone, or has been given to somebody else.
-            if let Some(at) = at {
-                let (part, _) = found.swap_remove(at);
-                part.remove(&account, planned, self.patience(watch, index)).await?;
-            }
-            watch.done(index);
-        }
-        Ok(())
+        self.course(&account).destroy(plan, watch).await
     }
 
     async fn logs(&self, query: LogQuery) -> Result<LogStream> {
@@ -192,10 +153,4 @@ impl Provisioner for AwsProvisioner {
         };
         Ok(tail::lines(client.clone(), group.clone(), query, Arc::clone(&self.clock.0)))
     }
-}
-
-fn stale(step: &Step) -> Error {
-    let message = format!("the {} {} is no longer as it was when the plan was made", step.kind, step.name);
-    Error::new(ErrorKind::Unavailable, message)
-        .with_hint("run `rustwren setup` again to see what there is to do now")
 }

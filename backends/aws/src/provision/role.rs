@@ -5,15 +5,14 @@ use aws_sdk_iam::Client;
 use aws_sdk_iam::types::{Role as FoundRole, Tag};
 use percent_encoding::percent_decode_str;
 use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, Step};
 use serde_json::Value;
 
 use super::arn::Account;
 use super::call::{Refusal, call, if_there, unbuildable};
 use super::mark::{self, Tags};
-use super::patience::Patience;
 use super::policy::{self, Scope};
-use super::resource::{Planned, Removal, Resource};
 
 /// The policy's name within the role.
 const POLICY: &str = "rustwren";
@@ -178,7 +177,7 @@ impl Role {
 }
 
 #[async_trait]
-impl Resource for Role {
+impl Resource<Account> for Role {
     async fn plan(&self, account: &Account) -> Result<Planned> {
         let found = self.look().await?;
         if found.as_ref().is_some_and(|found| !mark::is_ours(&found.tags)) {

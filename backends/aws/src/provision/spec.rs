@@ -65,15 +65,15 @@ impl BucketSpec {
 
     /// What the worker is told of the storage.
     fn environment(&self) -> BTreeMap<String, String> {
-        let StorageConfig { access, bucket, prefix, path_style, part_size, parallel } = &self.config;
+        let StorageConfig { access, bucket, prefix, path_style, parts } = &self.config;
         let mut set = BTreeMap::new();
         let mut put = |key: &str, value: String| drop(set.insert(variable("STORAGE", key), value));
         put("BACKEND", "aws".to_owned());
         put("BUCKET", bucket.clone());
         put("PREFIX", prefix.as_ref().map(ToString::to_string).unwrap_or_default());
         put("PATH_STYLE", path_style.to_string());
-        put("PART_SIZE", format!("{part_size}B"));
-        put("PARALLEL", parallel.to_string());
+        put("PART_SIZE", format!("{}B", parts.size));
+        put("PARALLEL", parts.parallel.to_string());
         if let Some(endpoint) = &access.endpoint {
             put("ENDPOINT", endpoint.clone());
         }

@@ -1,6 +1,7 @@
 //! What S3's own errors mean, and how each is mended.
 
 use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::storage::remote::Operation;
 
 use super::names::Names;
 use crate::error::{Cause, Failure};
@@ -11,26 +12,6 @@ pub(super) const CONFLICT: &str = "ConditionalRequestConflict";
 /// Codes that say that the bucket is in another region.
 const ELSEWHERE: &[&str] =
     &["AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "PermanentRedirect", "Redirect"];
-
-/// An operation, for messages and for the permission that it needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    Read,
-    Write,
-    List,
-    Delete,
-}
-
-impl Operation {
-    fn verb(self) -> &'static str {
-        match self {
-            Self::Read => "reading",
-            Self::Write => "writing",
-            Self::List => "listing",
-            Self::Delete => "deleting",
-        }
-    }
-}
 
 /// The condition of a write or read does not hold.
 pub(super) fn is_unmet(failure: &Failure) -> bool {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use rustwren_core::storage::Key;
 use rustwren_core::storage::remote::Prefix;
 
 /// The bucket and what all names in it begin with.
@@ -18,11 +17,6 @@ impl Names {
     /// The object's name in the bucket.
     pub(super) fn object(&self, key: &str) -> String {
         self.prefix.object(key)
-    }
-
-    /// The key of an object in the bucket; none where it lies elsewhere, or has a name that no key has.
-    pub(super) fn key(&self, object: &str) -> Option<Key> {
-        self.prefix.key(object)
     }
 
     /// Where it is, for people.
@@ -67,6 +61,7 @@ pub(super) fn decoded(name: &str) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rustwren_core::storage::Key;
 
     use super::*;
 

@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{ChecksumAlgorithm, CompletedMultipartUpload, CompletedPa
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rustwren_core::storage::PutOutcome;
-use rustwren_core::storage::remote::{new_mark, parts};
+use rustwren_core::storage::remote::{Service as _, new_mark, parts};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -118,7 +118,7 @@ impl S3Storage {
     }
 
     async fn is_there(&self, object: &str) -> Result<bool, Failure> {
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             let request = self.client.head_object().bucket(&self.names.bucket).key(object);
             match tries.send(0, request.send()).await {
@@ -139,7 +139,7 @@ impl S3Storage {
 
     async fn begin<'a>(&'a self, object: &'a str, mark: &str) -> Result<Upload<'a>, Failure> {
         let bucket = &self.names.bucket;
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             let request = self.client.create_multipart_upload().bucket(bucket).key(object);
             let request =
@@ -155,13 +155,13 @@ impl S3Storage {
     }
 
     async fn send_parts(&self, upload: &Upload<'_>, data: &Bytes) -> Result<Vec<CompletedPart>, Failure> {
-        let parts = parts(data.len() as u64, self.part_size, MOST_PARTS);
+        let parts = parts(data.len() as u64, self.common.parts.size, MOST_PARTS);
         let parts = (1..).zip(parts).map(|(number, range)| {
             // Parts of what is in memory: both ends fit.
             self.send_part(upload, number, data.slice(range.start as usize..range.end as usize))
         });
         let parts: Vec<_> = parts.collect();
-        stream::iter(parts).buffered(self.parallel).try_collect().await
+        stream::iter(parts).buffered(self.common.parts.parallel).try_collect().await
     }
 
     async fn send_part(
@@ -170,7 +170,7 @@ impl S3Storage {
         number: i32,
         data: Bytes,
     ) -> Result<CompletedPart, Failure> {
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             let request = self.client.upload_part().bucket(upload.bucket).key(upload.object);
             let request =
@@ -193,7 +193,7 @@ impl S3Storage {
         mark: &str,
     ) -> Result<Completed, Failure> {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             let request = self.client.complete_multipart_upload().bucket(upload.bucket).key(upload.object);
             let request = request.upload_id(&upload.id).multipart_upload(parts.clone());
@@ -206,7 +206,7 @@ impl S3Storage {
                 }
                 Err(failure) if is_no_upload(&failure) && tries.uncertain => {
                     // An earlier attempt has completed it, or somebody has aborted it.
-                    return match self.mark_of(upload.object).await? {
+                    return match self.written_by(upload.object).await? {
                         Some(found) if found == mark => Ok(Completed::Done(PutOutcome::Created)),
                         _ => Ok(Completed::Again(failure)),
                     };

@@ -6,20 +6,17 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_smithy_types::byte_stream::error::Error as ByteStreamError;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt as _};
-use rustwren_core::error::{BackendError, chain};
-use rustwren_core::storage::remote::{Opened, Reading, Tries, Unreceived, content_range};
-use rustwren_core::storage::{Key, StorageResult};
+use rustwren_core::storage::remote::{Opened, content_range};
 
 use super::S3Storage;
-use super::errors::{self, Operation, is_past_the_end, is_unmet};
 use super::head::modified;
 use crate::error::{Cause, Failure};
 
-type Pieces = BoxStream<'static, Result<Bytes, ByteStreamError>>;
+pub(super) type Pieces = BoxStream<'static, Result<Bytes, ByteStreamError>>;
 
 impl S3Storage {
     /// Asks for a range that is not empty, and waits until the answer begins.
-    pub(super) async fn ask(
+    pub(super) async fn open_range(
         &self,
         object: &str,
         range: Range<u64>,
@@ -51,69 +48,6 @@ impl S3Storage {
             modified: modified(answer.last_modified),
             body: pieces(answer.body),
         })
-    }
-}
-
-/// A storage, as it reads. What its requests fail with is no part of its own public face.
-#[derive(Debug)]
-pub(super) struct Reader<'a>(pub(super) &'a S3Storage);
-
-impl Reading for Reader<'_> {
-    type Failure = Failure;
-    type BodyError = ByteStreamError;
-    type Body = Pieces;
-
-    fn tries(&self) -> Tries<'_> {
-        self.0.tries()
-    }
-
-    fn part_size(&self) -> u64 {
-        self.0.part_size
-    }
-
-    fn parallel(&self) -> usize {
-        self.0.parallel
-    }
-
-    fn object(&self, key: &Key) -> String {
-        self.0.names.object(key.as_str())
-    }
-
-    fn location(&self, key: &Key) -> String {
-        self.0.names.location(key.as_str())
-    }
-
-    async fn ask(
-        &self,
-        object: &str,
-        range: Range<u64>,
-        version: Option<&str>,
-    ) -> Result<Opened<Pieces>, Failure> {
-        self.0.ask(object, range, version).await
-    }
-
-    async fn size(&self, key: &Key) -> StorageResult<u64> {
-        Ok(self.0.meta(key).await?.size)
-    }
-
-    fn is_replaced(failure: &Failure) -> bool {
-        is_unmet(failure)
-    }
-
-    fn is_past_the_end(failure: &Failure) -> bool {
-        is_past_the_end(failure)
-    }
-
-    fn unreceived(problem: Unreceived<ByteStreamError>) -> Failure {
-        let message = match problem {
-            Unreceived::Broken(error) => chain(&error),
-            Unreceived::Length(message) => message,
-        };
-        Failure::ours(Cause::Broken, message)
-    }
-
-    fn error(&self, failure: Failure, key: &Key) -> BackendError {
-        errors::error(failure, &self.0.names, Operation::Read, key.as_str())
     }
 }
 

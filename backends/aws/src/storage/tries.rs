@@ -9,7 +9,6 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use rustwren_core::error::ErrorClass;
 use rustwren_core::storage::remote::{Tries, Trouble};
 
-use super::S3Storage;
 use super::errors::{self, CONFLICT};
 use crate::error::{Cause, Failure};
 
@@ -28,12 +27,6 @@ impl Trouble for Failure {
 
     fn unanswered(within: Duration) -> Self {
         Self::ours(Cause::Silent, format!("given up after {} s", within.as_secs()))
-    }
-}
-
-impl S3Storage {
-    pub(super) fn tries(&self) -> Tries<'_> {
-        Tries::new(&self.pace)
     }
 }
 

@@ -2,11 +2,11 @@
 
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
-use rustwren_core::storage::remote::new_mark;
-use rustwren_core::storage::{Key, PutOutcome, StorageResult};
+use rustwren_core::storage::PutOutcome;
+use rustwren_core::storage::remote::{Service as _, new_mark};
 
 use super::S3Storage;
-use super::errors::{self, Operation, is_unmet};
+use super::errors::is_unmet;
 use super::tries::Requests as _;
 use crate::error::Failure;
 
@@ -18,20 +18,8 @@ const MARK: &str = "rustwren-write";
 pub(super) const ANY: &str = "*";
 
 impl S3Storage {
-    pub(super) async fn write(&self, key: &Key, data: Bytes, if_absent: bool) -> StorageResult<PutOutcome> {
-        let object = self.names.object(key.as_str());
-        let written = if self.is_large(data.len()) {
-            Box::pin(self.write_parts(&object, &data, if_absent)).await
-        } else if if_absent {
-            self.write_if_absent(&object, &data).await
-        } else {
-            self.write_whole(&object, &data).await.map(|()| PutOutcome::Created)
-        };
-        written.map_err(|failure| errors::error(failure, &self.names, Operation::Write, key.as_str()))
-    }
-
-    async fn write_whole(&self, object: &str, data: &Bytes) -> Result<(), Failure> {
-        let mut tries = self.tries();
+    pub(super) async fn write_whole(&self, object: &str, data: &Bytes) -> Result<(), Failure> {
+        let mut tries = self.common.tries();
         loop {
             let request = self.client.put_object().bucket(&self.names.bucket).key(object);
             let request = request.body(ByteStream::from(data.clone()));
@@ -42,9 +30,9 @@ impl S3Storage {
         }
     }
 
-    async fn write_if_absent(&self, object: &str, data: &Bytes) -> Result<PutOutcome, Failure> {
+    pub(super) async fn write_if_absent(&self, object: &str, data: &Bytes) -> Result<PutOutcome, Failure> {
         let mark = new_mark();
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             let request = self.client.put_object().bucket(&self.names.bucket).key(object).if_none_match(ANY);
             let request = request.metadata(MARK, &mark).body(ByteStream::from(data.clone()));
@@ -58,27 +46,16 @@ impl S3Storage {
         }
     }
 
-    /// What a write came to that found an object: where an earlier attempt at it may have been carried out, that may
-    /// be its own.
-    pub(super) async fn outcome_of_existing(
-        &self,
-        object: &str,
-        mark: &str,
-        uncertain: bool,
-    ) -> Result<PutOutcome, Failure> {
-        if uncertain && self.mark_of(object).await?.as_deref() == Some(mark) {
-            return Ok(PutOutcome::Created);
-        }
-        Ok(PutOutcome::Exists)
-    }
-
-    /// The mark of whoever wrote the object that is there now; none where it has none, or is not there.
-    pub(super) async fn mark_of(&self, object: &str) -> Result<Option<String>, Failure> {
-        let mut tries = self.tries();
+    /// The mark of whoever wrote the object that is there now, empty where it has left none.
+    pub(super) async fn written_by(&self, object: &str) -> Result<Option<String>, Failure> {
+        let mut tries = self.common.tries();
         loop {
             let request = self.client.head_object().bucket(&self.names.bucket).key(object);
             match tries.send(0, request.send()).await {
-                Ok(head) => return Ok(head.metadata.and_then(|mut metadata| metadata.remove(MARK))),
+                Ok(head) => {
+                    let mark = head.metadata.and_then(|mut metadata| metadata.remove(MARK));
+                    return Ok(Some(mark.unwrap_or_default()));
+                }
                 Err(failure) if failure.status == Some(404) => return Ok(None),
                 Err(failure) => tries.again(failure).await?,
             }

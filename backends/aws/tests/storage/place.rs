@@ -4,6 +4,7 @@ use rustwren_aws::S3Storage;
 use rustwren_aws::client::{Access, Keys};
 use rustwren_aws::config::StorageConfig;
 use rustwren_core::storage::Key;
+use rustwren_core::storage::remote::Parts;
 use rustwren_testkit::standins::Moto;
 
 /// A configuration for a bucket behind this endpoint.
@@ -14,8 +15,7 @@ pub(crate) fn config(endpoint: String, bucket: String) -> StorageConfig {
         bucket,
         prefix: Some(Key::new("a prefix/of ours").unwrap()),
         path_style: true,
-        part_size: 5 << 20,
-        parallel: 4,
+        parts: Parts { size: 5 << 20, parallel: 4 },
     }
 }
 

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use rustwren_azure::BlobStorage;
 use rustwren_azure::client::{Access, Credentials};
 use rustwren_azure::config::StorageConfig;
+use rustwren_core::storage::remote::Parts;
 use rustwren_core::storage::{Key, Storage as _};
 use rustwren_testkit::least_server;
 use rustwren_testkit::rivals::{CASES, Side, Work, compare};
@@ -34,8 +35,7 @@ impl Bench {
             access,
             container: "container".to_owned(),
             prefix: None,
-            part_size: 8 << 20,
-            parallel: 8,
+            parts: Parts::default(),
         };
         Self { storage: BlobStorage::open(&config).unwrap() }
     }

@@ -50,7 +50,7 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             Kind::Path,
             "the environment variable `RUSTWREN_AZURE_FUNCTION_KEY`",
             "/home/me/.rustwren/function-key",
-            "A file with the function key.",
+            "A file with the function key. Setup writes it, for nobody else to read.",
         ),
         KeyDoc::optional(
             "audience",
@@ -99,6 +99,46 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             Kind::Size,
             "2048MiB",
             "Memory of one instance: 512MiB, 2048MiB or 4096MiB.",
+        ),
+        KeyDoc::with_default(
+            "per_instance",
+            Kind::Integer { min: 1, max: 100 },
+            "1",
+            "How many of the invocations run side by side in one instance, each in a process of its own and with its share of \
+             memory. For setup.",
+        ),
+        KeyDoc::optional(
+            "subscription",
+            Kind::Text,
+            "needed for setup",
+            "00000000-0000-0000-0000-000000000000",
+            "The subscription in which setup works: `az account show --query id` prints it.",
+        ),
+        KeyDoc::with_default(
+            "resource_group",
+            Kind::Text,
+            "rustwren",
+            "The resource group of everything that setup makes.",
+        ),
+        KeyDoc::optional(
+            "region",
+            Kind::Text,
+            "needed for setup",
+            "eastus",
+            "Where setup makes things: `az functionapp list-flexconsumption-locations` prints the regions there are.",
+        ),
+        KeyDoc::with_default(
+            "runners",
+            Kind::List,
+            "",
+            "Who runs jobs, and is let at their objects and at the queue by setup: object ids of Entra. `az ad signed-in-user \
+             show --query id` prints one's own.",
+        ),
+        KeyDoc::with_default(
+            "management",
+            Kind::Text,
+            "https://management.azure.com",
+            "Address of Azure Resource Manager, for setup: another one in sovereign clouds.",
         ),
         PRICES,
     ],
@@ -157,6 +197,8 @@ pub struct ComputeConfig {
     pub timeout: Duration,
     /// How long one out of the queue may last.
     pub queue_timeout: Duration,
+    /// In MiB, of one instance.
+    pub memory: u64,
     /// What an instance costs, where that is known.
     pub price: Option<Price>,
 }
@@ -164,6 +206,20 @@ pub struct ComputeConfig {
 impl ComputeConfig {
     /// Reads and checks the settings, and the function key; errors name the place of the value.
     pub fn from_settings(settings: &Settings) -> Result<Self> {
+        let mut config = Self::without_key(settings)?;
+        if let Auth::Key(found) = &mut config.auth {
+            *found = key(settings.get_path("key_file")?)?;
+        }
+        if config.trigger == Trigger::Http && config.auth == Auth::Key(None) {
+            return Err(settings.error("key_file", "is not set, and calls need a key").with_hint(
+                "set it, or the environment variable RUSTWREN_AZURE_FUNCTION_KEY; `az functionapp function keys list` shows keys",
+            ));
+        }
+        Ok(config)
+    }
+
+    /// The same without the function key, which is not there yet when the app is set up.
+    pub(crate) fn without_key(settings: &Settings) -> Result<Self> {
         let url = match (settings.get_str("url")?, settings.get_str("app")?) {
             (Some(url), _) if url.starts_with("https://") || url.starts_with("http://") => {
                 url.trim_end_matches('/').to_owned()
@@ -188,13 +244,8 @@ impl ComputeConfig {
                 Some(audience) => Auth::Entra { audience: audience.to_owned() },
                 None => return Err(settings.error("audience", "must be set with `auth = \"entra\"`")),
             },
-            _ => Auth::Key(key(settings.get_path("key_file")?)?),
+            _ => Auth::Key(None),
         };
-        if trigger == Trigger::Http && auth == Auth::Key(None) {
-            return Err(settings.error("key_file", "is not set, and calls need a key").with_hint(
-                "set it, or the environment variable RUSTWREN_AZURE_FUNCTION_KEY; `az functionapp function keys list` shows keys",
-            ));
-        }
         let timeout = settings.get_duration("timeout")?.unwrap_or(LONGEST_CALL);
         if timeout.is_zero() || timeout > LONGEST_CALL {
             return Err(settings.error("timeout", "must be from 1s to 220s"));
@@ -216,12 +267,17 @@ impl ComputeConfig {
             workers: settings.get_u64("workers")?.unwrap_or(1) as usize,
             timeout,
             queue_timeout,
+            memory,
             price: PriceTable::of_settings(settings)?.price(COMPUTE.name, "x86_64", memory, 0.0),
         })
     }
 
     /// What the instances run on: Debian 12, whose C library is 2.36.
     pub fn platform(&self) -> Platform {
+        Self::platform_of_instances()
+    }
+
+    pub(crate) fn platform_of_instances() -> Platform {
         Platform {
             name: "Azure Functions (Flex Consumption)".to_owned(),
             arch: "x86_64".to_owned(),

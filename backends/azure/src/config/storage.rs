@@ -3,7 +3,7 @@
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
 use rustwren_core::storage::Key;
-use rustwren_core::storage::remote::prefix_setting;
+use rustwren_core::storage::remote::{Parts, prefix_setting};
 
 use super::{ACCOUNT, LOGIN, TLS_CA};
 use crate::client::Access;
@@ -45,9 +45,8 @@ pub const STORAGE: BackendKeys = BackendKeys {
     ],
 };
 
+/// Smaller blocks cost more requests than they are worth.
 const SMALLEST_PART: u64 = 1 << 20;
-/// Azure takes blocks up to 4000 MiB; more than this does not fit into most workers.
-const LARGEST_PART: u64 = 1 << 30;
 
 /// `[storage]`, checked.
 #[derive(Debug, Clone)]
@@ -58,10 +57,8 @@ pub struct StorageConfig {
     pub container: String,
     /// What all keys begin with, without the `/` that follows; none for the container's root.
     pub prefix: Option<Key>,
-    /// Bytes in one part.
-    pub part_size: u64,
-    /// Parts under way at once; at least 1.
-    pub parallel: usize,
+    /// How large objects travel.
+    pub parts: Parts,
 }
 
 impl StorageConfig {
@@ -73,12 +70,7 @@ impl StorageConfig {
             return Err(settings.error("container", must));
         }
         let prefix = prefix_setting(settings)?;
-        let part_size = settings.get_size("part_size")?.unwrap_or(8 << 20);
-        if !(SMALLEST_PART..=LARGEST_PART).contains(&part_size) {
-            return Err(settings.error("part_size", "must be from 1MiB to 1GiB"));
-        }
-        let parallel = settings.get_u64("parallel")?.unwrap_or(8) as usize;
-        Ok(Self { access, container, prefix, part_size, parallel })
+        Ok(Self { access, container, prefix, parts: Parts::from_settings(settings, SMALLEST_PART)? })
     }
 }
 
@@ -108,7 +100,7 @@ mod tests {
     #[test]
     fn defaults() {
         let config = storage(&[("container", "jobs")]).unwrap();
-        assert_eq!((config.container.as_str(), config.part_size, config.parallel), ("jobs", 8 << 20, 8));
+        assert_eq!((config.container.as_str(), config.parts), ("jobs", Parts { size: 8 << 20, parallel: 8 }));
         assert_eq!(config.prefix, Key::new("rustwren").ok());
         assert_eq!((config.access.account, config.access.endpoint), (None, None));
         assert_eq!(config.access.login, Login::Auto);
@@ -130,10 +122,8 @@ mod tests {
         assert_eq!(config.access.login, Login::Managed);
         // The SDK wants no slash at the end.
         assert_eq!(config.access.endpoint.as_deref(), Some("http://127.0.0.1:10000/devstoreaccount1"));
-        assert_eq!(
-            (config.prefix, config.part_size, config.parallel),
-            (Key::new("team/jobs").ok(), 16 << 20, 2)
-        );
+        assert_eq!(config.prefix, Key::new("team/jobs").ok());
+        assert_eq!(config.parts, Parts { size: 16 << 20, parallel: 2 });
         assert_eq!(storage(&[("container", "abc"), ("prefix", "")]).unwrap().prefix, None);
     }
 

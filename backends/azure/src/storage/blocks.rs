@@ -8,7 +8,7 @@ use azure_storage_blob::models::{BlockBlobClientCommitBlockListOptions, BlockLoo
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rustwren_core::storage::PutOutcome;
-use rustwren_core::storage::remote::{new_mark, parts};
+use rustwren_core::storage::remote::{Service as _, new_mark, parts};
 
 use super::BlobStorage;
 use super::errors::{are_blocks_gone, is_unmet};
@@ -40,7 +40,7 @@ impl BlobStorage {
         let mut left = UPLOADS;
         loop {
             // Azure checks only at the end; what is there already need not be sent.
-            if if_absent && self.head_opt(object).await?.is_some() {
+            if if_absent && self.find(object).await?.is_some() {
                 return Ok(PutOutcome::Exists);
             }
             let mark = new_mark();
@@ -56,22 +56,23 @@ impl BlobStorage {
 
     /// Sends the blocks, and gives their names.
     async fn send_blocks(&self, object: &str, mark: &str, data: &Bytes) -> Result<Vec<Vec<u8>>, Failure> {
-        let blocks =
-            parts(data.len() as u64, self.part_size, MOST_BLOCKS).enumerate().map(|(number, range)| {
+        let blocks = parts(data.len() as u64, self.common.parts.size, MOST_BLOCKS).enumerate().map(
+            |(number, range)| {
                 // Parts of what is in memory: both ends fit.
                 self.send_block(
                     object,
                     name(mark, number),
                     data.slice(range.start as usize..range.end as usize),
                 )
-            });
+            },
+        );
         let blocks: Vec<_> = blocks.collect();
-        stream::iter(blocks).buffered(self.parallel).try_collect().await
+        stream::iter(blocks).buffered(self.common.parts.parallel).try_collect().await
     }
 
     async fn send_block(&self, object: &str, name: Vec<u8>, data: Bytes) -> Result<Vec<u8>, Failure> {
         let len = data.len() as u64;
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             let (blob, content, name) = (self.blob(object).block_blob_client(), data.clone(), &name);
             let request = async move { blob.stage_block(name, len, content.into(), None).await };
@@ -91,7 +92,7 @@ impl BlobStorage {
         mark: &str,
     ) -> Result<Committed, Failure> {
         let list = BlockLookupList { latest: Some(blocks), ..BlockLookupList::default() };
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             let content = list.clone().try_into().map_err(|error: azure_core::Error| {
                 Failure::ours(Cause::NotSent, format!("the list of blocks cannot be written: {error}"))
@@ -111,7 +112,7 @@ impl BlobStorage {
                 }
                 Err(failure) if are_blocks_gone(&failure) => {
                     // An earlier attempt may have committed them, and another write followed; else that alone.
-                    if tries.uncertain && self.is_ours(object, mark).await? {
+                    if tries.uncertain && self.mark_of(object).await?.as_deref() == Some(mark) {
                         return Ok(Committed::Done(PutOutcome::Created));
                     }
                     return Ok(Committed::Again(failure));

@@ -1,37 +1,18 @@
 //! What Blob storage's own errors mean, and how each is mended.
 
 use rustwren_core::error::BackendError;
+use rustwren_core::storage::remote::Operation;
 
 use super::Names;
 use crate::error::{Cause, Failure};
 
-/// An operation, for messages and for the permission that it needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    Read,
-    Write,
-    List,
-    Delete,
-}
-
-impl Operation {
-    fn verb(self) -> &'static str {
-        match self {
-            Self::Read => "reading",
-            Self::Write => "writing",
-            Self::List => "listing",
-            Self::Delete => "deleting",
-        }
-    }
-
-    /// The permission of a shared access signature.
-    fn letters(self) -> &'static str {
-        match self {
-            Self::Read => "r",
-            Self::Write => "c and w",
-            Self::List => "l",
-            Self::Delete => "d",
-        }
+/// The permission of a shared access signature.
+fn letters(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Read => "r",
+        Operation::Write => "c and w",
+        Operation::List => "l",
+        Operation::Delete => "d",
     }
 }
 
@@ -87,7 +68,7 @@ fn hint(failure: &Failure, names: &Names, operation: Operation) -> Option<String
         "AuthorizationPermissionMismatch" => Some(format!(
             "give whoever logs in the role `Storage Blob Data Contributor` on the container {container}, or a shared \
              access signature the permission {}",
-            operation.letters()
+            letters(operation)
         )),
         "LeaseIdMissing" => {
             Some("somebody holds a lease on the blob: `az storage blob lease break`".to_owned())

@@ -6,32 +6,23 @@ use azure_core::time::OffsetDateTime;
 use azure_storage_blob::models::{
     BlobClientDeleteOptions, BlobClientGetPropertiesResultHeaders as _, DeleteSnapshotsOptionType,
 };
-use rustwren_core::storage::{Key, ObjectMeta, StorageResult};
 
 use super::BlobStorage;
-use super::errors::{self, Operation, is_missing};
+use super::errors::is_missing;
 use crate::error::Failure;
 use crate::tries::Requests as _;
 
 /// What is asked of an object.
 pub(super) struct Head {
     pub(super) size: u64,
-    modified: Option<SystemTime>,
+    pub(super) modified: Option<SystemTime>,
     /// The mark of whoever wrote it.
     pub(super) mark: Option<String>,
 }
 
 impl BlobStorage {
-    pub(super) async fn meta(&self, key: &Key) -> StorageResult<ObjectMeta> {
-        let object = self.names.prefix.object(key.as_str());
-        let head = self.head(&object).await;
-        let Head { size, modified, .. } =
-            head.map_err(|failure| errors::error(failure, &self.names, Operation::Read, key.as_str()))?;
-        Ok(ObjectMeta { key: key.clone(), size, modified })
-    }
-
-    pub(super) async fn head(&self, object: &str) -> Result<Head, Failure> {
-        let mut tries = self.tries();
+    pub(super) async fn ask_about(&self, object: &str) -> Result<Head, Failure> {
+        let mut tries = self.common.tries();
         loop {
             let blob = self.blob(object);
             let answer = match tries.send(0, async move { blob.get_properties(None).await }).await {
@@ -49,33 +40,28 @@ impl BlobStorage {
     }
 
     /// The same; none where there is no such object.
-    pub(super) async fn head_opt(&self, object: &str) -> Result<Option<Head>, Failure> {
-        match self.head(object).await {
+    pub(super) async fn find(&self, object: &str) -> Result<Option<Head>, Failure> {
+        match self.ask_about(object).await {
             Ok(head) => Ok(Some(head)),
             Err(failure) if is_missing(&failure) => Ok(None),
             Err(failure) => Err(failure),
         }
     }
 
-    pub(super) async fn remove(&self, key: &Key) -> StorageResult<()> {
-        let object = self.names.prefix.object(key.as_str());
-        let mut tries = self.tries();
+    pub(super) async fn delete_blob(&self, object: &str) -> Result<(), Failure> {
+        let mut tries = self.common.tries();
         loop {
-            let blob = self.blob(&object);
+            let blob = self.blob(object);
             // A blob with snapshots, which others may have made, is not removed without them.
             let options = BlobClientDeleteOptions {
                 delete_snapshots: Some(DeleteSnapshotsOptionType::Include),
                 ..BlobClientDeleteOptions::default()
             };
-            let failure = match tries.send(0, async move { blob.delete(Some(options)).await }).await {
+            match tries.send(0, async move { blob.delete(Some(options)).await }).await {
                 Ok(_) => return Ok(()),
                 Err(failure) if is_missing(&failure) => return Ok(()),
-                Err(failure) => failure,
-            };
-            tries
-                .again(failure)
-                .await
-                .map_err(|failure| errors::error(failure, &self.names, Operation::Delete, key.as_str()))?;
+                Err(failure) => tries.again(failure).await?,
+            }
         }
     }
 }

@@ -6,50 +6,23 @@ use std::ops::Range;
 use azure_storage_blob::models::{BlobClientDownloadOptions, HttpRange};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, StreamExt as _};
-use rustwren_core::error::BackendError;
-use rustwren_core::storage::remote::{Opened, Reading, Tries, Unreceived, content_range};
-use rustwren_core::storage::{Key, StorageResult};
+use rustwren_core::storage::remote::{Opened, content_range};
 
 use super::BlobStorage;
-use super::errors::{self, Operation, is_past_the_end, is_unmet};
+use super::errors;
 use super::head::modified;
 use crate::error::{Cause, Failure};
 
-/// A storage, as it reads. What its requests fail with is no part of its own public face.
-#[derive(Debug)]
-pub(super) struct Reader<'a>(pub(super) &'a BlobStorage);
+pub(super) type Pieces = BoxStream<'static, azure_core::Result<Bytes>>;
 
-impl Reading for Reader<'_> {
-    type Failure = Failure;
-    type BodyError = azure_core::Error;
-    type Body = BoxStream<'static, azure_core::Result<Bytes>>;
-
-    fn tries(&self) -> Tries<'_> {
-        self.0.tries()
-    }
-
-    fn part_size(&self) -> u64 {
-        self.0.part_size
-    }
-
-    fn parallel(&self) -> usize {
-        self.0.parallel
-    }
-
-    fn object(&self, key: &Key) -> String {
-        self.0.names.prefix.object(key.as_str())
-    }
-
-    fn location(&self, key: &Key) -> String {
-        self.0.names.location(key.as_str())
-    }
-
-    async fn ask(
+impl BlobStorage {
+    /// Asks for a range that is not empty, and waits until the answer begins.
+    pub(super) async fn open_range(
         &self,
         object: &str,
         range: Range<u64>,
         version: Option<&str>,
-    ) -> Result<Opened<Self::Body>, Failure> {
+    ) -> Result<Opened<Pieces>, Failure> {
         let len = range.end - range.start;
         let options = BlobClientDownloadOptions {
             range: Some(HttpRange::new(range.start, len)),
@@ -59,8 +32,7 @@ impl Reading for Reader<'_> {
             partition_size: NonZero::new(len as usize),
             ..BlobClientDownloadOptions::default()
         };
-        let answer =
-            self.0.blob(object).download(Some(options)).await.map_err(|error| Failure::of(&error))?;
+        let answer = self.blob(object).download(Some(options)).await.map_err(|error| Failure::of(&error))?;
         let said = answer.headers.get_optional_string(&"content-range".into());
         // Azurite's way to say so: `bytes 20-19/20`.
         if said.as_deref().and_then(size).is_some_and(|size| size <= range.start) {
@@ -88,29 +60,6 @@ impl Reading for Reader<'_> {
             modified: modified(answer.properties.last_modified),
             body: answer.body.boxed(),
         })
-    }
-
-    async fn size(&self, key: &Key) -> StorageResult<u64> {
-        Ok(self.0.meta(key).await?.size)
-    }
-
-    fn is_replaced(failure: &Failure) -> bool {
-        is_unmet(failure)
-    }
-
-    fn is_past_the_end(failure: &Failure) -> bool {
-        is_past_the_end(failure)
-    }
-
-    fn unreceived(problem: Unreceived<azure_core::Error>) -> Failure {
-        match problem {
-            Unreceived::Broken(error) => Failure::of(&error),
-            Unreceived::Length(message) => Failure::ours(Cause::Broken, message),
-        }
-    }
-
-    fn error(&self, failure: Failure, key: &Key) -> BackendError {
-        errors::error(failure, &self.0.names, Operation::Read, key.as_str())
     }
 }
 

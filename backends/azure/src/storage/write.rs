@@ -5,11 +5,11 @@ use std::num::NonZero;
 
 use azure_storage_blob::models::BlockBlobClientUploadOptions;
 use bytes::Bytes;
-use rustwren_core::storage::remote::new_mark;
-use rustwren_core::storage::{Key, PutOutcome, StorageResult};
+use rustwren_core::storage::PutOutcome;
+use rustwren_core::storage::remote::{Service as _, new_mark};
 
 use super::BlobStorage;
-use super::errors::{self, Operation, is_unmet};
+use super::errors::is_unmet;
 use crate::error::Failure;
 use crate::tries::Requests as _;
 
@@ -21,20 +21,8 @@ pub(super) const MARK: &str = "rustwrenwrite";
 pub(super) const ANY: &str = "*";
 
 impl BlobStorage {
-    pub(super) async fn write(&self, key: &Key, data: Bytes, if_absent: bool) -> StorageResult<PutOutcome> {
-        let object = self.names.prefix.object(key.as_str());
-        let written = if self.is_large(data.len()) {
-            Box::pin(self.write_blocks(&object, &data, if_absent)).await
-        } else if if_absent {
-            self.write_if_absent(&object, &data).await
-        } else {
-            self.write_whole(&object, &data).await.map(|()| PutOutcome::Created)
-        };
-        written.map_err(|failure| errors::error(failure, &self.names, Operation::Write, key.as_str()))
-    }
-
-    async fn write_whole(&self, object: &str, data: &Bytes) -> Result<(), Failure> {
-        let mut tries = self.tries();
+    pub(super) async fn write_whole(&self, object: &str, data: &Bytes) -> Result<(), Failure> {
+        let mut tries = self.common.tries();
         loop {
             let options =
                 BlockBlobClientUploadOptions { partition_size: at_once(data), ..Default::default() };
@@ -47,9 +35,9 @@ impl BlobStorage {
         }
     }
 
-    async fn write_if_absent(&self, object: &str, data: &Bytes) -> Result<PutOutcome, Failure> {
+    pub(super) async fn write_if_absent(&self, object: &str, data: &Bytes) -> Result<PutOutcome, Failure> {
         let mark = new_mark();
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             let options = BlockBlobClientUploadOptions {
                 partition_size: at_once(data),
@@ -67,25 +55,6 @@ impl BlobStorage {
                 Err(failure) => tries.again(failure).await?,
             }
         }
-    }
-
-    /// What a write came to that found an object: where an earlier attempt at it may have been carried out, that may
-    /// be its own.
-    pub(super) async fn outcome_of_existing(
-        &self,
-        object: &str,
-        mark: &str,
-        uncertain: bool,
-    ) -> Result<PutOutcome, Failure> {
-        if uncertain && self.is_ours(object, mark).await? {
-            return Ok(PutOutcome::Created);
-        }
-        Ok(PutOutcome::Exists)
-    }
-
-    /// Whether the object that is there now has this mark.
-    pub(super) async fn is_ours(&self, object: &str, mark: &str) -> Result<bool, Failure> {
-        Ok(self.head_opt(object).await?.is_some_and(|head| head.mark.as_deref() == Some(mark)))
     }
 }
 

@@ -7,5 +7,6 @@
 mod conformance;
 mod faults;
 mod place;
+mod poison;
 mod queue;
 mod tokens;

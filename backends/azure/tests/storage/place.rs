@@ -3,6 +3,7 @@
 use rustwren_azure::BlobStorage;
 use rustwren_azure::client::{Access, Credentials};
 use rustwren_azure::config::StorageConfig;
+use rustwren_core::storage::remote::Parts;
 use rustwren_core::storage::{Key, Storage};
 use rustwren_testkit::standins::Azurite;
 use rustwren_testkit::storage_suite::{
@@ -16,8 +17,7 @@ pub(crate) fn config(address: &str, container: String) -> StorageConfig {
         access: access(Azurite::endpoint_of(address), Credentials::Key(Azurite::KEY.to_owned())),
         container,
         prefix: Some(Key::new("a prefix/of ours").unwrap()),
-        part_size: 2 << 20,
-        parallel: 4,
+        parts: Parts { size: 2 << 20, parallel: 4 },
     }
 }
 

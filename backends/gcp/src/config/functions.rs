@@ -61,7 +61,7 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             Kind::Text,
             "as the credentials say: GOOGLE_APPLICATION_CREDENTIALS, gcloud's own, or the metadata server of Google's machines",
             "http://127.0.0.1:8081",
-            "Address of a metadata server that gives ID tokens.",
+            "Address of a metadata server that gives tokens: for calls of workers, and for control planes.",
         ),
         KeyDoc::optional(
             "tls_ca",
@@ -90,7 +90,12 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             "4m",
             "How long the beginning of an answer is waited for: Google starts instances meanwhile.",
         ),
-        KeyDoc::with_default("cpu", Kind::Integer { min: 1, max: 8 }, "1", "Processors of one worker."),
+        KeyDoc::with_default(
+            "cpu",
+            Kind::Integer { min: 1, max: 8 },
+            "1",
+            "Processors of one worker: 1, 2, 4 or 8, and with 4 or more at least 2GiB of memory.",
+        ),
         KeyDoc::with_default(
             "memory",
             Kind::Size,
@@ -205,7 +210,14 @@ impl ComputeConfig {
         if bytes % MIB != 0 || !(512..=32_768).contains(&memory) {
             return Err(settings.error("memory", "must be whole MiB, from 512MiB to 32GiB"));
         }
+        // As the published definition of Cloud Run's ResourceRequirements has it.
         let cpu = settings.get_u64("cpu")?.unwrap_or(1);
+        if ![1, 2, 4, 8].contains(&cpu) {
+            return Err(settings.error("cpu", "must be 1, 2, 4 or 8"));
+        }
+        if cpu >= 4 && memory < 2048 {
+            return Err(settings.error("memory", "must be at least 2GiB with 4 processors or more"));
+        }
         let prices = PriceTable::of_settings(settings)?;
         Ok(Self {
             route: match settings.get_str("route")? {
@@ -301,9 +313,13 @@ mod tests {
             ("memory", "256MiB"),
             ("memory", "513kB"),
             ("cpu", "0"),
+            ("cpu", "3"),
         ] {
             let error = compute(&[(key, value)]).unwrap_err().to_string();
             assert!(error.contains(&format!("compute.{key}")), "{error}");
         }
+        let error = compute(&[("cpu", "4"), ("memory", "1GiB")]).unwrap_err().to_string();
+        assert!(error.contains("compute.memory"), "{error}");
+        assert!(compute(&[("cpu", "8")]).is_ok());
     }
 }

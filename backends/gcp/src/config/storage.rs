@@ -3,7 +3,7 @@
 use rustwren_core::config::{BackendKeys, KeyDoc, Kind, Section, Settings};
 use rustwren_core::error::Result;
 use rustwren_core::storage::Key;
-use rustwren_core::storage::remote::prefix_setting;
+use rustwren_core::storage::remote::{Parts, prefix_setting};
 
 use crate::client::Access;
 
@@ -55,8 +55,6 @@ pub const STORAGE: BackendKeys = BackendKeys {
 
 /// Smaller parts cost more requests than they are worth.
 const SMALLEST_PART: u64 = 256 << 10;
-/// More than fits into most workers.
-const LARGEST_PART: u64 = 1 << 30;
 
 /// `[storage]`, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +65,8 @@ pub struct StorageConfig {
     pub bucket: String,
     /// What all keys begin with, without the `/` that follows; none for the bucket's root.
     pub prefix: Option<Key>,
-    /// Bytes in one part.
-    pub part_size: u64,
-    /// Parts under way at once; at least 1.
-    pub parallel: usize,
+    /// How large objects travel.
+    pub parts: Parts,
 }
 
 impl StorageConfig {
@@ -82,12 +78,7 @@ impl StorageConfig {
             return Err(settings.error("bucket", must));
         }
         let prefix = prefix_setting(settings)?;
-        let part_size = settings.get_size("part_size")?.unwrap_or(8 << 20);
-        if !(SMALLEST_PART..=LARGEST_PART).contains(&part_size) {
-            return Err(settings.error("part_size", "must be from 256KiB to 1GiB"));
-        }
-        let parallel = settings.get_u64("parallel")?.unwrap_or(8) as usize;
-        Ok(Self { access, bucket, prefix, part_size, parallel })
+        Ok(Self { access, bucket, prefix, parts: Parts::from_settings(settings, SMALLEST_PART)? })
     }
 }
 
@@ -123,8 +114,7 @@ mod tests {
             access: Access::default(),
             bucket: "a-bucket".to_owned(),
             prefix: Some(Key::new("rustwren").unwrap()),
-            part_size: 8 << 20,
-            parallel: 8,
+            parts: Parts { size: 8 << 20, parallel: 8 },
         };
         assert_eq!(storage(&[("bucket", "a-bucket")]).unwrap(), expected);
     }
@@ -143,12 +133,11 @@ mod tests {
             access: Access {
                 endpoint: Some("http://127.0.0.1:4443".to_owned()),
                 anonymous: true,
-                token: None,
+                ..Access::default()
             },
             bucket: "b_1.example.com".to_owned(),
             prefix: Some(Key::new("team/jobs").unwrap()),
-            part_size: 16 << 20,
-            parallel: 2,
+            parts: Parts { size: 16 << 20, parallel: 2 },
         };
         assert_eq!(config, expected);
         assert_eq!(storage(&[("bucket", "b-1"), ("prefix", "")]).unwrap().prefix, None);

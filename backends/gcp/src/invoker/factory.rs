@@ -41,7 +41,8 @@ async fn ask(settings: &Settings, config: &ComputeConfig) -> Result<String> {
             settings.error("url", "must be set, or `project` and `region` for Google to be asked for it")
         );
     };
-    let google = Google::new(Access::from_settings(settings)?, project.to_owned());
+    let access = Access { metadata: config.metadata.clone(), ..Access::from_settings(settings)? };
+    let google = Google::new(access, project.to_owned());
     let name = format!("projects/{project}/locations/{region}/services/{}", config.service);
     let found = google.service(&name).await?.ok_or_else(|| {
         Error::new(ErrorKind::Config, format!("there is no {name}")).with_hint("run `rustwren setup`")

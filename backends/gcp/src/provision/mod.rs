@@ -14,6 +14,7 @@ mod bucket;
 mod factory;
 mod fields;
 mod function;
+mod logs;
 mod operation;
 mod package;
 mod provisioner;

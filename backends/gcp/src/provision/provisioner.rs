@@ -6,10 +6,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustwren_core::clock::Clock;
 use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::provision::{Applied, Change, Leg, LogQuery, LogStream, Plan, Provisioner, Step, Watch};
+use rustwren_core::provision::course::{self, Course};
+use rustwren_core::provision::{Applied, Leg, LogQuery, LogStream, Plan, Provisioner, Watch};
 
 use super::bucket::Bucket;
-use super::resource::{Patience, Removal, Resource};
+use super::logs;
+use super::resource::{Pauses, Resource, SPREADING};
 use super::spec::Spec;
 use crate::rest::Google;
 
@@ -29,23 +31,9 @@ impl fmt::Debug for GcpProvisioner {
 }
 
 impl GcpProvisioner {
-    fn patience<'a>(&'a self, watch: &'a dyn Watch, step: usize) -> Patience<'a> {
-        Patience { clock: &*self.clock, watch, step }
-    }
-
-    /// What would be removed: first what was made last.
-    async fn removals(&self) -> Result<Vec<(&dyn Resource, Removal)>> {
-        let mut all = Vec::new();
-        for part in self.parts.iter().rev() {
-            all.push((&**part, part.removal().await?));
-        }
-        Ok(all)
-    }
-
-    async fn leg(&self, name: &str, outcome: impl Future<Output = Result<String>>) -> Leg {
-        let begun = self.clock.now();
-        let outcome = outcome.await;
-        Leg::new(name, self.clock.now().saturating_sub(begun), outcome)
+    fn course(&self) -> Course<'_> {
+        let parts = self.parts.iter().map(|part| part as &dyn course::Resource).collect();
+        Course { parts, place: &(), clock: &*self.clock, pauses: Pauses::of(SPREADING) }
     }
 
     async fn bucket(&self) -> Result<String> {
@@ -88,12 +76,6 @@ fn missing(kind: &str, name: &str) -> Error {
     Error::new(ErrorKind::Config, format!("there is no {kind} {name}")).with_hint("run `rustwren setup`")
 }
 
-fn stale(step: &Step) -> Error {
-    let message = format!("the {} {} is no longer as it was when the plan was made", step.kind, step.name);
-    Error::new(ErrorKind::Unavailable, message)
-        .with_hint("run `rustwren setup` again to see what there is to do now")
-}
-
 #[async_trait]
 impl Provisioner for GcpProvisioner {
     fn target(&self) -> String {
@@ -101,10 +83,7 @@ impl Provisioner for GcpProvisioner {
     }
 
     async fn plan(&self) -> Result<Plan> {
-        let mut plan = Plan::default();
-        for part in &self.parts {
-            plan.steps.push(part.plan().await?);
-        }
+        let mut plan = self.course().plan().await?;
         if self.spec.callers.is_empty() {
             plan = plan.note(
                 "`callers` is not set: only those who may call every service of the project can run jobs there.",
@@ -114,19 +93,7 @@ impl Provisioner for GcpProvisioner {
     }
 
     async fn apply(&self, plan: &Plan, watch: &dyn Watch) -> Result<Applied> {
-        for (index, planned) in plan.pending() {
-            let part = self.parts.get(index).ok_or_else(|| stale(planned))?;
-            watch.started(index);
-            let now = part.plan().await?;
-            if now.change != Change::None {
-                if now != *planned {
-                    return Err(stale(planned));
-                }
-                part.apply(&now, self.patience(watch, index)).await?;
-            }
-            watch.done(index);
-        }
-        Ok(Applied::default())
+        self.course().apply(plan, watch).await
     }
 
     async fn verify(&self) -> Vec<Leg> {
@@ -134,48 +101,23 @@ impl Provisioner for GcpProvisioner {
             self.google.check_credentials().await?;
             Ok("there are some".to_owned())
         };
-        let mut legs = vec![self.leg("credentials", credentials).await];
+        let mut legs = vec![course::leg(&*self.clock, "credentials", credentials).await];
         if legs.iter().all(|leg| leg.outcome.is_ok()) {
-            legs.push(self.leg("bucket", self.bucket()).await);
-            legs.push(self.leg("service", self.service()).await);
+            legs.push(course::leg(&*self.clock, "bucket", self.bucket()).await);
+            legs.push(course::leg(&*self.clock, "service", self.service()).await);
         }
         legs
     }
 
     async fn destroy_plan(&self) -> Result<Plan> {
-        let mut plan = Plan::default();
-        for (_, removal) in self.removals().await? {
-            match removal {
-                Removal::Nothing => {}
-                Removal::Ours(step) => plan.steps.push(step),
-                Removal::Stays(why) => plan.notes.push(why),
-            }
-        }
-        Ok(plan)
+        self.course().destroy_plan().await
     }
 
     async fn destroy(&self, plan: &Plan, watch: &dyn Watch) -> Result<()> {
-        let mut found = self.removals().await?;
-        for (index, planned) in plan.pending() {
-            watch.started(index);
-            let same = |step: &Step| (&step.kind, &step.name) == (&planned.kind, &planned.name);
-            let at =
-                found.iter().position(|(_, removal)| matches!(removal, Removal::Ours(step) if same(step)));
-            // What is no longer found is gone, or has been given to somebody else.
-            if let Some(at) = at {
-                let (part, _) = found.swap_remove(at);
-                part.remove(self.patience(watch, index)).await?;
-            }
-            watch.done(index);
-        }
-        Ok(())
+        self.course().destroy(plan, watch).await
     }
 
-    async fn logs(&self, _query: LogQuery) -> Result<LogStream> {
-        let message = "logs of workers on Google Cloud are not read from here";
-        Err(Error::new(ErrorKind::Config, message).with_hint(format!(
-            "`gcloud run services logs read {} --project={} --region={}`",
-            self.spec.service, self.spec.project, self.spec.region
-        )))
+    async fn logs(&self, query: LogQuery) -> Result<LogStream> {
+        Ok(logs::lines(&self.google, &self.spec, query, Arc::clone(&self.clock)))
     }
 }

@@ -4,22 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use rustwren_core::clock::Clock;
 use rustwren_core::error::Result;
-use rustwren_core::provision::{Step, Watch};
+use rustwren_core::provision::Step;
+use rustwren_core::provision::course::{self, Moment, Planned, Refused};
+pub(super) use rustwren_core::provision::course::{Patience, Pauses, Removal};
 
 use crate::rest::Refusal;
-
-/// What the removal of a thing would take.
-#[derive(Debug)]
-pub(super) enum Removal {
-    /// It is not there, or goes with another.
-    Nothing,
-    /// It is ours.
-    Ours(Step),
-    /// It stays; why is for people.
-    Stays(String),
-}
 
 /// One thing at Google.
 #[async_trait]
@@ -43,63 +33,31 @@ pub(super) const OURS: &str = "rustwren-setup";
 /// The mark where there is room for a sentence.
 pub(super) const SENTENCE: &str = "Made by rustwren setup";
 
-/// The first pause; each is longer by [`LONGER`] up to [`LONGEST`].
-const FIRST: Duration = Duration::from_secs(1);
-const LONGER: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(5);
 /// How long is waited for changes that are not yet known everywhere: a new account, say.
-const SPREADING: Duration = Duration::from_mins(2);
+pub(super) const SPREADING: Duration = Duration::from_mins(2);
 
-/// Who waits for a step, and who is told.
-#[derive(Clone, Copy)]
-pub(super) struct Patience<'a> {
-    pub(super) clock: &'a dyn Clock,
-    pub(super) watch: &'a dyn Watch,
-    /// The step's index in its plan.
-    pub(super) step: usize,
-}
-
-impl Patience<'_> {
-    /// Does something until it is done, or refused for what does not pass. `passes` says why it is worth waiting.
-    pub(super) async fn until_done<T, F: Future<Output = Result<T, Refusal>>>(
-        &self,
-        passes: impl Fn(&Refusal) -> Option<&'static str>,
-        mut done: impl FnMut() -> F,
-    ) -> Result<T, Refusal> {
-        let mut waits = Pauses::of(SPREADING);
-        loop {
-            let refusal = match done().await {
-                Ok(done) => return Ok(done),
-                Err(refusal) => refusal,
-            };
-            let why = passes(&refusal).or(refusal.passes().then_some("Google asks for a moment"));
-            let Some((why, pause)) = why.zip(waits.next()) else { return Err(refusal) };
-            self.watch.waiting(self.step, why);
-            self.clock.sleep(pause).await;
-        }
+impl Refused for Refusal {
+    fn moment(&self) -> Option<Moment> {
+        self.passes().then_some(Moment { why: "Google asks for a moment", after: None })
     }
 }
 
-/// Pauses that grow, up to a sum.
-#[derive(Debug)]
-pub(super) struct Pauses {
-    next: Duration,
-    left: Duration,
-}
-
-impl Pauses {
-    pub(super) fn of(sum: Duration) -> Self {
-        Self { next: FIRST, left: sum }
+/// As the course wants it: with a place that things at Google know by themselves.
+#[async_trait]
+impl course::Resource for Box<dyn Resource> {
+    async fn plan(&self, (): &()) -> Result<Planned> {
+        Ok((**self).plan().await?.into())
     }
-}
 
-impl Iterator for Pauses {
-    type Item = Duration;
+    async fn apply(&self, (): &(), step: &Step, patience: Patience<'_>) -> Result<()> {
+        (**self).apply(step, patience).await
+    }
 
-    fn next(&mut self) -> Option<Duration> {
-        let pause = self.next;
-        self.left = self.left.checked_sub(pause)?;
-        self.next = (pause + LONGER).min(LONGEST);
-        Some(pause)
+    async fn removal(&self, (): &()) -> Result<Removal> {
+        (**self).removal().await
+    }
+
+    async fn remove(&self, (): &(), _step: &Step, patience: Patience<'_>) -> Result<()> {
+        (**self).remove(patience).await
     }
 }

@@ -89,7 +89,7 @@ impl Spec {
         }
         variables.sort();
         Ok(Self {
-            access: Access::from_settings(settings)?,
+            access: Access { metadata: compute.metadata.clone(), ..Access::from_settings(settings)? },
             service: compute.service.clone(),
             memory: settings.get_size("memory")?.unwrap_or_default() >> 20,
             cpu: settings.get_u64("cpu")?.unwrap_or(1),

@@ -1,6 +1,7 @@
 //! What Cloud Storage's own errors mean, and how each is mended.
 
 use rustwren_core::error::{BackendError, ErrorClass};
+use rustwren_core::storage::remote::Operation;
 
 use super::names::Names;
 use crate::error::{Cause, Failure};
@@ -8,33 +9,13 @@ use crate::error::{Cause, Failure};
 /// Our name for a 404 that is about the bucket: the service has one reason for all of them.
 pub(super) const NO_BUCKET: &str = "noSuchBucket";
 
-/// An operation, for messages and for the permission that it needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
-    Read,
-    Write,
-    List,
-    Delete,
-}
-
-impl Operation {
-    fn verb(self) -> &'static str {
-        match self {
-            Self::Read => "reading",
-            Self::Write => "writing",
-            Self::List => "listing",
-            Self::Delete => "deleting",
-        }
-    }
-
-    fn permission(self) -> &'static str {
-        match self {
-            Self::Read => "storage.objects.get",
-            // Replacing an object is deleting it as well.
-            Self::Write => "storage.objects.create and storage.objects.delete",
-            Self::List => "storage.objects.list",
-            Self::Delete => "storage.objects.delete",
-        }
+fn permission(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Read => "storage.objects.get",
+        // Replacing an object is deleting it as well.
+        Operation::Write => "storage.objects.create and storage.objects.delete",
+        Operation::List => "storage.objects.list",
+        Operation::Delete => "storage.objects.delete",
     }
 }
 
@@ -126,7 +107,7 @@ fn hint(failure: &Failure, names: &Names, is_anonymous: bool, operation: Operati
         Some(403) if matches!(failure.class(), ErrorClass::Denied) => Some(format!(
             "whoever calls needs {}: `gcloud storage buckets add-iam-policy-binding gs://{bucket} --member=<who> \
              --role=roles/storage.objectUser`",
-            operation.permission()
+            permission(operation)
         )),
         Some(300..=399) => Some("set `endpoint` in [storage] to the address of the service itself".to_owned()),
         _ => None,

@@ -5,13 +5,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use reqwest::Method;
-use rustwren_core::error::BackendError;
-use rustwren_core::storage::{Key, ObjectMeta, StorageResult};
+use rustwren_core::storage::{Key, ObjectMeta};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::GcsStorage;
-use super::errors::{self, Missing, NO_BUCKET, Operation, is_no_object, missing};
+use super::errors::{self, Missing, NO_BUCKET, is_no_object, missing};
 use crate::error::{Cause, Failure};
 
 /// The fields of an object that are asked for.
@@ -59,18 +58,11 @@ fn number(value: &Value) -> Option<i64> {
 }
 
 impl GcsStorage {
-    pub(super) async fn meta(&self, key: &Key) -> StorageResult<ObjectMeta> {
-        let known = self.known(&self.names.object(key.as_str())).await;
-        known
-            .and_then(|known| known.meta(key.clone()))
-            .map_err(|failure| self.error(failure, Operation::Read, key.as_str()))
-    }
-
     /// What the service knows of an object.
-    pub(super) async fn known(&self, object: &str) -> Result<Resource, Failure> {
-        let mut tries = self.tries();
+    pub(super) async fn ask_about(&self, object: &str) -> Result<Resource, Failure> {
+        let mut tries = self.common.tries();
         loop {
-            match tries.run(0, self.ask_about(object)).await {
+            match tries.run(0, self.ask_once_about(object)).await {
                 Ok(resource) => return Ok(resource),
                 Err(failure) => tries.again(failure).await?,
             }
@@ -78,7 +70,7 @@ impl GcsStorage {
     }
 
     /// One request about an object.
-    pub(super) async fn ask_about(&self, object: &str) -> Result<Resource, Failure> {
+    pub(super) async fn ask_once_about(&self, object: &str) -> Result<Resource, Failure> {
         let request = self.json.request(Method::GET, self.json.object(object, &[FIELDS]));
         match self.json.send(request).await?.read() {
             Ok(resource) => Ok(resource),
@@ -86,17 +78,15 @@ impl GcsStorage {
         }
     }
 
-    pub(super) async fn remove(&self, key: &Key) -> StorageResult<()> {
-        let object = self.names.object(key.as_str());
-        let mut tries = self.tries();
+    pub(super) async fn delete_object(&self, object: &str) -> Result<(), Failure> {
+        let mut tries = self.common.tries();
         loop {
-            self.turns.wait(&object).await;
-            match tries.run(0, self.ask_to_remove(&object)).await {
+            self.turns.wait(object).await;
+            match tries.run(0, self.ask_to_remove(object)).await {
                 Ok(()) => return Ok(()),
                 Err(failure) => {
-                    self.note_refusal(&object, &failure);
-                    let again = tries.again(failure).await;
-                    again.map_err(|failure| self.error(failure, Operation::Delete, key.as_str()))?;
+                    self.note_refusal(object, &failure);
+                    tries.again(failure).await?;
                 }
             }
         }
@@ -145,11 +135,6 @@ impl GcsStorage {
                 }
             }
         }
-    }
-
-    /// The error for the caller.
-    pub(super) fn error(&self, failure: Failure, operation: Operation, key: &str) -> BackendError {
-        errors::error(failure, &self.names, self.is_anonymous, operation, key)
     }
 }
 

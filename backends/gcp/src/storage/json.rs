@@ -7,22 +7,25 @@
 //! few lines.
 
 use bytes::Bytes;
-use google_cloud_auth::credentials::{CacheableResource, Credentials};
+use google_cloud_auth::credentials::CacheableResource;
 use http::{Extensions, HeaderMap};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::de::DeserializeOwned;
 
-use crate::client;
+use crate::client::{self, Renewing};
 use crate::error::{Cause, Failure};
 
 /// What stays as it is in a part of a path.
 const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// The status of a token that is not, or no longer, accepted.
+pub(super) const UNAUTHORIZED: u16 = 401;
+
 #[derive(Debug)]
 pub(super) struct Json {
     http: Client,
-    credentials: Credentials,
+    credentials: Renewing,
     /// `https://storage.googleapis.com`, without a path of the API's.
     endpoint: Url,
     /// `/storage/v1/b/bucket/o`
@@ -54,7 +57,7 @@ impl Answer {
 }
 
 impl Json {
-    pub(super) fn new(endpoint: &str, bucket: &str, credentials: Credentials) -> Result<Self, String> {
+    pub(super) fn new(endpoint: &str, bucket: &str, credentials: Renewing) -> Result<Self, String> {
         let endpoint = Url::parse(endpoint).map_err(|error| format!("`endpoint` {endpoint}: {error}"))?;
         let http = client::http().map_err(|error| rustwren_core::error::chain(&error))?;
         let objects = format!("/storage/v1/b/{}/o", utf8_percent_encode(bucket, KEPT));
@@ -80,8 +83,10 @@ impl Json {
     pub(super) fn named(&self, location: &str) -> Option<Url> {
         let named = self.endpoint.join(location).ok()?;
         let mut address = self.endpoint.clone();
-        // A path of the endpoint's own is in it already.
-        address.set_path(named.path());
+        // A path of the endpoint's own is in it already, unless something on the way takes it off.
+        let own = address.path().trim_end_matches('/').to_owned();
+        let is_below = named.path().strip_prefix(&own).is_some_and(|rest| rest.starts_with('/'));
+        address.set_path(&if is_below { named.path().to_owned() } else { own + named.path() });
         address.set_query(named.query());
         Some(address)
     }
@@ -99,8 +104,21 @@ impl Json {
         self.http.request(method, address)
     }
 
-    /// Sends a request with the credentials, and waits for all of the answer.
+    /// Sends a request with the credentials, and waits for all of the answer. Where the token is refused, it is sent once
+    /// more with another.
     pub(super) async fn send(&self, request: RequestBuilder) -> Result<Answer, Failure> {
+        let number = self.credentials.number();
+        let again = request.try_clone();
+        let answer = self.send_once(request).await?;
+        match again {
+            Some(again) if answer.status == UNAUTHORIZED && self.credentials.refused(number) => {
+                self.send_once(again).await
+            }
+            _ => Ok(answer),
+        }
+    }
+
+    async fn send_once(&self, request: RequestBuilder) -> Result<Answer, Failure> {
         let credentials = match self.credentials.headers(Extensions::new()).await {
             Ok(CacheableResource::New { data, .. }) => data,
             // Nothing was asked about before.
@@ -119,12 +137,12 @@ impl Json {
 
 #[cfg(test)]
 mod tests {
-    use google_cloud_auth::credentials::anonymous;
-
     use super::*;
+    use crate::client::Access;
 
     fn json(endpoint: &str) -> Json {
-        Json::new(endpoint, "b", anonymous::Builder::new().build()).unwrap()
+        let access = Access { anonymous: true, ..Access::default() };
+        Json::new(endpoint, "b", access.renewing().unwrap()).unwrap()
     }
 
     #[test]
@@ -146,6 +164,10 @@ mod tests {
             ["http://h/upload?upload_id=1", "https://elsewhere/upload?upload_id=1", "/upload?upload_id=1"]
         {
             assert_eq!(json.named(location).unwrap().as_str(), "http://h:1/upload?upload_id=1");
+        }
+        let below = self::json("http://h:1/gcs/");
+        for location in ["http://h:1/gcs/upload?upload_id=1", "http://inside/upload?upload_id=1"] {
+            assert_eq!(below.named(location).unwrap().as_str(), "http://h:1/gcs/upload?upload_id=1");
         }
         assert_eq!(json.named("http://[").map(|url| url.to_string()), None);
     }

@@ -1,6 +1,5 @@
 //! Where a key lies in its bucket, and what to call it.
 
-use rustwren_core::storage::Key;
 use rustwren_core::storage::remote::Prefix;
 
 /// The bucket and what all names in it begin with.
@@ -14,11 +13,6 @@ impl Names {
     /// The object's name in the bucket.
     pub(super) fn object(&self, key: &str) -> String {
         self.prefix.object(key)
-    }
-
-    /// The key of an object in the bucket; none where it lies elsewhere, or has a name that no key has.
-    pub(super) fn key(&self, object: &str) -> Option<Key> {
-        self.prefix.key(object)
     }
 
     /// Where it is, for people.

@@ -7,103 +7,37 @@ use futures_util::stream::{self, BoxStream, StreamExt as _};
 use google_cloud_storage::Error as SdkError;
 use google_cloud_storage::model_ext::ReadRange;
 use google_cloud_storage::read_object::ReadObjectResponse;
-use rustwren_core::error::BackendError;
-use rustwren_core::storage::remote::{Opened, Reading, Tries, Unreceived};
-use rustwren_core::storage::{Key, StorageResult};
+use rustwren_core::storage::remote::Opened;
 
 use super::GcsStorage;
-use super::errors::{Operation, is_past_the_end, is_unmet};
 use crate::error::{Cause, Failure};
 
-type Pieces = BoxStream<'static, Result<Bytes, SdkError>>;
-
-/// What reads a storage's objects.
-pub(super) struct Reader<'a>(pub(super) &'a GcsStorage);
-
-impl Reading for Reader<'_> {
-    type Failure = Failure;
-    type BodyError = SdkError;
-    type Body = Pieces;
-
-    fn tries(&self) -> Tries<'_> {
-        self.0.tries()
-    }
-
-    fn part_size(&self) -> u64 {
-        self.0.part_size
-    }
-
-    fn parallel(&self) -> usize {
-        self.0.parallel
-    }
-
-    fn object(&self, key: &Key) -> String {
-        self.0.names.object(key.as_str())
-    }
-
-    fn location(&self, key: &Key) -> String {
-        self.0.names.location(key.as_str())
-    }
-
-    async fn ask(
-        &self,
-        object: &str,
-        range: Range<u64>,
-        version: Option<&str>,
-    ) -> Result<Opened<Pieces>, Failure> {
-        self.0.ask(object, range, version).await
-    }
-
-    async fn size(&self, key: &Key) -> StorageResult<u64> {
-        Ok(self.0.meta(key).await?.size)
-    }
-
-    fn is_replaced(failure: &Failure) -> bool {
-        is_unmet(failure)
-    }
-
-    fn is_past_the_end(failure: &Failure) -> bool {
-        is_past_the_end(failure)
-    }
-
-    fn unreceived(problem: Unreceived<SdkError>) -> Failure {
-        match problem {
-            Unreceived::Broken(error) => Failure::of(&error),
-            Unreceived::Length(message) => Failure::ours(Cause::Broken, message),
-        }
-    }
-
-    fn check(whole: &Bytes, version: Option<&str>) -> Result<(), Failure> {
-        match version.and_then(Version::parse).and_then(|version| version.checksum) {
-            Some(checksum) if crc32c::crc32c(whole) != checksum => {
-                Err(Failure::ours(Cause::Broken, "what arrived has another checksum than the object"))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn error(&self, failure: Failure, key: &Key) -> BackendError {
-        self.0.error(failure, Operation::Read, key.as_str())
-    }
-}
+pub(super) type Pieces = BoxStream<'static, Result<Bytes, SdkError>>;
 
 impl GcsStorage {
     /// Asks once for a range that is not empty, and waits until the answer begins.
-    async fn ask(
+    pub(super) async fn open_range(
         &self,
         object: &str,
         range: Range<u64>,
         version: Option<&str>,
     ) -> Result<Opened<Pieces>, Failure> {
-        let part = ReadRange::segment(range.start, range.end - range.start);
-        let mut request = self.client.read_object(self.names.resource(), object).set_read_range(part);
         let version = version.and_then(Version::parse);
-        if let Some(version) = &version {
-            request = request.set_if_generation_match(version.generation);
-        }
-        let body = match request.send().await {
-            Ok(body) => body,
-            Err(error) => return Err(self.what_is_missing(Failure::of(&error)).await),
+        let mut renewed = false;
+        let body = loop {
+            let part = ReadRange::segment(range.start, range.end - range.start);
+            let mut request = self.client.read_object(self.names.resource(), object).set_read_range(part);
+            if let Some(version) = &version {
+                request = request.set_if_generation_match(version.generation);
+            }
+            let number = self.credentials.number();
+            let failure = match request.send().await {
+                Ok(body) => break body,
+                Err(error) => Failure::of(&error),
+            };
+            if !self.renewed(&failure, number, &mut renewed) {
+                return Err(self.what_is_missing(failure).await);
+            }
         };
         let said = body.object();
         if version.is_some_and(|version| version.generation != said.generation) {
@@ -129,7 +63,7 @@ impl GcsStorage {
     /// The size of this version of an object, of servers that do not say it beside the content. One request, not tried
     /// again: it is part of one that is.
     async fn size_of(&self, object: &str, generation: i64) -> Result<u64, Failure> {
-        let known = self.ask_about(object).await?;
+        let known = self.ask_once_about(object).await?;
         match known.generation() {
             Some(now) if now != generation => Err(replaced()),
             _ => known.size(),
@@ -161,6 +95,16 @@ impl Version {
     }
 }
 
+/// Whether all of an object has the checksum that its version tells, where it tells one.
+pub(super) fn check(whole: &Bytes, version: Option<&str>) -> Result<(), Failure> {
+    match version.and_then(Version::parse).and_then(|version| version.checksum) {
+        Some(checksum) if crc32c::crc32c(whole) != checksum => {
+            Err(Failure::ours(Cause::Broken, "what arrived has another checksum than the object"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What the service would have answered to a condition that it does not know.
 fn replaced() -> Failure {
     Failure { status: Some(412), ..Failure::ours(Cause::Refused, "another version has taken its place") }
@@ -182,8 +126,8 @@ mod tests {
         }
         assert!(Version::parse("x").is_none() && Version::parse("1/x").is_none());
         let version = format!("1/{}", crc32c::crc32c(b"whole"));
-        assert!(Reader::check(&Bytes::from_static(b"whole"), Some(&version)).is_ok());
-        assert!(Reader::check(&Bytes::from_static(b"whale"), Some(&version)).is_err());
-        assert!(Reader::check(&Bytes::from_static(b"whale"), Some("1")).is_ok());
+        assert!(check(&Bytes::from_static(b"whole"), Some(&version)).is_ok());
+        assert!(check(&Bytes::from_static(b"whale"), Some(&version)).is_err());
+        assert!(check(&Bytes::from_static(b"whale"), Some("1")).is_ok());
     }
 }

@@ -8,6 +8,8 @@ use rustwren_core::storage::remote::{Tries, Trouble};
 
 use super::GcsStorage;
 use super::errors;
+use super::json::UNAUTHORIZED;
+use crate::client::Number;
 use crate::error::{Cause, Failure};
 
 impl Trouble for Failure {
@@ -29,8 +31,11 @@ impl Trouble for Failure {
 }
 
 impl GcsStorage {
-    pub(super) fn tries(&self) -> Tries<'_> {
-        Tries::new(&self.pace)
+    /// Whether a request of the crate's is to be sent once more, with another token than the one that was refused.
+    pub(super) fn renewed(&self, failure: &Failure, number: Number, renewed: &mut bool) -> bool {
+        let again = !*renewed && failure.status == Some(UNAUTHORIZED) && self.credentials.refused(number);
+        *renewed |= again;
+        again
     }
 
     /// One attempt at a request of the crate's that carries so many bytes.

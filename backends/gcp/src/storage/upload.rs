@@ -9,7 +9,7 @@ use bytes::Bytes;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, Url};
 use rustwren_core::storage::PutOutcome;
-use rustwren_core::storage::remote::new_mark;
+use rustwren_core::storage::remote::{Service as _, new_mark};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
@@ -77,7 +77,7 @@ impl GcsStorage {
         if_absent: bool,
     ) -> Result<PutOutcome, Failure> {
         // The condition holds or not when all was sent, too; what is there already need not be sent.
-        if if_absent && self.mark_of(object).await?.is_some() {
+        if if_absent && self.written_by(object).await?.is_some() {
             return Ok(PutOutcome::Exists);
         }
         let (mark, checksum) = (new_mark(), crc32c::crc32c(data));
@@ -118,7 +118,7 @@ impl GcsStorage {
         if if_absent {
             query.push(("ifGenerationMatch", "0"));
         }
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         loop {
             self.turns.wait(object).await;
             let request = self.json.request(Method::POST, self.json.uploads(&query));
@@ -151,7 +151,7 @@ impl GcsStorage {
         mark: &str,
     ) -> Result<Ended, Failure> {
         let len = data.len() as u64;
-        let mut tries = self.tries();
+        let mut tries = self.common.tries();
         let (mut from, mut furthest) = (0, 0);
         // Whether it is to be asked how much has arrived, before more is sent.
         let mut is_unknown = false;
@@ -173,7 +173,7 @@ impl GcsStorage {
                         // It goes on: what failed until here was in passing.
                         furthest = arrived;
                         let uncertain = tries.uncertain;
-                        tries = self.tries();
+                        tries = self.common.tries();
                         tries.uncertain = uncertain;
                     }
                     (from, is_unknown) = (arrived, false);
@@ -193,7 +193,7 @@ impl GcsStorage {
             if is_no_upload(&failure) {
                 session.is_open = false;
                 // An earlier attempt may have completed it, and its answer is lost.
-                let is_ours = tries.uncertain && self.mark_of(object).await?.as_deref() == Some(mark);
+                let is_ours = tries.uncertain && self.written_by(object).await?.as_deref() == Some(mark);
                 return Ok(if is_ours { Ended::Done(PutOutcome::Created) } else { Ended::Lost(failure) });
             }
             self.note_refusal(object, &failure);

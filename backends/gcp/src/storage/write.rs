@@ -2,12 +2,11 @@
 
 use bytes::Bytes;
 use google_cloud_storage::client::Storage as Client;
-use rustwren_core::storage::remote::new_mark;
-use rustwren_core::storage::{Key, PutOutcome, StorageResult};
+use rustwren_core::storage::PutOutcome;
+use rustwren_core::storage::remote::{Service as _, new_mark};
 
 use super::GcsStorage;
-use super::errors::{self, Operation, is_no_object, is_unmet};
-use super::head::no_bucket;
+use super::errors::{self, is_no_object, is_unmet};
 use crate::error::Failure;
 
 /// The object's metadata in which a writer leaves its mark, so that it knows its own write again when the answer to it
@@ -18,32 +17,27 @@ pub(super) const MARK: &str = "rustwren-write";
 pub(super) const CONTENT_TYPE: &str = "application/octet-stream";
 
 impl GcsStorage {
-    pub(super) async fn write(&self, key: &Key, data: Bytes, if_absent: bool) -> StorageResult<PutOutcome> {
-        let object = self.names.object(key.as_str());
-        let written = if self.is_large(data.len()) {
-            Box::pin(self.write_large(&object, &data, if_absent)).await
-        } else {
-            self.write_whole(&object, &data, if_absent).await
-        };
-        written.map_err(|failure| {
-            // Nothing else can be missing.
-            let failure = if failure.status == Some(404) { no_bucket(failure) } else { failure };
-            self.error(failure, Operation::Write, key.as_str())
-        })
-    }
-
-    async fn write_whole(&self, object: &str, data: &Bytes, if_absent: bool) -> Result<PutOutcome, Failure> {
+    pub(super) async fn write_whole(
+        &self,
+        object: &str,
+        data: &Bytes,
+        if_absent: bool,
+    ) -> Result<PutOutcome, Failure> {
         let mark = if_absent.then(new_mark);
         let checksum = crc32c::crc32c(data);
-        let mut tries = self.tries();
+        let (mut tries, mut renewed) = (self.common.tries(), false);
         loop {
             self.turns.wait(object).await;
+            let number = self.credentials.number();
             let request =
                 insert(&self.client, self.names.resource(), object, data, checksum, mark.as_deref());
             let failure = match Self::attempt(&mut tries, data.len() as u64, request).await {
                 Ok(()) => return Ok(PutOutcome::Created),
                 Err(failure) => failure,
             };
+            if self.renewed(&failure, number, &mut renewed) {
+                continue;
+            }
             self.note_refusal(object, &failure);
             if let Some(mark) = &mark {
                 if is_unmet(&failure) {
@@ -51,7 +45,7 @@ impl GcsStorage {
                 }
                 // Rather than wait for its turn among others that write the same name.
                 if errors::is_of_one_object(&failure)
-                    && let Some(found) = self.mark_of(object).await?
+                    && let Some(found) = self.written_by(object).await?
                 {
                     return Ok(if found == *mark { PutOutcome::Created } else { PutOutcome::Exists });
                 }
@@ -60,24 +54,10 @@ impl GcsStorage {
         }
     }
 
-    /// What a write came to that found an object: where an earlier attempt at it may have been carried out, that may
-    /// be its own.
-    pub(super) async fn outcome_of_existing(
-        &self,
-        object: &str,
-        mark: &str,
-        uncertain: bool,
-    ) -> Result<PutOutcome, Failure> {
-        if uncertain && self.mark_of(object).await?.as_deref() == Some(mark) {
-            return Ok(PutOutcome::Created);
-        }
-        Ok(PutOutcome::Exists)
-    }
-
     /// The mark of whoever wrote the object that is there now, empty where it has left none; none where there is no
     /// object.
-    pub(super) async fn mark_of(&self, object: &str) -> Result<Option<String>, Failure> {
-        match self.known(object).await {
+    pub(super) async fn written_by(&self, object: &str) -> Result<Option<String>, Failure> {
+        match self.ask_about(object).await {
             Ok(known) => {
                 let mark = known.metadata.and_then(|mut metadata| metadata.remove(MARK));
                 Ok(Some(mark.unwrap_or_default()))

@@ -21,7 +21,7 @@ async fn at_the_root_of_a_bucket_with_parts_as_by_default() {
     let scene = Scene::quiet().await;
     let mut config = config(scene.gcs.endpoint(), scene.bucket.clone());
     config.prefix = None;
-    config.part_size = 8 << 20;
+    config.parts.size = 8 << 20;
     let storage = GcsStorage::open(&config).await.unwrap();
     storage_suite::objects_come_back(&storage).await;
     storage_suite::listing_is_by_string_prefix(&storage).await;

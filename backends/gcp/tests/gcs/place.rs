@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use rustwren_core::storage::Key;
+use rustwren_core::storage::remote::Parts;
 use rustwren_gcp::GcsStorage;
 use rustwren_gcp::client::Access;
 use rustwren_gcp::config::StorageConfig;
@@ -12,11 +13,10 @@ use rustwren_testkit::standins::{Gcs, Request, Verdict};
 /// A configuration for a bucket behind this endpoint, with parts so small that tests reach many of them.
 pub(crate) fn config(endpoint: String, bucket: String) -> StorageConfig {
     StorageConfig {
-        access: Access { endpoint: Some(endpoint), anonymous: true, token: None },
+        access: Access { endpoint: Some(endpoint), anonymous: true, ..Access::default() },
         bucket,
         prefix: Some(Key::new("a prefix/of ours").unwrap()),
-        part_size: 256 << 10,
-        parallel: 4,
+        parts: Parts { size: 256 << 10, parallel: 4 },
     }
 }
 

@@ -62,7 +62,7 @@ async fn tokens_are_sent_until_they_expire() {
     let gcs = Gcs::start();
     let mut config = config(gcs.endpoint(), gcs.new_bucket());
     let token = Token("a token".to_owned());
-    config.access = Access { endpoint: Some(gcs.endpoint()), anonymous: false, token: Some(token) };
+    config.access = Access { endpoint: Some(gcs.endpoint()), token: Some(token), ..Access::default() };
     gcs.require_token(Some("a token"));
     let storage = GcsStorage::open(&config).await.unwrap();
     storage.put(&key("k"), large()).await.unwrap();

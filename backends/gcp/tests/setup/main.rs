@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "what tests share stands outside of them, where clippy looks")]
 
 mod course;
+mod logs;
 mod trouble;
 mod world;

@@ -97,6 +97,34 @@ async fn what_passes_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_after_a_call_was_carried_out_is_told_and_the_next_run_goes_on() {
+    for (route, path) in [
+        ("run", "/serviceAccounts"),
+        ("run", "/storage/v1/b?"),
+        ("run", "/iam"),
+        ("run", "/upload/storage/v1/b/"),
+        ("run", "/services?serviceId="),
+        ("run", ":setIamPolicy"),
+        ("functions", ":generateUploadUrl"),
+        ("functions", "/functions?functionId="),
+    ] {
+        let world = World::new();
+        let provisioner = world.provisioner(&[("route", route)]).await;
+        world.google.lose_answer(path);
+        let plan = provisioner.plan().await.unwrap();
+        let error = provisioner.apply(&plan, &Unwatched).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{path}: {error}");
+        // An operation whose beginning was not heard of goes on by itself.
+        world.google.pass_operations();
+        set_up(&*provisioner).await;
+        assert!(!provisioner.plan().await.unwrap().changes(), "{path}");
+        let posts = |what: &str| world.google.calls().iter().filter(|call| call.contains(what)).count();
+        assert_eq!(posts("POST /iam.googleapis.com"), 1, "{path}: the account is made once");
+        assert!(posts("services?serviceId=") + posts("functions?functionId=") == 1, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_not_ours_is_refused_or_left_alone() {
     for route in ["run", "functions"] {
         let world = World::new();

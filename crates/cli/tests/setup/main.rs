@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 mod aws;
 mod aws_hello;
+mod azure;
 mod doctor;
 mod local;
 

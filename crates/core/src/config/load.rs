@@ -9,7 +9,8 @@ use super::merge::Merge;
 use super::sections::{BACKEND, PROVIDER};
 use super::settings::{Context, Setting};
 use super::{
-    ClientConfig, JobDefaults, Origin, RawConfig, RawValue, Registry, Settings, ShownValue, discover,
+    ClientConfig, ImageConfig, JobDefaults, Origin, RawConfig, RawValue, Registry, Settings, ShownValue,
+    discover,
 };
 use crate::env::{self, Environment};
 use crate::error::Result;
@@ -131,8 +132,10 @@ pub struct Config {
     choices: Vec<ShownValue>,
     storage: Settings,
     compute: Settings,
+    image_settings: Settings,
     pub(crate) job_settings: Settings,
     client_settings: Settings,
+    image: ImageConfig,
     job: JobDefaults,
     client: ClientConfig,
     context: Arc<Context>,
@@ -173,8 +176,10 @@ impl Config {
             ],
             storage: merged.storage.1,
             compute: merged.compute.1,
+            image: ImageConfig::resolve(&merged.image)?,
             job: JobDefaults::resolve(&merged.job)?,
             client: ClientConfig::resolve(&merged.client)?,
+            image_settings: merged.image,
             job_settings: merged.job,
             client_settings: merged.client,
             context,
@@ -206,6 +211,11 @@ impl Config {
         &self.compute
     }
 
+    /// `[image]`.
+    pub fn image(&self) -> &ImageConfig {
+        &self.image
+    }
+
     /// `[job]`.
     pub fn job(&self) -> &JobDefaults {
         &self.job
@@ -231,6 +241,7 @@ impl Config {
             .chain(self.storage.show())
             .chain(compute)
             .chain(self.compute.show())
+            .chain(self.image_settings.show())
             .chain(self.job_settings.show())
             .chain(self.client_settings.show())
             .collect()

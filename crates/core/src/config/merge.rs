@@ -8,14 +8,16 @@ use super::chosen::{Backed, Chosen, Finished};
 use super::error::{ConfigError, list_names, nearest};
 use super::raw::RawEntry;
 use super::registry::Lookup;
-use super::sections::{BACKEND, CLIENT, JOB, PROVIDER};
+use super::sections::{BACKEND, CLIENT, IMAGE, JOB, PLAIN, PROVIDER};
 use super::settings::{Context, Keys, Setting, mismatch};
 use super::{KeyDoc, LoadOptions, Origin, RawConfig, Registry, Section, Settings, Value, WRAPS};
 
 type Values = BTreeMap<&'static str, Setting>;
 
-/// Sections in the order in which documentation shows them.
-const SECTIONS: &[&str] = &["storage", "compute", "job", "client"];
+/// Names of all sections, in the order in which documentation shows them.
+fn sections() -> impl Iterator<Item = &'static str> + Clone {
+    ["storage", "compute"].into_iter().chain(PLAIN.iter().map(|(section, _)| *section))
+}
 
 pub(crate) struct Merge<'a> {
     registry: &'a Registry,
@@ -24,8 +26,8 @@ pub(crate) struct Merge<'a> {
     pub(crate) provider: Option<Setting>,
     storage: Backed,
     compute: Backed,
-    job: Values,
-    client: Values,
+    /// Of the sections that do not depend on a backend.
+    plain: BTreeMap<&'static str, Values>,
 }
 
 /// The sections, all layers merged.
@@ -33,6 +35,7 @@ pub(crate) struct Merged {
     pub(crate) provider: Option<Setting>,
     pub(crate) storage: (Setting, Settings),
     pub(crate) compute: (Setting, Settings),
+    pub(crate) image: Settings,
     pub(crate) job: Settings,
     pub(crate) client: Settings,
 }
@@ -57,8 +60,7 @@ impl<'a> Merge<'a> {
             provider: None,
             storage: backed(Section::Storage),
             compute: backed(Section::Compute),
-            job: Values::new(),
-            client: Values::new(),
+            plain: PLAIN.iter().map(|(section, _)| (*section, Values::new())).collect(),
         }
     }
 
@@ -79,8 +81,10 @@ impl<'a> Merge<'a> {
                 "storage" | "compute" if key == BACKEND.name => continue,
                 "storage" => self.storage.keys(),
                 "compute" => self.compute.keys(),
-                "job" => Keys::of(JOB),
-                _ => Keys::of(CLIENT),
+                name => match PLAIN.iter().find(|(section, _)| *section == name) {
+                    Some((_, keys)) => Keys::of(keys),
+                    None => continue,
+                },
             };
             let Some(doc) = keys.find(key) else {
                 // Of a backend that is not compiled in nothing is known; if it stays chosen, that is the error.
@@ -91,11 +95,11 @@ impl<'a> Merge<'a> {
             };
             let value = resolve(self.options, &self.secrets, layer, entry, doc)?;
             let values = match section.as_str() {
-                "storage" => &mut self.storage.values,
-                "compute" => &mut self.compute.values,
-                "job" => &mut self.job,
-                _ => &mut self.client,
+                "storage" => Some(&mut self.storage.values),
+                "compute" => Some(&mut self.compute.values),
+                name => self.plain.get_mut(name),
             };
+            let Some(values) = values else { continue };
             values.insert(doc.name, Setting { value, origin: entry.origin.clone() });
         }
         Ok(())
@@ -106,7 +110,7 @@ impl<'a> Merge<'a> {
     }
 
     /// The outcome.
-    pub(crate) fn finish(self, context: &Arc<Context>) -> crate::error::Result<Merged> {
+    pub(crate) fn finish(mut self, context: &Arc<Context>) -> crate::error::Result<Merged> {
         let backed = |backed: Backed| {
             let section = backed.section.name();
             let Finished { backend, wraps, keys, values } = backed.finish()?;
@@ -116,20 +120,21 @@ impl<'a> Merge<'a> {
             settings.check_required()?;
             Ok::<_, crate::error::Error>((backend, settings))
         };
-        let plain = |section, keys, values| Settings {
+        let mut plain = |section, keys| Settings {
             section,
             backend: None,
             wraps: None,
             keys: Keys::of(keys),
-            values,
+            values: self.plain.remove(section).unwrap_or_default(),
             context: Arc::clone(context),
         };
         Ok(Merged {
             provider: self.provider,
             storage: backed(self.storage)?,
             compute: backed(self.compute)?,
-            job: plain("job", JOB, self.job),
-            client: plain("client", CLIENT, self.client),
+            image: plain("image", IMAGE),
+            job: plain("job", JOB),
+            client: plain("client", CLIENT),
         })
     }
 
@@ -141,14 +146,14 @@ impl<'a> Merge<'a> {
                 let text = mismatch(&name, &PROVIDER, &found.value, None);
                 return Err(layer.key_error(found, text, &self.secrets));
             }
-            if !SECTIONS.contains(&name.as_str()) {
+            if sections().all(|known| known != name) {
                 return Err(self.unknown_section(layer, found, &name));
             }
         }
         for entry in &layer.entries {
             match entry.path.as_slice() {
                 [name] if name == PROVIDER.name => {}
-                [name] if SECTIONS.contains(&name.as_str()) => {
+                [name] if sections().any(|known| known == name) => {
                     let text = format!("`{name}` is a section: its keys are `{name}.…`");
                     return Err(layer.key_error(entry, text, &self.secrets));
                 }
@@ -156,12 +161,12 @@ impl<'a> Merge<'a> {
                     let owner = self.sections_with(name);
                     let hint = match owner.first() {
                         Some(section) => format!("`{name}` belongs in [{section}]"),
-                        None => suggestion(name, SECTIONS.iter().copied().chain([PROVIDER.name]), "known"),
+                        None => suggestion(name, sections().chain([PROVIDER.name]), "known"),
                     };
                     let text = format!("unknown key `{name}`");
                     return Err(layer.key_error(entry, text, &self.secrets).with_hint(hint));
                 }
-                [section, _] if SECTIONS.contains(&section.as_str()) => {}
+                [section, _] if sections().any(|known| known == section) => {}
                 [section, _] => return Err(self.unknown_section(layer, entry, section)),
                 _ => {
                     let text = format!("unknown key `{}`", entry.dotted());
@@ -279,7 +284,7 @@ impl<'a> Merge<'a> {
     }
 
     fn unknown_section(&self, layer: &RawConfig, entry: &RawEntry, name: &str) -> ConfigError {
-        let hint = suggestion(name, SECTIONS.iter().copied(), "sections are");
+        let hint = suggestion(name, sections(), "sections are");
         layer.key_error(entry, format!("unknown section [{name}]"), &self.secrets).with_hint(hint)
     }
 
@@ -289,9 +294,8 @@ impl<'a> Merge<'a> {
             .into_iter()
             .filter(|backed| backed.keys().find(key).is_some() || key == BACKEND.name)
             .map(|backed| backed.section.name());
-        let plain = [("job", JOB), ("client", CLIENT)];
-        let plain = plain.into_iter().filter(|(_, keys)| Keys::of(keys).find(key).is_some());
-        backed.chain(plain.map(|(section, _)| section)).collect()
+        let plain = PLAIN.iter().filter(|(_, keys)| Keys::of(keys).find(key).is_some());
+        backed.chain(plain.map(|(section, _)| *section)).collect()
     }
 }
 

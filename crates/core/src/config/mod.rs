@@ -5,6 +5,7 @@
 //!
 //! [storage]               # where images, inputs and results travel; keys depend on the backend
 //! [compute]               # what runs the tasks; keys depend on the backend
+//! [image]                 # the program that workers run, where it is another build
 //! [job]                   # defaults of every job
 //! [client]                # what the program that starts jobs shows
 //! ```
@@ -47,7 +48,7 @@ pub use load::{Config, LoadOptions};
 pub use origin::Origin;
 pub use raw::RawConfig;
 pub use registry::{InvokerFactory, Registry, StorageFactory};
-pub use sections::{ClientConfig, JobDefaults, Logs, Progress};
+pub use sections::{ClientConfig, ImageConfig, JobDefaults, Logs, Progress};
 pub use settings::{Settings, ShownValue};
 pub use setup::{ProvisionerFactory, Setup};
 pub use value::{RawValue, Value};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::sections::{BACKEND, CLIENT, JOB, PROVIDER};
+use super::sections::{BACKEND, PLAIN, PROVIDER};
 use super::{BackendKeys, KeyDefault, KeyDoc, RawConfig, RawValue, Registry, Section};
 use crate::env::{self, Audience};
 
@@ -29,7 +29,7 @@ pub fn markdown(registry: &Registry) -> String {
             }
         }
     }
-    for (section, keys) in [("job", JOB), ("client", CLIENT)] {
+    for (section, keys) in PLAIN {
         put(&format!("### [{section}]\n\n"));
         put(&table(keys));
     }
@@ -134,7 +134,7 @@ pub fn check_annotated(text: &str, backends: &[BackendKeys]) -> Vec<String> {
             [BACKEND].iter().chain(backend.keys).map(|key| (format!("{section}.{}", key.name), *key)),
         );
     }
-    for (section, keys) in [("job", JOB), ("client", CLIENT)] {
+    for (section, keys) in PLAIN {
         declared.extend(keys.iter().map(|key| (format!("{section}.{}", key.name), *key)));
     }
     for (dotted, key) in &declared {

@@ -1,5 +1,6 @@
-//! The sections that do not depend on a backend: `[job]`, `[client]`, and the keys that choose backends.
+//! The sections that do not depend on a backend: `[image]`, `[job]`, `[client]`, and the keys that choose backends.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{KeyDoc, Kind, Settings};
@@ -18,6 +19,30 @@ pub(crate) const PROVIDER: KeyDoc = KeyDoc::optional(
 /// The key that [storage] and [compute] have with every backend.
 pub(crate) const BACKEND: KeyDoc =
     KeyDoc::with_default("backend", Kind::Text, "local", "Name of the backend that serves this section.");
+
+/// These sections and their keys, in the order in which documentation shows them.
+pub(crate) const PLAIN: &[(&str, &[KeyDoc])] = &[("image", IMAGE), ("job", JOB), ("client", CLIENT)];
+
+/// `[image]`: the program that workers run.
+pub(crate) const IMAGE: &[KeyDoc] = &[
+    KeyDoc::optional(
+        "path",
+        Kind::Path,
+        "the program that starts the job",
+        "target/aarch64-unknown-linux-gnu/release/render",
+        "Another build of the program, for workers on another kind of machine than this one. Functions marked `#[remote]` are \
+         found in it, closures and other functions are not. Where no program is sent, as in place on this machine, it is not \
+         used.",
+    ),
+    KeyDoc::optional(
+        "command",
+        Kind::List,
+        "nothing is run",
+        "cargo,zigbuild,--release,--target,aarch64-unknown-linux-gnu.2.34",
+        "What builds it: a program and its arguments, run in the current folder before the first job. What it prints goes to \
+         stderr.",
+    ),
+];
 
 /// `[job]`: defaults of every job, which its builder can change.
 pub(crate) const JOB: &[KeyDoc] = &[
@@ -101,6 +126,28 @@ pub(crate) const CLIENT: &[KeyDoc] = &[
         "Whose output to show on stderr: of all tasks, of failed ones only (with their error), or of none.",
     ),
 ];
+
+/// `[image]`: the program that workers run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ImageConfig {
+    /// Another build of the program; none for the one that starts the job.
+    pub path: Option<PathBuf>,
+    /// What builds it, with its arguments; empty where nothing is to be run.
+    pub command: Vec<String>,
+}
+
+impl ImageConfig {
+    pub(crate) fn resolve(settings: &Settings) -> Result<Self> {
+        let (path, command) = (settings.get_path("path")?, settings.get_list("command")?);
+        if path.is_none() && !command.is_empty() {
+            return Err(settings
+                .error("command", "builds a program of which nobody knows where it is")
+                .with_hint("set `path` beside it"));
+        }
+        Ok(Self { path, command })
+    }
+}
 
 /// `[job]`: what holds for a job unless its builder says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -247,7 +247,7 @@ fn getters_refuse_what_is_not_declared() {
 
 #[test]
 fn declared_defaults_and_examples_are_of_their_kind() {
-    let plain = [sections::JOB, sections::CLIENT].concat();
+    let plain: Vec<KeyDoc> = sections::PLAIN.iter().flat_map(|(_, keys)| *keys).copied().collect();
     for key in registry().backends().flat_map(|backend| backend.keys).chain(&plain) {
         assert!(RawValue::from(key.example).resolve(key.kind).is_ok(), "{}", key.name);
     }
@@ -263,9 +263,10 @@ fn the_check_of_annotated_files_finds_what_is_wrong() {
             KeyDoc::optional("root", Kind::Text, "nowhere", "x", "Doc."),
         ],
     };
+    let image = "#[image]\n# the program that starts the job\n#path = 'target/aarch64-unknown-linux-gnu/release/render'\n# nothing is run\n#command = ['cargo', 'zigbuild', '--release', '--target', 'aarch64-unknown-linux-gnu.2.34']\n";
     let plain = "#[job]\n# none after an error or a panic, up to three after a lost worker\n#retries = 2\n# no limit\n#timeout = '30s'\n# adapted to the measured time of the tasks\n#chunk_size = 100\n# as many as the provider allows\n#workers = 100\n# one for plain functions, many for async ones\n#concurrency = 4\n# no limit\n#budget_usd = 2.5\n# no limit\n#max_invocations = 10000\n# no limit\n#max_worker_time = '10h'\n# 15 seconds\n#lease = '1m'\n#[client]\n#progress = 'auto'\n#logs = 'all'\n";
     let head = "# as `backend` in each section says\nprovider = 'b'\n[compute]\n#backend = 'b'\n";
-    let check = |body: &str| reference::check_annotated(&format!("{head}{body}{plain}"), &[KEYS]);
+    let check = |body: &str| reference::check_annotated(&format!("{head}{body}{image}{plain}"), &[KEYS]);
     assert_eq!(check("#limit = '1MB'\n# When not set: nowhere.\n#root = 'x'\n"), Vec::<String>::new());
     assert_eq!(check("# When not set: nowhere.\n#root = 'x'\n"), ["`compute.limit` is missing"]);
     assert_eq!(
@@ -280,4 +281,17 @@ fn the_check_of_annotated_files_finds_what_is_wrong() {
         check("#limit = '1MB'\n# nowhere\n#root = 'x'\n#more = 1\n"),
         ["`compute.more` is not declared"]
     );
+}
+
+#[test]
+fn another_build_of_the_program() {
+    let case = Case::new("[image]\npath = 'build/arm'\ncommand = ['make', 'arm']\n");
+    let config = case.load().unwrap();
+    assert_eq!(config.image().path.as_deref(), Some(case.dir.path().join("build/arm").as_path()));
+    assert_eq!(config.image().command, ["make", "arm"]);
+    let config = case.env(&[("RUSTWREN__IMAGE__COMMAND", "cargo,build")]).load().unwrap();
+    assert_eq!(config.image().command, ["cargo", "build"]);
+    assert_eq!(Case::new("").load().unwrap().image(), &ImageConfig::default());
+    let error = Case::new("[image]\ncommand = ['make']\n").error();
+    assert!(error.contains("rustwren.toml:2:1: `image.command`") && error.contains("set `path`"), "{error}");
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::handle::{Defaults, Executor};
-use crate::config::{Config, LoadOptions};
+use super::program::ProgramSource;
+use crate::config::{Config, ImageConfig, LoadOptions};
 use crate::env;
 use crate::error::{Error, ErrorKind, Result};
 use crate::init;
@@ -47,6 +48,7 @@ impl Executor {
         let cache_dir = config.cache_dir().ok().map(ToOwned::to_owned);
         let config = Arc::new(config);
         Self::builder()
+            .program(program(config.image(), depth))
             .defaults(defaults)
             .watcher(watcher)
             .cache_dir(cache_dir)
@@ -57,5 +59,33 @@ impl Executor {
                 Ok((invoker, storage))
             })
             .await
+    }
+}
+
+/// What workers run. A task's own jobs run what the task does: no other build need be where it is.
+fn program(image: &ImageConfig, depth: u32) -> ProgramSource {
+    match &image.path {
+        Some(path) if depth == 0 && image.command.is_empty() => ProgramSource::File(path.clone()),
+        Some(path) if depth == 0 => {
+            ProgramSource::Built { command: image.command.clone(), path: path.clone() }
+        }
+        _ => ProgramSource::ThisProgram,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_workers_run() {
+        let mut image = ImageConfig::default();
+        assert_eq!(program(&image, 0), ProgramSource::ThisProgram);
+        image.path = Some("other".into());
+        assert_eq!(program(&image, 0), ProgramSource::File("other".into()));
+        assert_eq!(program(&image, 1), ProgramSource::ThisProgram);
+        image.command = vec!["make".to_owned()];
+        let built = ProgramSource::Built { command: vec!["make".to_owned()], path: "other".into() };
+        assert_eq!(program(&image, 0), built);
     }
 }

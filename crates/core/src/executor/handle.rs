@@ -139,6 +139,13 @@ impl ExecutorBuilder {
         let mut driver = Driver::start()?;
         let (invoker, storage) = driver.run(async move { connect().await }).await??;
         driver.invoker = Some(Arc::clone(&invoker));
+        let program = match self.program {
+            // Where no program is sent, this one is run.
+            ProgramSource::File(_) | ProgramSource::Built { .. } if !invoker.limits().ships_image => {
+                ProgramSource::ThisProgram
+            }
+            program => program,
+        };
         let clock: Arc<dyn Clock> = Arc::new(TokioClock::new());
         let slots = Slots::new(invoker.limits());
         #[expect(clippy::disallowed_methods, reason = "a job's name says when its program ran")]
@@ -147,7 +154,7 @@ impl ExecutorBuilder {
             inner: Arc::new(Inner {
                 driver,
                 resources: Resources { invoker, storage, clock, slots },
-                program: Program::new(self.program, self.cache_dir),
+                program: Program::new(program, self.cache_dir),
                 defaults: self.defaults,
                 watcher: self.watcher,
                 carried: self.carried,

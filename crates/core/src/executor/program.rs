@@ -1,15 +1,18 @@
 //! The program whose functions an executor maps: its identity, and its image in storage where workers fetch it.
 
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::OnceCell;
 
 use super::driver::Driver;
+use crate::entry::{Entry, Target};
 use crate::error::{Error, ErrorClass, ErrorKind, Result};
 use crate::image::{ImageId, ProgramImage, check, image_key};
 use crate::invoker::Limits;
 use crate::storage::Storage;
+use crate::task::Described;
 
 /// Which program the workers run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,6 +22,13 @@ pub enum ProgramSource {
     ThisProgram,
     /// Another build of it, for workers on another kind of machine. Only its `#[remote]` functions are found there.
     File(PathBuf),
+    /// The same, made by a command before the first job.
+    Built {
+        /// The command's program and its arguments. It is run in the current folder, and must end with 0.
+        command: Vec<String>,
+        /// Where it puts the program.
+        path: PathBuf,
+    },
     /// A program that needs no finding: for invokers that run functions in this very process.
     InProcess,
 }
@@ -28,13 +38,14 @@ pub enum ProgramSource {
 pub struct Program {
     source: ProgramSource,
     cache_dir: Option<PathBuf>,
+    built: OnceCell<()>,
     image: OnceLock<Arc<ProgramImage>>,
     uploaded: OnceCell<()>,
 }
 
 impl Program {
     pub(super) fn new(source: ProgramSource, cache_dir: Option<PathBuf>) -> Self {
-        Self { source, cache_dir, image: OnceLock::new(), uploaded: OnceCell::new() }
+        Self { source, cache_dir, built: OnceCell::new(), image: OnceLock::new(), uploaded: OnceCell::new() }
     }
 
     /// The program's id, once workers can run it: checked against their platform, and uploaded if they fetch it, or if it
@@ -46,6 +57,13 @@ impl Program {
         driver: &Driver,
         stored: bool,
     ) -> Result<ImageId> {
+        if let ProgramSource::Built { command, .. } = &self.source {
+            let building = || async {
+                let command = command.clone();
+                driver.run(async move { build(command).await }).await?
+            };
+            self.built.get_or_try_init(building).await?;
+        }
         let Some(image) = self.image()? else {
             return Ok(ImageId([0; 32]));
         };
@@ -62,11 +80,28 @@ impl Program {
         Ok(image.id())
     }
 
+    /// The entry under which workers find a function in this image, which is the program's. In another build than this one
+    /// nothing is where it is here.
+    pub(super) fn entry(&self, described: &Described, image: ImageId) -> Result<Entry> {
+        let entry = described.entry(image);
+        let path = match &self.source {
+            ProgramSource::File(path) | ProgramSource::Built { path, .. } => path,
+            ProgramSource::ThisProgram | ProgramSource::InProcess => return Ok(entry),
+        };
+        let Target::Offset { type_name, .. } = &entry.target else { return Ok(entry) };
+        let message = format!("{type_name} is not found in {}, which the workers run", path.display());
+        Err(Error::new(ErrorKind::Incompatible, message).with_hint(
+            "in another build than the program that starts the job only functions marked #[remote] are found: mark it, or leave \
+             out `path` under `[image]` in the config where the workers can run this program",
+        ))
+    }
+
     /// The file it was found in, for people.
     pub(super) fn path(&self) -> String {
-        match self.image() {
-            Ok(Some(image)) => image.path().display().to_string(),
-            Ok(None) | Err(_) => String::new(),
+        match (&self.source, self.image()) {
+            (ProgramSource::File(path) | ProgramSource::Built { path, .. }, _) => path.display().to_string(),
+            (_, Ok(Some(image))) => image.path().display().to_string(),
+            (_, Ok(None) | Err(_)) => String::new(),
         }
     }
 
@@ -75,7 +110,7 @@ impl Program {
         self.source == ProgramSource::ThisProgram
     }
 
-    /// The program itself; none where it needs no finding.
+    /// The program itself; none where it needs no finding. An error as long as it is not built.
     pub(super) fn image(&self) -> Result<Option<&Arc<ProgramImage>>> {
         if let Some(image) = self.image.get() {
             return Ok(Some(image));
@@ -83,10 +118,34 @@ impl Program {
         let image = match &self.source {
             ProgramSource::ThisProgram => ProgramImage::of_this_program(self.cache_dir.as_deref())?,
             ProgramSource::File(path) => ProgramImage::from_file(path, self.cache_dir.as_deref())?,
+            ProgramSource::Built { .. } if !self.built.initialized() => {
+                return Err(Error::new(ErrorKind::Internal, "the program has not been built yet"));
+            }
+            ProgramSource::Built { path, .. } => ProgramImage::from_file(path, self.cache_dir.as_deref())?,
             ProgramSource::InProcess => return Ok(None),
         };
         Ok(Some(self.image.get_or_init(|| Arc::new(image))))
     }
+}
+
+/// Runs the command that builds the program; what it says is for whoever started this one. To be run on the driver's
+/// thread.
+async fn build(command: Vec<String>) -> Result<()> {
+    let said = command.join(" ");
+    let failed = |how: String| {
+        Error::new(ErrorKind::Config, format!("the program for the workers cannot be built: `{said}` {how}"))
+            .with_hint(
+                "`command` under `[image]` in the config builds it; run it by hand to see what is wrong",
+            )
+    };
+    let running = tokio::task::spawn_blocking(move || {
+        let (program, arguments) = command.split_first().ok_or(std::io::ErrorKind::InvalidInput)?;
+        // Nothing of its output belongs among this program's results.
+        Command::new(program).args(arguments).stdin(Stdio::null()).stdout(std::io::stderr()).status()
+    });
+    let status = running.await.map_err(|error| failed("did not end well".to_owned()).with_source(error))?;
+    let status = status.map_err(|error| failed(format!("cannot be started: {error}")))?;
+    if status.success() { Ok(()) } else { Err(failed(format!("ended with {status}"))) }
 }
 
 /// Puts the program where workers find it. To be run on the driver's thread.

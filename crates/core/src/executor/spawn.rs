@@ -315,6 +315,7 @@ impl<O> MapBuilder<O> {
         let limits = inner.resources.invoker.limits();
         parts.options.budget.check(limits, parts.task_timeout, &parts.label)?;
         let image = inner.program.prepare(limits, &inner.resources.storage, &inner.driver, stored).await?;
+        let entry = inner.program.entry(&parts.described, image)?;
         let source: Box<dyn InputSource> = match parts.source {
             super::builder::Source::Typed(inputs) => Box::new(Fed::start(inputs)?),
             super::builder::Source::Encoded(source) => source,
@@ -322,7 +323,7 @@ impl<O> MapBuilder<O> {
         Ok(Plan {
             executor,
             label: parts.label,
-            entry: parts.described.entry(image),
+            entry,
             shared: parts.shared.map(Bytes::from),
             task_timeout: parts.task_timeout,
             concurrency: parts.concurrency,

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use linkme::distributed_slice;
 
 use super::describe::Described;
+use super::step;
 use crate::entry::Call;
 use crate::error::{Error, ErrorKind};
 use crate::executor::drive;
@@ -36,13 +37,12 @@ impl RemoteEntry {
 
 /// Those of the program and our own.
 fn all() -> impl Iterator<Item = &'static RemoteEntry> {
-    REMOTE.iter().chain(std::iter::once(&drive::ENTRY))
+    REMOTE.iter().chain([&drive::ENTRY, &step::CHAIN])
 }
 
 /// The name of a function type, if it is `#[remote]` and can be called this way.
 pub(super) fn name_of(type_id: TypeId, call: Call) -> Option<&'static str> {
-    REMOTE
-        .iter()
+    all()
         .find(|entry| {
             let described = entry.described();
             described.type_id() == type_id && described.descriptor().call == call

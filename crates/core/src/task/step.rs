@@ -15,6 +15,7 @@ use crate::codec;
 use crate::failure::{FailureKind, TaskFailure};
 use crate::protocol::records::append_input;
 
+pub(crate) use chain::CHAIN;
 pub use chain::{Chain, Leg, chain};
 pub use course::Course;
 pub use kinds::{flat_map, list, map, map_async, try_map, try_map_async};

@@ -2,6 +2,10 @@
 
 use rustwren::prelude::*;
 
+/// Of the same `serde` as the library's.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Point(u64);
+
 #[remote]
 fn half(x: u64) -> u64 {
     x / 2
@@ -26,6 +30,7 @@ async fn maps(executor: &Executor) -> rustwren::Result<()> {
     let _: Vec<u64> = executor.map_with(&offset, |offset, x: u64| x + offset, 0..3).await?;
     let _: u64 = executor.map_reduce(plain, |all: Vec<u64>| all.iter().sum::<u64>(), 0..3).await?;
     let _: u64 = executor.call(half, 4).await?;
+    let _: Vec<Point> = executor.map(|Point(x)| Point(x + 1), [Point(1)]).await?;
     Ok(())
 }
 

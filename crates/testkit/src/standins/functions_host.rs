@@ -30,10 +30,12 @@ use tokio::sync::{Notify, oneshot};
 
 mod front;
 mod instance;
+mod package;
 mod queue;
 mod trigger;
 
 use instance::Instance;
+pub use package::Queues;
 
 /// A deployed function app: one function with an HTTP trigger, and perhaps one with a queue trigger.
 #[derive(Debug, Clone)]
@@ -43,7 +45,7 @@ pub struct FunctionApp {
     /// App settings; the handler sees no other variables but the host's own and `PATH`.
     pub settings: Vec<(String, String)>,
     /// The path of the function with the HTTP trigger, as in `/api/v1/invoke`.
-    pub http_path: &'static str,
+    pub http_path: String,
     /// The function key; without it calls are refused.
     pub key: String,
     /// How many instances there are.
@@ -60,7 +62,7 @@ pub struct FunctionApp {
 #[derive(Debug, Clone)]
 pub struct QueueTrigger {
     /// The function's name.
-    pub function: &'static str,
+    pub function: String,
     /// The queue's URL, without a slash at its end.
     pub url: String,
     /// The URL of `<queue>-poison`.

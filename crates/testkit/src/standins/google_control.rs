@@ -1,11 +1,14 @@
-//! Google's control planes, as far as setup calls them: IAM, Cloud Storage's buckets, Cloud Run and Cloud Functions.
+//! Google's control planes, as far as setup calls them: IAM, Cloud Storage's buckets, Cloud Run, Cloud Functions and Cloud
+//! Logging.
 //!
-//! This server is ours, and follows what Google has published of these APIs, as read in November 2026: the REST
-//! references of [Cloud Run v2](https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services), of
+//! This server is ours. Every request is checked by the definitions that Google has published of these APIs (`published`),
+//! and so is every answer of its own: names, types, kinds of values, and which fields are for answers alone. What calls do
+//! to each other is read from the REST references of
+//! [Cloud Run v2](https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services), of
 //! [Cloud Functions v2](https://cloud.google.com/functions/docs/reference/rest/v2/projects.locations.functions), of
-//! [IAM v1](https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts) and of [Cloud Storage's JSON
-//! API](https://cloud.google.com/storage/docs/json_api/v1). A field that those do not have is refused in Google's words,
-//! as Google does. Nothing that is deployed here ever runs.
+//! [IAM v1](https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts), of [Cloud Storage's JSON
+//! API](https://cloud.google.com/storage/docs/json_api/v1) and of [Cloud Logging
+//! v2](https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list). Nothing that is deployed here ever runs.
 //!
 //! Each API is below the name of its host: `http://127.0.0.1:port/run.googleapis.com/v2/..`.
 
@@ -16,10 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{Front, Request, Verdict};
+use super::{Front, Request, Tokens, Verdict};
 
-mod fields;
+mod functions;
+mod iam;
+mod logging;
+mod run;
 mod state;
+mod storage;
 
 use state::State;
 
@@ -52,6 +59,19 @@ fn not_found(what: &str) -> (u16, Value) {
     refusal(404, "NOT_FOUND", &format!("{what} was not found"), &json!([]))
 }
 
+fn bad(message: &str) -> (u16, Value) {
+    refusal(400, "INVALID_ARGUMENT", message, &json!([]))
+}
+
+fn taken(message: &str) -> (u16, Value) {
+    refusal(409, "ALREADY_EXISTS", message, &json!([]))
+}
+
+/// Where the service of this full name is called.
+fn address(name: &str) -> String {
+    format!("https://{}-1234567890.somewhere.run.app", name.rsplit('/').next().unwrap_or_default())
+}
+
 impl GoogleControl {
     /// A server for this project.
     pub fn start(project: &str) -> Self {
@@ -65,12 +85,18 @@ impl GoogleControl {
                 None => state.answer(request),
             };
             state.calls.push(format!("{} {}", request.method, request.path));
+            let is_lost = state.lost.as_ref().is_some_and(|what| request.path.contains(what));
+            if is_lost && request.method != "GET" {
+                state.lost = None;
+                return Verdict::Drop;
+            }
             let (status, body) = match answer {
-                Ok(body) => (200, body),
-                Err((status, body)) => (status, body),
+                Ok(Value::Null) => (200, String::new()),
+                Ok(body) => (200, body.to_string()),
+                Err((status, body)) => (status, body.to_string()),
             };
             let headers = vec![("content-type", "application/json; charset=UTF-8".to_owned())];
-            Verdict::Answer { status, headers, body: body.to_string() }
+            Verdict::Answer { status, headers, body }
         });
         Self { front, state }
     }
@@ -92,6 +118,21 @@ impl GoogleControl {
     /// The next call is refused so.
     pub fn refuse_next(&self, refused: (u16, Value)) {
         self.state().refusals.push_back(refused);
+    }
+
+    /// The answer to the next call that changes something at such a path is lost: it is carried out, and the connection ends.
+    pub fn lose_answer(&self, path: &str) {
+        self.state().lost = Some(path.to_owned());
+    }
+
+    /// From now on calls need one of these access tokens.
+    pub fn require(&self, tokens: Arc<Tokens>) {
+        self.state().tokens = Some(tokens);
+    }
+
+    /// What happens to operations that nobody asks for, too: time passes for them.
+    pub fn pass_operations(&self) {
+        self.state().pass_operations();
     }
 
     /// Methods and paths of all calls so far.
@@ -131,6 +172,11 @@ impl GoogleControl {
         if let Some(bindings) = policy["bindings"].as_array_mut() {
             bindings.push(binding);
         }
+    }
+
+    /// Adds an entry to the logs, which has to be one as Cloud Logging has them.
+    pub fn log(&self, entry: Value) {
+        self.state().entries.push(entry);
     }
 
     /// The names of all objects.

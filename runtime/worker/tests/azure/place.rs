@@ -62,7 +62,7 @@ impl Place {
             Some(azurite) => {
                 let url = format!("{}/{QUEUE}", azurite.queue_endpoint());
                 Some(QueueTrigger {
-                    function: FUNCTION,
+                    function: FUNCTION.to_owned(),
                     poison_url: format!("{url}-poison"),
                     url,
                     sas: azurite.sas("2125-01-01T00:00:00Z"),
@@ -83,7 +83,7 @@ impl Place {
         let host = FunctionsHost::start(FunctionApp {
             handler: env!("CARGO_BIN_EXE_rustwren-runtime").into(),
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
-            http_path: "/api/v1/invoke",
+            http_path: "/api/v1/invoke".to_owned(),
             key: KEY.to_owned(),
             instances: plan.instances,
             per_instance: plan.per_instance,

@@ -4,12 +4,11 @@
 use aws_sdk_s3::Client;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::provision::course::{Patience, Removal};
 use rustwren_core::provision::{Change, Step};
 
 use super::super::call::{call, if_there, unbuildable};
-use super::super::patience::Patience;
 use super::super::policy::Objects;
-use super::super::resource::Removal;
 use super::still_going;
 
 /// The step that removes objects and leaves the bucket.

@@ -6,9 +6,9 @@ use aws_sdk_s3::types::{
     LifecycleRule, LifecycleRuleFilter,
 };
 use rustwren_core::error::Result;
+use rustwren_core::provision::course::Patience;
 
 use super::super::call::{call, unbuildable};
-use super::super::patience::Patience;
 use super::super::spec::BucketSpec;
 use super::{absent, still_going};
 

@@ -46,7 +46,7 @@ const IN_FILES: &[(&str, &str)] = &[
         "[strage]\n",
         "rustwren.toml:1:2: unknown section [strage]\n  |\n1 | [strage\n  |  ^^^^^^\nhint: did you mean `storage`?",
     ),
-    ("[zzz]\n", "hint: sections are `storage`, `compute`, `job` and `client`"),
+    ("[zzz]\n", "hint: sections are `storage`, `compute`, `image`, `job` and `client`"),
     ("storage = 1\n", "`storage` is a section"),
     ("provider = 1\n", "`provider` must be a string, not 1"),
     ("[provider]\n", "`provider` must be a string, not a table"),

@@ -121,10 +121,11 @@ impl Flow {
             let label = group.iter().map(|step| step.label.as_str()).collect::<Vec<_>>().join("+");
             let is_async = group.iter().any(|step| step.takes == Takes::ItemAsync);
             let settings = group.first().map(|step| step.settings).unwrap_or_default();
-            let legs: Vec<Leg> = group
-                .into_iter()
-                .map(|step| Leg { entry: step.described.entry(self.own), label: step.label })
-                .collect();
+            let program = &self.executor.inner.program;
+            let leg = |step: Parallel| {
+                Ok(Leg { entry: program.entry(&step.described, self.own)?, label: step.label })
+            };
+            let legs: Vec<Leg> = group.into_iter().map(leg).collect::<Result<_>>()?;
             let shared =
                 codec::to_vec(&legs).map_err(|error| Error::new(ErrorKind::Internal, error.to_string()))?;
             let job: MapBuilder<Undecoded> =

@@ -2,6 +2,46 @@
 
 use std::ops::Range;
 
+use crate::config::Settings;
+use crate::error::Result;
+
+/// More than this does not fit into most workers.
+const LARGEST: u64 = 1 << 30;
+
+/// How large objects travel, as `[storage]` says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Bytes in one part. Objects larger than two are written in parts, those larger than one are read in parts.
+    pub size: u64,
+    /// Parts of one object under way at once; at least 1.
+    pub parallel: usize,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self { size: 8 << 20, parallel: 8 }
+    }
+}
+
+impl Parts {
+    /// Reads and checks the settings `part_size`, from so many bytes (whole KiB) to 1 GiB, and `parallel`; errors name the
+    /// place.
+    pub fn from_settings(settings: &Settings, smallest: u64) -> Result<Self> {
+        let Self { size, parallel } = Self::default();
+        let size = settings.get_size("part_size")?.unwrap_or(size);
+        if !(smallest..=LARGEST).contains(&size) {
+            let smallest = if smallest < 1 << 20 {
+                format!("{}KiB", smallest >> 10)
+            } else {
+                format!("{}MiB", smallest >> 20)
+            };
+            return Err(settings.error("part_size", format!("must be from {smallest} to 1GiB")));
+        }
+        let parallel = settings.get_u64("parallel")?.map_or(parallel, |parallel| parallel as usize);
+        Ok(Self { size, parallel })
+    }
+}
+
 /// The ranges of so many bytes in parts of such a size; of larger ones where there would be more than `most`.
 pub fn parts(len: u64, part_size: u64, most: u64) -> impl Iterator<Item = Range<u64>> {
     let size = part_size.max(len.div_ceil(most));

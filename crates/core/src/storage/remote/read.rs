@@ -4,10 +4,10 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::stream::{self, Stream, StreamExt as _, TryStreamExt as _};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use super::slots::{Unreceived, join, receive, slots, whole};
-use super::{Tries, Trouble};
+use super::service::{Operation, Service};
+use super::slots::{join, receive, slots, whole};
 use crate::error::{BackendError, ErrorClass};
 use crate::storage::{Key, StorageResult, cut_range};
 
@@ -32,59 +32,6 @@ pub struct Opened<B> {
     pub body: B,
 }
 
-/// The requests by which a storage reads objects.
-pub trait Reading: Sync {
-    /// What comes of a request that fails.
-    type Failure: Trouble;
-    /// What comes of a body that breaks off.
-    type BodyError: Send;
-    /// The body of an answer.
-    type Body: Stream<Item = Result<Bytes, Self::BodyError>> + Unpin + Send;
-
-    /// A request, not tried yet.
-    fn tries(&self) -> Tries<'_>;
-
-    /// Bytes in one part.
-    fn part_size(&self) -> u64;
-
-    /// Parts under way at once; at least 1.
-    fn parallel(&self) -> usize;
-
-    /// The name of the object of this key.
-    fn object(&self, key: &Key) -> String;
-
-    /// Where it is, for people.
-    fn location(&self, key: &Key) -> String;
-
-    /// Asks once for a range that is not empty, of this version where one is given, and waits until the answer begins.
-    fn ask(
-        &self,
-        object: &str,
-        range: Range<u64>,
-        version: Option<&str>,
-    ) -> impl Future<Output = Result<Opened<Self::Body>, Self::Failure>> + Send;
-
-    /// The size of the object of this key.
-    fn size(&self, key: &Key) -> impl Future<Output = StorageResult<u64>> + Send;
-
-    /// Whether the object is another version than the one that was asked for.
-    fn is_replaced(failure: &Self::Failure) -> bool;
-
-    /// Whether the range starts at or after the end of the object.
-    fn is_past_the_end(failure: &Self::Failure) -> bool;
-
-    /// The failure that a body which is not what it should be is.
-    fn unreceived(problem: Unreceived<Self::BodyError>) -> Self::Failure;
-
-    /// Looks whether all of an object is what was stored, where the service tells a checksum: the version can hold it.
-    fn check(_whole: &Bytes, _version: Option<&str>) -> Result<(), Self::Failure> {
-        Ok(())
-    }
-
-    /// The error for the caller, of a failure to read the object of this key.
-    fn error(&self, failure: Self::Failure, key: &Key) -> BackendError;
-}
-
 enum First<B> {
     All(Bytes),
     Begun(Opened<B>),
@@ -99,16 +46,17 @@ enum Outcome {
 }
 
 /// Reads a range that is not empty. All of it is of one version of the object.
-pub async fn read<R: Reading>(reading: &R, key: &Key, range: Range<u64>) -> StorageResult<Bytes> {
-    let object = reading.object(key);
+pub(super) async fn read<S: Service>(service: &S, key: &Key, range: Range<u64>) -> StorageResult<Bytes> {
+    let object = service.common().prefix.object(key.as_str());
+    let error = |failure| service.error(failure, Operation::Read, key.as_str());
     for _ in 0..REPLACED {
-        let outcome = read_once(reading, &object, &range).await;
-        match outcome.map_err(|failure| reading.error(failure, key))? {
+        let outcome = read_once(service, &object, &range).await;
+        match outcome.map_err(error)? {
             Outcome::Read(bytes) => return Ok(bytes),
             Outcome::PastTheEnd if range.start == 0 => return Ok(Bytes::new()),
             Outcome::PastTheEnd => {
                 // The refusal does not say where the end is.
-                let size = reading.size(key).await?;
+                let size = service.known(&object).await.map_err(error)?.size;
                 if cut_range(key, &range, size)?.is_empty() {
                     return Ok(Bytes::new());
                 }
@@ -116,53 +64,53 @@ pub async fn read<R: Reading>(reading: &R, key: &Key, range: Range<u64>) -> Stor
             Outcome::Replaced => {}
         }
     }
-    let location = reading.location(key);
+    let location = service.place(key.as_str());
     Err(BackendError::new(
         ErrorClass::Transient,
         format!("{location} is replaced faster than it can be read"),
     ))
 }
 
-async fn read_once<R: Reading>(reading: &R, object: &str, range: &Range<u64>) -> Result<Outcome, R::Failure> {
+async fn read_once<S: Service>(service: &S, object: &str, range: &Range<u64>) -> Result<Outcome, S::Failure> {
     if range.start >= LARGEST_OBJECT {
         return Ok(Outcome::PastTheEnd);
     }
-    let end = range.end.min(range.start + reading.part_size());
-    let opened = match first(reading, object, range, range.start..end).await {
+    let end = range.end.min(range.start + service.common().parts.size);
+    let opened = match first(service, object, range, range.start..end).await {
         Ok(First::All(bytes)) => return Ok(Outcome::Read(bytes)),
         Ok(First::Begun(opened)) => opened,
-        Err(failure) if R::is_past_the_end(&failure) => return Ok(Outcome::PastTheEnd),
+        Err(failure) if S::is_past_the_end(&failure) => return Ok(Outcome::PastTheEnd),
         Err(failure) => return Err(failure),
     };
-    match rest(reading, object, opened, range.end).await {
+    match rest(service, object, opened, range.end).await {
         Ok(bytes) => Ok(Outcome::Read(bytes)),
-        Err(failure) if R::is_replaced(&failure) => Ok(Outcome::Replaced),
+        Err(failure) if S::is_unmet(&failure) => Ok(Outcome::Replaced),
         Err(failure) => Err(failure),
     }
 }
 
 /// Opens the first part of a range; where it is all of it, reads it at once.
-async fn first<R: Reading>(
-    reading: &R,
+async fn first<S: Service>(
+    service: &S,
     object: &str,
     range: &Range<u64>,
     part: Range<u64>,
-) -> Result<First<R::Body>, R::Failure> {
-    let mut tries = reading.tries();
+) -> Result<First<S::Body>, S::Failure> {
+    let mut tries = service.common().tries();
     loop {
         let attempt = async {
-            let opened = reading.ask(object, part.clone(), None).await?;
+            let opened = service.ask(object, part.clone(), None).await?;
             if opened.range.end < range.end.min(opened.size) {
                 return Ok(First::Begun(opened));
             }
             let Opened { range: got, size, version, body, .. } = opened;
-            let bytes = whole(body, (got.end - got.start) as usize).await.map_err(R::unreceived)?;
+            let bytes = whole(body, (got.end - got.start) as usize).await.map_err(S::unreceived)?;
             if got == (0..size) {
-                R::check(&bytes, version.as_deref())?;
+                S::check(&bytes, version.as_deref())?;
             }
             Ok(First::All(bytes))
         };
-        match tries.run(reading.part_size(), attempt).await {
+        match tries.run(service.common().parts.size, attempt).await {
             Ok(first) => return Ok(first),
             Err(failure) => tries.again(failure).await?,
         }
@@ -170,17 +118,17 @@ async fn first<R: Reading>(
 }
 
 /// Reads what has been opened and all that follows up to `end`.
-async fn rest<R: Reading>(
-    reading: &R,
+async fn rest<S: Service>(
+    service: &S,
     object: &str,
-    opened: Opened<R::Body>,
+    opened: Opened<S::Body>,
     end: u64,
-) -> Result<Bytes, R::Failure> {
+) -> Result<Bytes, S::Failure> {
     let Opened { range: first, size, version, body, .. } = opened;
     let mut ranges = vec![first];
     let mut next = ranges[0].end;
     while next < end.min(size) {
-        let part = next..end.min(size).min(next + reading.part_size());
+        let part = next..end.min(size).min(next + service.common().parts.size);
         next = part.end;
         ranges.push(part);
     }
@@ -191,36 +139,37 @@ async fn rest<R: Reading>(
     let parts = ranges
         .into_iter()
         .zip(memory)
-        .map(|(range, slot)| fill(reading, object, range, slot, version, begun.take()));
+        .map(|(range, slot)| fill(service, object, range, slot, version, begun.take()));
     let parts: Vec<_> = parts.collect();
-    let filled: Vec<BytesMut> = stream::iter(parts).buffered(reading.parallel()).try_collect().await?;
+    let filled: Vec<BytesMut> =
+        stream::iter(parts).buffered(service.common().parts.parallel).try_collect().await?;
     let bytes = join(filled);
     if is_whole {
-        R::check(&bytes, version)?;
+        S::check(&bytes, version)?;
     }
     Ok(bytes)
 }
 
 /// Reads one part into its slot, from an answer that has begun where there is one.
-async fn fill<R: Reading>(
-    reading: &R,
+async fn fill<S: Service>(
+    service: &S,
     object: &str,
     range: Range<u64>,
     mut slot: BytesMut,
     version: Option<&str>,
-    mut begun: Option<R::Body>,
-) -> Result<BytesMut, R::Failure> {
+    mut begun: Option<S::Body>,
+) -> Result<BytesMut, S::Failure> {
     let len = range.end - range.start;
-    let mut tries = reading.tries();
+    let mut tries = service.common().tries();
     loop {
         slot.clear();
         let begun = begun.take();
         let attempt = async {
             let body = match begun {
                 Some(body) => body,
-                None => reading.ask(object, range.clone(), version).await?.body,
+                None => service.ask(object, range.clone(), version).await?.body,
             };
-            receive(body, &mut slot, len as usize).await.map_err(R::unreceived)
+            receive(body, &mut slot, len as usize).await.map_err(S::unreceived)
         };
         match tries.run(len, attempt).await {
             Ok(()) => return Ok(slot),

@@ -13,7 +13,7 @@ pub enum Unreceived<E> {
 }
 
 /// A body of so many bytes. Where it comes in one piece, that piece is it.
-pub async fn whole<E>(
+pub(super) async fn whole<E>(
     mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     len: usize,
 ) -> Result<Bytes, Unreceived<E>> {
@@ -35,7 +35,7 @@ pub async fn whole<E>(
 }
 
 /// Appends a body until the slot holds so many bytes, and no fewer or more.
-pub async fn receive<E>(
+pub(super) async fn receive<E>(
     mut body: impl Stream<Item = Result<Bytes, E>> + Unpin,
     slot: &mut BytesMut,
     len: usize,
@@ -47,7 +47,7 @@ pub async fn receive<E>(
 }
 
 /// Memory for parts of these lengths, one after the other; [`join`] makes one of it again, without copying.
-pub fn slots(lens: impl IntoIterator<Item = usize> + Clone) -> Vec<BytesMut> {
+pub(super) fn slots(lens: impl IntoIterator<Item = usize> + Clone) -> Vec<BytesMut> {
     let mut rest = BytesMut::with_capacity(lens.clone().into_iter().sum());
     let cut = |len| {
         let next = rest.split_off(len);
@@ -57,7 +57,7 @@ pub fn slots(lens: impl IntoIterator<Item = usize> + Clone) -> Vec<BytesMut> {
 }
 
 /// What full slots hold, in one piece.
-pub fn join(slots: Vec<BytesMut>) -> Bytes {
+pub(super) fn join(slots: Vec<BytesMut>) -> Bytes {
     let mut slots = slots.into_iter();
     let mut all = slots.next().unwrap_or_default();
     slots.for_each(|slot| all.unsplit(slot));

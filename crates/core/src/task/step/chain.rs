@@ -14,6 +14,7 @@ use crate::failure::{FailureKind, TaskFailure};
 use crate::image::ImageId;
 use crate::protocol::records::input_bodies;
 use crate::raw::entry::Descriptor;
+use crate::task::remote::RemoteEntry;
 use crate::task::{Described, resolve};
 use crate::worker::{self, Chunk, Function, Shared};
 
@@ -32,6 +33,9 @@ pub fn chain() -> Described {
         &Descriptor::new(Call::Steps, type_name::<Chain>, Function { open: Chain::open, run: Chain::run });
     Described { descriptor: DESCRIPTOR, type_id: TypeId::of::<Chain>() }
 }
+
+/// Its name, the same in every build of a program.
+pub(crate) static CHAIN: RemoteEntry = RemoteEntry::new("rustwren_core::chain", file!(), line!(), chain);
 
 /// Steps that are run one after the other.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use crate::worker::{Chunk, Function, Shared};
 /// Makes a type that carries the function's types and whose constant is the descriptor. What the descriptor opens
 /// is the step; run by itself it has nothing to say.
 macro_rules! step {
-    ($name:ident<$($g:ident),*>, $kind:ident, [$($bounds:tt)*], fn($($arg:ident: $type:ty),*) -> $result:ty, |$f:ident| $body:expr) => {
+    ($call:ident, $name:ident<$($g:ident),*>, $kind:ident, [$($bounds:tt)*], fn($($arg:ident: $type:ty),*) -> $result:ty, |$f:ident| $body:expr) => {
         struct $name<$($g),*>(PhantomData<fn($($g),*)>);
 
         impl<$($g),*> $name<$($g),*>
@@ -27,7 +27,7 @@ macro_rules! step {
             $($bounds)*
         {
             const DESCRIPTOR: &'static Descriptor =
-                &Descriptor::new(Call::Step, type_name::<F>, Function { open: Self::open, run });
+                &Descriptor::new(Call::$call, type_name::<F>, Function { open: Self::open, run });
 
             fn open(_shared: &[u8]) -> Result<Shared, TaskFailure> {
                 Ok(Box::new(Step::$kind(Self::apply)))
@@ -45,23 +45,23 @@ fn run(chunk: &Chunk<'_>, _shared: &(dyn Any + Send + Sync)) {
     chunk.run(|_, _| Err(TaskFailure::new(FailureKind::Input, "a step runs in a pipeline only")));
 }
 
-step!(Each<F, I, O>, Each, [
+step!(StepMap, Each<F, I, O>, Each, [
     F: Fn(I) -> O, I: DeserializeOwned + 'static, O: Serialize + 'static,
 ], fn(bytes: &[u8], items: &mut Items) -> Result<(), TaskFailure>, |f| items.push(&f(input(bytes)?)));
 
-step!(TryEach<F, I, O, E>, Each, [
+step!(StepTryMap, TryEach<F, I, O, E>, Each, [
     F: Fn(I) -> Result<O, E>, I: DeserializeOwned + 'static, O: Serialize + 'static, E: Display + 'static,
 ], fn(bytes: &[u8], items: &mut Items) -> Result<(), TaskFailure>, |f| {
     items.push(&f(input(bytes)?).map_err(|error| returned(&error))?)
 });
 
-step!(Flat<F, I, It>, Each, [
+step!(StepFlatMap, Flat<F, I, It>, Each, [
     F: Fn(I) -> It, I: DeserializeOwned + 'static, It: IntoIterator + 'static, It::Item: Serialize,
 ], fn(bytes: &[u8], items: &mut Items) -> Result<(), TaskFailure>, |f| {
     f(input(bytes)?).into_iter().try_for_each(|item| items.push(&item))
 });
 
-step!(EachAsync<F, I, U, O>, EachAsync, [
+step!(StepMapAsync, EachAsync<F, I, U, O>, EachAsync, [
     F: Fn(I) -> U, U: Future<Output = O> + 'static, I: DeserializeOwned + 'static, O: Serialize + 'static,
 ], fn(bytes: &[u8]) -> Result<ItemsFuture, TaskFailure>, |f| {
     let future = f(input(bytes)?);
@@ -72,7 +72,7 @@ step!(EachAsync<F, I, U, O>, EachAsync, [
     }))
 });
 
-step!(TryEachAsync<F, I, U, O, E>, EachAsync, [
+step!(StepTryMapAsync, TryEachAsync<F, I, U, O, E>, EachAsync, [
     F: Fn(I) -> U, U: Future<Output = Result<O, E>> + 'static, I: DeserializeOwned + 'static,
     O: Serialize + 'static, E: Display + 'static,
 ], fn(bytes: &[u8]) -> Result<ItemsFuture, TaskFailure>, |f| {
@@ -84,7 +84,7 @@ step!(TryEachAsync<F, I, U, O, E>, EachAsync, [
     }))
 });
 
-step!(List<F, I, O>, List, [
+step!(StepList, List<F, I, O>, List, [
     F: Fn(Vec<I>) -> Vec<O>, I: DeserializeOwned + 'static, O: Serialize + 'static,
 ], fn(bodies: &[&[u8]], items: &mut Items) -> Result<(), TaskFailure>, |f| {
     let inputs = bodies.iter().map(|bytes| input(bytes)).collect::<Result<Vec<I>, _>>()?;

@@ -1,16 +1,19 @@
 //! Runs simulations of the scheduler, many more than the tests do:
 //! `rustwren-testkit simulate --seeds 20000 --from 0`. With `mortal` in place of `simulate`: of durable jobs whose clients
 //! die. `rustwren-testkit ramp` prints the tables of `docs/reliability.md`: makespans beside other policies'.
+//! `rustwren-testkit gcs --port 4443` is the server that stands in for Cloud Storage in tests, until it is ended.
 
 mod ramp;
 
 use std::process::ExitCode;
 
 use rustwren_testkit::sim;
+use rustwren_testkit::standins::Gcs;
 
 const USAGE: &str = "\
 usage: rustwren-testkit simulate|mortal [--seeds COUNT] [--from SEED]
-       rustwren-testkit ramp [--seeds COUNT] [--tasks MOST]";
+       rustwren-testkit ramp [--seeds COUNT] [--tasks MOST]
+       rustwren-testkit gcs [--port PORT]";
 /// Failures shown in full; of more, only the seeds and what they broke.
 const SHOWN: usize = 1;
 
@@ -19,6 +22,7 @@ enum What {
     Simulate,
     Mortal,
     Ramp,
+    Gcs,
 }
 
 struct Arguments {
@@ -26,6 +30,8 @@ struct Arguments {
     from: u64,
     seeds: u64,
     tasks: u64,
+    /// Where none is named, a free one.
+    port: u64,
 }
 
 fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, String> {
@@ -33,14 +39,16 @@ fn arguments(mut words: impl Iterator<Item = String>) -> Result<Arguments, Strin
         Some("simulate") => (What::Simulate, 1000),
         Some("mortal") => (What::Mortal, 1000),
         Some("ramp") => (What::Ramp, 5),
+        Some("gcs") => (What::Gcs, 0),
         _ => return Err(USAGE.to_owned()),
     };
-    let mut arguments = Arguments { what, from: 0, seeds, tasks: 1_000_000 };
+    let mut arguments = Arguments { what, from: 0, seeds, tasks: 1_000_000, port: 0 };
     while let Some(word) = words.next() {
         let place = match word.as_str() {
-            "--from" if what != What::Ramp => &mut arguments.from,
+            "--port" if what == What::Gcs => &mut arguments.port,
+            "--from" if matches!(what, What::Simulate | What::Mortal) => &mut arguments.from,
             "--tasks" if what == What::Ramp => &mut arguments.tasks,
-            "--seeds" => &mut arguments.seeds,
+            "--seeds" if what != What::Gcs => &mut arguments.seeds,
             other => return Err(format!("unknown argument {other:?}\n{USAGE}")),
         };
         let value = words.next().ok_or_else(|| format!("{word} needs a number\n{USAGE}"))?;
@@ -60,6 +68,7 @@ fn main() -> ExitCode {
     match arguments.what {
         What::Simulate => simulate(&arguments),
         What::Mortal => mortal(&arguments),
+        What::Gcs => gcs(arguments.port),
         What::Ramp => match ramp::tables(arguments.tasks, arguments.seeds) {
             Ok(()) => ExitCode::SUCCESS,
             Err(failure) => {
@@ -67,6 +76,19 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+    }
+}
+
+/// Serves until it is ended.
+fn gcs(port: u64) -> ExitCode {
+    let Ok(port) = u16::try_from(port) else {
+        eprintln!("--port {port} is no port");
+        return ExitCode::from(2);
+    };
+    let server = Gcs::start_at(port);
+    println!("Cloud Storage's JSON API, as tests have it, at {}", server.endpoint());
+    loop {
+        std::thread::park();
     }
 }
 

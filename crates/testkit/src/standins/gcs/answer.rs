@@ -6,6 +6,8 @@ use bytes::Bytes;
 use hyper::{Response, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 
+use crate::standins::published::Called;
+
 #[derive(Debug)]
 pub(super) struct Answer {
     status: u16,
@@ -47,6 +49,21 @@ impl Answer {
 
     pub(super) fn unmet() -> Self {
         Self::error(412, "conditionNotMet", UNMET)
+    }
+
+    /// The part of it that was asked for. Where it is not what the method answers with, this server is wrong, and says so.
+    pub(super) fn checked(mut self, called: &Called) -> Self {
+        if !(200..300).contains(&self.status) || self.body.is_empty() {
+            return self;
+        }
+        let answer = serde_json::from_slice(&self.body).map_err(|error| error.to_string());
+        match answer.and_then(|answer| called.answered(&answer)) {
+            Ok(answer) => {
+                self.body = answer.to_string().into();
+                self
+            }
+            Err(why) => Self::error(500, "internalError", &why),
+        }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -14,7 +14,11 @@ use hyper::{Method, Response};
 use super::answer::Answer;
 use super::query::Target;
 use super::{Shared, download, lock, objects, resumable, upload};
+use crate::standins::published::{self, Called, Wrong};
 use crate::standins::{Request, Verdict};
+
+/// As which API this server is.
+const HOST_NAME: &str = "storage.googleapis.com";
 
 type Body = BoxBody<Bytes, io::Error>;
 
@@ -29,6 +33,16 @@ pub(super) struct Asked {
 impl Asked {
     pub(super) fn header(&self, name: impl hyper::header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The method that it calls, by what is published of the API. The address of an upload under way is the server's own.
+    fn called(&self) -> Result<Called, Wrong> {
+        // Content is read below an address of its own, too.
+        let path = self.target.encoded.strip_prefix("download/").unwrap_or(&self.target.encoded);
+        if self.target.value("upload_id").is_some() {
+            return published::called(HOST_NAME, "POST", path, &[]);
+        }
+        published::called(HOST_NAME, self.method.as_str(), path, &self.target.query)
     }
 
     /// The server as the client calls it.
@@ -131,13 +145,24 @@ fn answer(shared: &Shared, asked: &Asked) -> Answer {
             }
         }
     }
+    let called = match asked.called() {
+        Ok(called) => called,
+        Err(Wrong(message)) => return Answer::error(400, "invalid", &message),
+    };
+    let answer = carried_out(shared, asked, &called);
+    if asked.target.value("alt") == Some("media") { answer } else { answer.checked(&called) }
+}
+
+fn carried_out(shared: &Shared, asked: &Asked, called: &Called) -> Answer {
     let store = &mut *shared.store();
     let path: Vec<&str> = asked.target.path.iter().map(String::as_str).collect();
     match (asked.method.as_str(), path.as_slice()) {
-        ("POST", ["upload", "storage", "v1", "b", bucket, "o"]) => upload::insert(store, asked, bucket),
+        ("POST", ["upload", "storage", "v1", "b", bucket, "o"]) => {
+            upload::insert(store, asked, called, bucket)
+        }
         ("PUT", ["upload", "storage", "v1", "b", _, "o"]) => resumable::put(store, asked),
         ("DELETE", ["upload", "storage", "v1", "b", _, "o"]) => resumable::cancel(store, asked),
-        ("POST", ["storage", "v1", "b"]) => objects::make_bucket(store, asked),
+        ("POST", ["storage", "v1", "b"]) => objects::make_bucket(store, asked, called),
         ("GET", ["storage", "v1", "b", bucket]) => objects::bucket(store, bucket),
         ("DELETE", ["storage", "v1", "b", bucket]) => objects::remove_bucket(store, bucket),
         ("GET", ["storage", "v1", "b", bucket, "o"]) => objects::list(store, asked, bucket),

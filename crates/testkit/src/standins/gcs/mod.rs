@@ -11,7 +11,9 @@
 //! [preconditions](https://cloud.google.com/storage/docs/request-preconditions) and CRC-32C. Errors are those of
 //! <https://cloud.google.com/storage/docs/json_api/v1/status-codes>.
 //!
-//! That is our reading of these pages, and no more. It does not know versions of the past, access control beyond one
+//! Which parameters and fields there are, of which types, and what of them is for answers alone, is checked of each
+//! request and each answer by the published definitions (`published`); the part of an answer that `fields` asks for is all
+//! that is sent. What they do is our reading of these pages, and no more. It does not know versions of the past, access control beyond one
 //! bearer token, `alt=media` with transcoding, composing, copying, or the limit of one write per second to one name: what
 //! it should answer out of turn, a test says ([`Gcs::judge`]).
 
@@ -80,6 +82,15 @@ impl Gcs {
     ///
     /// When no port can be listened on.
     pub fn start() -> Self {
+        Self::start_at(0)
+    }
+
+    /// The same on this port.
+    ///
+    /// # Panics
+    ///
+    /// When the port cannot be listened on.
+    pub fn start_at(port: u16) -> Self {
         let shared = Arc::new(Shared {
             store: Mutex::default(),
             judge: Mutex::new(Arc::new(|_: &Request| Verdict::Pass)),
@@ -90,7 +101,7 @@ impl Gcs {
         let (end, ended) = oneshot::channel();
         let serving = {
             let shared = Arc::clone(&shared);
-            std::thread::spawn(move || serve(&tell, ended, shared))
+            std::thread::spawn(move || serve(port, &tell, ended, shared))
         };
         let address = told.recv().expect("the server's thread says where it listens");
         Self { address, shared, end: Some(end), serving: Some(serving) }
@@ -186,10 +197,15 @@ impl Drop for Gcs {
 }
 
 /// Serves until the other end of `ended` is dropped. Connections end with the runtime.
-fn serve(tell: &mpsc::Sender<SocketAddr>, mut ended: oneshot::Receiver<Infallible>, shared: Arc<Shared>) {
+fn serve(
+    port: u16,
+    tell: &mpsc::Sender<SocketAddr>,
+    mut ended: oneshot::Receiver<Infallible>,
+    shared: Arc<Shared>,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async move {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let listener = TcpListener::bind(("127.0.0.1", port)).expect("a port that nobody else listens on");
         listener.set_nonblocking(true).expect("a socket that does not block");
         let listener = tokio::net::TcpListener::from_std(listener).expect("the socket");
         tell.send(listener.local_addr().expect("its address")).expect("whoever started it waits");

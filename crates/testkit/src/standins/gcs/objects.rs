@@ -9,12 +9,16 @@ use serde_json::{Value, json};
 use super::answer::Answer;
 use super::exchange::Asked;
 use super::store::{Conditions, Store, resource};
+use crate::standins::published::{Called, Wrong};
 
 /// More the service does not list in one answer.
 const LARGEST_PAGE: usize = 1_000;
 
-pub(super) fn make_bucket(store: &mut Store, asked: &Asked) -> Answer {
+pub(super) fn make_bucket(store: &mut Store, asked: &Asked, called: &Called) -> Answer {
     let said: Value = serde_json::from_slice(&asked.body).unwrap_or_default();
+    if let Err(Wrong(message)) = called.check_body(Some(&said)) {
+        return Answer::error(400, "invalid", &message);
+    }
     let Some(name) = said["name"].as_str() else {
         return Answer::error(400, "required", "Required: name");
     };

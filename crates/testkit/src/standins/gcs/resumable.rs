@@ -7,15 +7,19 @@ use serde_json::{Map, Value};
 use super::answer::Answer;
 use super::exchange::Asked;
 use super::store::{Conditions, Store, Upload};
-use super::upload::{name, written};
+use super::upload::{name, refused, written};
+use crate::standins::published::Called;
 
 /// What is kept of a request whose connection ended, and what all requests but the last send, is a multiple of it.
 const QUANTUM: usize = 256 << 10;
 
-pub(super) fn begin(store: &mut Store, asked: &Asked, bucket: &str) -> Answer {
+pub(super) fn begin(store: &mut Store, asked: &Asked, called: &Called, bucket: &str) -> Answer {
     let said =
         if asked.body.is_empty() { Some(Map::new()) } else { serde_json::from_slice(&asked.body).ok() };
     let Some(said) = said else { return Answer::error(400, "parseError", "Parse Error") };
+    if let Some(wrong) = refused(called, &said) {
+        return wrong;
+    }
     let Some(object) = name(asked, &said) else { return Answer::error(400, "required", "Required") };
     let Some(objects) = store.buckets.get(bucket) else { return Answer::no_bucket() };
     let conditions = Conditions::of(&asked.target);

@@ -8,11 +8,12 @@ use super::answer::Answer;
 use super::exchange::Asked;
 use super::resumable;
 use super::store::{Conditions, NotWritten, Store};
+use crate::standins::published::{Called, Wrong};
 
-pub(super) fn insert(store: &mut Store, asked: &Asked, bucket: &str) -> Answer {
+pub(super) fn insert(store: &mut Store, asked: &Asked, called: &Called, bucket: &str) -> Answer {
     let kind = asked.target.value("uploadType");
     if kind == Some("resumable") {
-        return resumable::begin(store, asked, bucket);
+        return resumable::begin(store, asked, called, bucket);
     }
     let (said, data) = match kind {
         Some("media") => (Map::new(), asked.body.clone()),
@@ -22,9 +23,18 @@ pub(super) fn insert(store: &mut Store, asked: &Asked, bucket: &str) -> Answer {
         },
         _ => return Answer::error(400, "invalid", "Invalid Value"),
     };
+    if let Some(wrong) = refused(called, &said) {
+        return wrong;
+    }
     let Some(name) = name(asked, &said) else { return Answer::error(400, "required", "Required") };
     let conditions = Conditions::of(&asked.target);
     written(store.write(bucket, &name, data, said, conditions))
+}
+
+/// An error where what is said of an object is nothing that can be said of one.
+pub(super) fn refused(called: &Called, said: &Map<String, Value>) -> Option<Answer> {
+    let Wrong(message) = called.check_body(Some(&Value::Object(said.clone()))).err()?;
+    Some(Answer::error(400, "invalid", &message))
 }
 
 /// The object's name, which may be given in either place.

@@ -1,22 +1,14 @@
 //! A function as `CreateFunction` makes it: what was uploaded is what runs.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::super::unpack::unpack;
 use super::Function;
-
-/// Unpacks a zip with its permissions: what is not executable there does not start at Lambda either.
-const UNPACK: &str = "\
-import os, sys, zipfile
-archive = zipfile.ZipFile(sys.argv[1])
-for member in archive.infolist():
-    os.chmod(archive.extract(member, sys.argv[2]), member.external_attr >> 16)
-";
 
 impl Function {
     /// What a request to `CreateFunction` with this body makes, unpacked below `folder` by other code than packed it.
@@ -31,11 +23,7 @@ impl Function {
         let zip =
             text(&request["Code"]["ZipFile"]).unwrap_or_else(|| panic!("CreateFunction has no ZipFile"));
         let zip = STANDARD.decode(zip).unwrap_or_else(|error| panic!("ZipFile: {error}"));
-        let archive = folder.join("function.zip");
-        std::fs::write(&archive, zip).unwrap_or_else(|error| panic!("{}: {error}", archive.display()));
-        let code = folder.join("task");
-        let unpacked = Command::new("python3").args(["-c", UNPACK]).arg(&archive).arg(&code).status();
-        assert!(unpacked.is_ok_and(|status| status.success()), "{} cannot be unpacked", archive.display());
+        let code = unpack(&zip, folder);
         let number = |name: &str| request[name].as_u64().unwrap_or_else(|| panic!("{name} is no number"));
         let variables = request["Environment"]["Variables"].as_object().into_iter().flatten();
         Self {

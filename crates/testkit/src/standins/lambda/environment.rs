@@ -20,6 +20,10 @@ use tokio::sync::watch;
 use super::Function;
 
 const PATH: &str = "/2015-03-31/functions/function/invocations";
+/// Starts what follows once somebody listens at the Runtime API. On Lambda somebody does; the emulator may start the function
+/// first, which then ends because it cannot connect.
+const WAIT: &str =
+    r#"until (exec 3<>"/dev/tcp/${AWS_LAMBDA_RUNTIME_API/://}") 2>/dev/null; do :; done; exec "$0""#;
 /// How long an emulator may take until it listens. It does so within milliseconds.
 const START: Duration = Duration::from_secs(30);
 /// How long an emulator may take to end before it is killed.
@@ -75,6 +79,7 @@ impl Environment {
             // Without this it would listen for everybody.
             .args(["--runtime-api-address", &runtime_api.to_string()])
             .args(["--log-level", "error"])
+            .args(["/bin/bash", "-c", WAIT])
             .arg(&function.bootstrap)
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
