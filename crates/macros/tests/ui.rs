@@ -7,6 +7,12 @@
 //!
 //! `BLESS=1 cargo test -p rustwren-macros --test ui` writes the messages anew.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what a test does stands outside of it, where clippy looks"
+)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -25,8 +31,9 @@ fn builds(name: &str) -> Vec<PathBuf> {
     let files = std::fs::read_dir(deps()).unwrap().map(|entry| entry.unwrap());
     let mut found: Vec<(SystemTime, PathBuf)> = files
         .filter(|file| {
-            let name = file.file_name().into_string().unwrap_or_default();
-            name.starts_with(&prefix) && name.ends_with(".rlib")
+            let path = file.path();
+            let is_library = path.extension().is_some_and(|extension| extension == "rlib");
+            is_library && file.file_name().to_string_lossy().starts_with(&prefix)
         })
         .map(|file| (file.metadata().unwrap().modified().unwrap(), file.path()))
         .collect();

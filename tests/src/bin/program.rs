@@ -48,8 +48,8 @@ fn hungry(x: u64) -> usize {
 /// How large the program is that runs it.
 #[remote]
 fn size(_: u64) -> u64 {
-    let own = std::fs::metadata("/proc/self/exe");
-    own.map(|own| own.len()).unwrap_or_else(|error| panic!("/proc/self/exe: {error}"))
+    std::fs::metadata("/proc/self/exe")
+        .map_or_else(|error| panic!("/proc/self/exe: {error}"), |own| own.len())
 }
 
 /// An iterator of the user's own that breaks.

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::time::Duration;
 
@@ -23,8 +22,6 @@ const MICROS: u64 = 1500;
 pub(crate) struct Scene {
     pub(crate) place: Place,
     pipe: File,
-    /// What is remembered of programs, for many scenes: this one's would be read and hashed in each.
-    cache: Option<PathBuf>,
 }
 
 impl Scene {
@@ -34,12 +31,7 @@ impl Scene {
         mknodat(CWD, &path, FileType::Fifo, Mode::from_raw_mode(0o666), 0).unwrap();
         // Open at both ends, so that nobody waits for anybody to open it.
         let pipe = File::options().read(true).write(true).open(&path).unwrap();
-        Self { place, pipe, cache: None }
-    }
-
-    /// One of many that remember what programs are in the same folder.
-    fn with_cache(folder: &Path) -> Self {
-        Self { cache: Some(folder.to_owned()), ..Self::new() }
+        Self { place, pipe }
     }
 
     /// Run number `run` of the program.
@@ -50,9 +42,6 @@ impl Scene {
             .env("KEPT_MARKS", self.place.path("marks"))
             .env("KEPT_RUN", run.to_string())
             .env("RUSTWREN__CLIENT__LOGS", "none");
-        if let Some(cache) = &self.cache {
-            command.env("RUSTWREN_CACHE_DIR", cache);
-        }
         command
     }
 
@@ -140,9 +129,8 @@ fn numbers() -> [String; 2] {
 fn clients_of_durable_jobs_killed_at_50_points() {
     let [count, micros] = numbers();
     let (mut attached, mut spared) = (0, 0);
-    let cache = tempfile::tempdir().unwrap();
     for point in points(1) {
-        let mut scene = Scene::with_cache(cache.path());
+        let mut scene = Scene::new();
         let said = killed_at(&mut scene, &["durable", &count, &micros], &point);
         let kept = Kept::of(&scene.place);
         let jobs = kept.jobs();
@@ -175,9 +163,8 @@ fn programs_that_resume_killed_at_50_points() {
     let [count, micros] = numbers();
     let inputs = || (0..COUNT).map(|index| (index, Duration::from_micros(MICROS)));
     let mut spared = 0;
-    let cache = tempfile::tempdir().unwrap();
     for point in points(2) {
-        let mut scene = Scene::with_cache(cache.path());
+        let mut scene = Scene::new();
         let args = ["resume", &count, &micros];
         killed_at(&mut scene, &args, &point);
         let known = Kept::of(&scene.place).by_content(inputs());

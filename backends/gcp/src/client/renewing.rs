@@ -72,13 +72,12 @@ impl Renewing {
 
     fn current(&self) -> Result<(Number, Credentials), CredentialsError> {
         let mut held = self.held();
-        let credentials = match &held.credentials {
-            Some(credentials) => credentials.clone(),
-            None => {
-                let made = self.0.access.found().map_err(|why| CredentialsError::from_msg(false, why))?;
-                held.credentials = Some(made.clone());
-                made
-            }
+        let credentials = if let Some(credentials) = &held.credentials {
+            credentials.clone()
+        } else {
+            let made = self.0.access.found().map_err(|why| CredentialsError::from_msg(false, why))?;
+            held.credentials = Some(made.clone());
+            made
         };
         Ok((held.number, credentials))
     }

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use crate::world::World;
 
 /// What an instance of this service wrote, so many seconds after the beginning of November 2026.
-fn entry(service: &str, second: u64, id: &str, payload: (&str, Value)) -> Value {
-    json!({
+fn entry(service: &str, second: u64, id: &str, (kind, payload): (&str, Value)) -> Value {
+    let mut entry = json!({
         "logName": "projects/ada-lab/logs/run.googleapis.com%2Fstderr",
         "resource": {
             "type": "cloud_run_revision",
@@ -21,12 +21,13 @@ fn entry(service: &str, second: u64, id: &str, payload: (&str, Value)) -> Value 
         "timestamp": format!("2026-11-01T00:{:02}:{:02}.000001Z", second / 60, second % 60),
         "insertId": id,
         "labels": { "instanceId": "00a1b2c3d4e5f60718293a4b5c6d7e8f" },
-        payload.0: payload.1,
-    })
+    });
+    entry[kind] = payload;
+    entry
 }
 
 fn begin() -> SystemTime {
-    UNIX_EPOCH + Duration::from_secs(1_793_491_200)
+    UNIX_EPOCH + Duration::from_hours(498_192)
 }
 
 async fn read(world: &World, query: LogQuery) -> rustwren_core::error::Result<Vec<LogRecord>> {

@@ -117,11 +117,12 @@ impl Program {
         }
         let image = match &self.source {
             ProgramSource::ThisProgram => ProgramImage::of_this_program(self.cache_dir.as_deref())?,
-            ProgramSource::File(path) => ProgramImage::from_file(path, self.cache_dir.as_deref())?,
             ProgramSource::Built { .. } if !self.built.initialized() => {
                 return Err(Error::new(ErrorKind::Internal, "the program has not been built yet"));
             }
-            ProgramSource::Built { path, .. } => ProgramImage::from_file(path, self.cache_dir.as_deref())?,
+            ProgramSource::File(path) | ProgramSource::Built { path, .. } => {
+                ProgramImage::from_file(path, self.cache_dir.as_deref())?
+            }
             ProgramSource::InProcess => return Ok(None),
         };
         Ok(Some(self.image.get_or_init(|| Arc::new(image))))

@@ -97,13 +97,12 @@ impl Tokens {
             return answer(status, "as the test says".to_owned());
         }
         let number = self.given() + 1;
-        let text = match audience {
-            Some(audience) => self.id_token(number, audience),
-            None => {
-                let token = format!("access-{number}");
-                let seconds = self.lifetime.as_secs();
-                json!({ "access_token": token, "expires_in": seconds, "token_type": "Bearer" }).to_string()
-            }
+        let text = if let Some(audience) = audience {
+            self.id_token(number, audience)
+        } else {
+            let token = format!("access-{number}");
+            let seconds = self.lifetime.as_secs();
+            json!({ "access_token": token, "expires_in": seconds, "token_type": "Bearer" }).to_string()
         };
         self.given.send_replace(number);
         answer(200, text)

@@ -47,7 +47,8 @@ struct Api {
 #[serde(rename_all = "camelCase")]
 struct Method {
     id: String,
-    http_method: String,
+    #[serde(rename = "httpMethod")]
+    verb: String,
     path: String,
     parameters: BTreeMap<String, Schema>,
     request: Option<String>,
@@ -104,7 +105,7 @@ pub(super) fn called(
     let api = api.ok_or_else(|| Wrong(format!("there are no definitions of {host}")))?;
     let at = |method: &&Method| {
         let uploads = method.uploads.iter().map(|path| path.trim_start_matches('/'));
-        let verb_fits = method.http_method == verb;
+        let verb_fits = method.verb == verb;
         verb_fits && std::iter::once(method.path.as_str()).chain(uploads).any(|template| fits(template, path))
     };
     let method = api.methods.iter().find(at);
@@ -196,8 +197,7 @@ impl Called {
                 // What a message of its own carries is at its root; else the field of the message that it is.
                 let place =
                     if message.ends_with("Request") { String::new() } else { first_small(short(message)) };
-                let request =
-                    Sent::Request { method: &self.method.id, whole: self.method.http_method != "PATCH" };
+                let request = Sent::Request { method: &self.method.id, whole: self.method.verb != "PATCH" };
                 values::check(self.api, schema, body, &place, request).map_err(Wrong)
             }
         }

@@ -93,46 +93,45 @@ fn unknown(name: &str, place: &str) -> String {
 /// Checks a value that is no message.
 fn plain(schema: &Schema, value: &Value, place: &str, is_request: bool) -> Result<(), String> {
     let (kind, format) = (schema.kind.as_deref().unwrap_or_default(), schema.format.as_deref());
-    let wrong = || {
-        let name = format.unwrap_or(kind).to_uppercase();
-        Err(format!("Invalid value at '{place}' (TYPE_{name}), {value}"))
+    let fits = match (kind, format, value) {
+        ("boolean", _, Value::Bool(_)) | ("number", _, Value::Number(_)) => true,
+        ("integer", Some("uint32"), Value::Number(number)) => {
+            number.as_u64().is_some_and(|n| u32::try_from(n).is_ok())
+        }
+        ("integer", Some("int32"), Value::Number(number)) => {
+            number.as_i64().is_some_and(|n| i32::try_from(n).is_ok())
+        }
+        ("string", Some("int64"), Value::String(text)) => text.parse::<i64>().is_ok(),
+        ("string", Some("uint64"), Value::String(text)) => text.parse::<u64>().is_ok(),
+        ("string", Some("int64" | "uint64"), Value::Number(number)) => {
+            is_request && (number.is_i64() || number.is_u64())
+        }
+        ("string", Some("google-datetime" | "date-time"), Value::String(text)) => is_time(text),
+        ("string", _, Value::String(text)) => return text_of(schema, text, place),
+        // Where one is expected that is none, its kind is told like any other's.
+        _ => false,
     };
-    match (kind, format, value) {
-        ("boolean", _, Value::Bool(_)) | ("number", _, Value::Number(_)) => Ok(()),
-        ("integer", Some("uint32"), Value::Number(number))
-            if number.as_u64().is_some_and(|n| u32::try_from(n).is_ok()) =>
-        {
-            Ok(())
-        }
-        ("integer", Some("int32"), Value::Number(number))
-            if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) =>
-        {
-            Ok(())
-        }
-        ("string", Some("int64"), Value::String(text)) if text.parse::<i64>().is_ok() => Ok(()),
-        ("string", Some("uint64"), Value::String(text)) if text.parse::<u64>().is_ok() => Ok(()),
-        ("string", Some("int64" | "uint64"), Value::Number(number))
-            if is_request && (number.is_i64() || number.is_u64()) =>
-        {
-            Ok(())
-        }
-        ("string", Some("int64" | "uint64"), _) => wrong(),
-        ("string", Some("google-duration"), Value::String(text)) if !is_duration(text) => Err(format!(
+    if fits {
+        return Ok(());
+    }
+    let name = format.unwrap_or(kind).to_uppercase();
+    Err(format!("Invalid value at '{place}' (TYPE_{name}), {value}"))
+}
+
+/// Checks a text that is no number and no time.
+fn text_of(schema: &Schema, text: &str, place: &str) -> Result<(), String> {
+    match schema.format.as_deref() {
+        Some("google-duration") if !is_duration(text) => Err(format!(
             "Invalid value at '{place}' (type.googleapis.com/google.protobuf.Duration), Illegal duration format; duration must \
              end with 's'"
         )),
-        ("string", Some("google-datetime" | "date-time"), Value::String(text)) if !is_time(text) => wrong(),
-        ("string", Some("byte"), Value::String(text))
-            if STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).is_err() =>
-        {
-            Err(format!("Invalid value at '{place}' (TYPE_BYTES), Base64 decoding failed for {value}"))
+        Some("byte") if STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).is_err() => {
+            Err(format!("Invalid value at '{place}' (TYPE_BYTES), Base64 decoding failed for {text:?}"))
         }
-        ("string", _, Value::String(text)) if !schema.one_of.is_empty() && !schema.one_of.contains(text) => {
-            Err(format!("Invalid value at '{place}', {value} is none of {}", schema.one_of.join(", ")))
+        _ if !schema.one_of.is_empty() && !schema.one_of.iter().any(|known| known == text) => {
+            Err(format!("Invalid value at '{place}', {text:?} is none of {}", schema.one_of.join(", ")))
         }
-        ("string", _, Value::String(_)) => Ok(()),
-        // Where one is expected that is none, its kind is told like any other's.
-        _ => wrong(),
+        _ => Ok(()),
     }
 }
 
