@@ -130,6 +130,7 @@ impl Failure {
     }
 
     /// The error for the caller: `attempted` (`reading s3://bucket/key`), what came back, and the mend.
+    #[cfg(any(feature = "compute", feature = "provision", test))]
     pub(crate) fn into_error(self, attempted: &str) -> BackendError {
         let class = self.class();
         let hint = self.hint();
