@@ -3,12 +3,13 @@
 //! (`examples/data/README.md`).
 //!
 //! ```text
-//! $ cargo run --release -p rustwren-examples --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS]]]
+//! $ cargo run --release -p rustwren-examples --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS [SAMPLES]]]]
 //! ```
 //!
 //! With `LOOKUPS_AT_ONCE` 1, each worker makes one lookup at a time, as a blocking program does. How many workers there
 //! are is the configuration's matter: `RUSTWREN__COMPUTE__WORKERS=100` for a hundred function processes here. They are
-//! started in the first of `RUNS` runs, and are there in the others.
+//! started in the first of `RUNS` runs, and are there in the others. The serial baseline is estimated from `SAMPLES` lookups
+//! (40), and measured with 3 000.
 
 use std::ffi::OsString;
 
@@ -22,6 +23,7 @@ async fn main() -> rustwren::Result<()> {
     let delay_ms = args::parse(&given, 0, "DELAY_MS", 75_u64).map_err(wrong)?;
     let at_once = args::parse(&given, 1, "LOOKUPS_AT_ONCE", 100_u32).map_err(wrong)?;
     let runs = args::parse(&given, 2, "RUNS", 1_u32).map_err(wrong)?;
+    let samples = args::parse(&given, 3, "SAMPLES", 40_u32).map_err(wrong)?;
     let executor = Executor::connect().await?;
     let service = Service::start().map_err(|error| {
         rustwren::Error::new(rustwren::ErrorKind::Unavailable, "the service could not be started")
@@ -30,12 +32,12 @@ async fn main() -> rustwren::Result<()> {
     let lookups: Vec<Lookup> =
         zip_codes().map(|zip| Lookup { zip: zip.to_owned(), service: service.url(), delay_ms }).collect();
     for _ in 0..runs {
-        run(&executor, lookups.clone(), at_once).await?;
+        run(&executor, lookups.clone(), at_once, samples).await?;
     }
     Ok(())
 }
 
-async fn run(executor: &Executor, lookups: Vec<Lookup>, at_once: u32) -> rustwren::Result<()> {
+async fn run(executor: &Executor, lookups: Vec<Lookup>, at_once: u32, samples: u32) -> rustwren::Result<()> {
     let done = Pipeline::new(lookups)
         .try_map_async(geolocate)
         .concurrency(at_once)
@@ -43,7 +45,7 @@ async fn run(executor: &Executor, lookups: Vec<Lookup>, at_once: u32) -> rustwre
         .flat_map(cleanup)
         .sequential(sort)
         .on_error(OnError::Collect)
-        .baseline(40)
+        .baseline(samples)
         .run(executor)
         .await?;
 
@@ -66,6 +68,6 @@ fn sort(mut places: Vec<Place>) -> Vec<Place> {
 
 fn wrong(message: String) -> rustwren::Error {
     rustwren::Error::new(rustwren::ErrorKind::Config, message).with_hint(
-        "cargo run --release -p rustwren-examples --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS]]]",
+        "cargo run --release -p rustwren-examples --example geolocate [DELAY_MS [LOOKUPS_AT_ONCE [RUNS [SAMPLES]]]]",
     )
 }

@@ -1,8 +1,9 @@
 //! The task that looks after one process, from its start to its end.
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::failure::FailureKind;
@@ -19,11 +20,16 @@ use crate::process::{Process, describe};
 use crate::settle::Death;
 use crate::state::{Kill, Status};
 
+/// How long a process that starts holds up those that are to start behind it: more than it takes one that only computes,
+/// little for one that waits for something.
+const TURN: Duration = Duration::from_millis(20);
+
 /// Starts a process in a place and looks after it until it ends.
 pub(crate) async fn drive(place: Place) {
     let (inner, index) = (Arc::clone(&place.inner), place.index);
     let begun = Instant::now();
     let options = inner.options.clone();
+    let turn = inner.turns.acquire().await;
     let started = tokio::task::spawn_blocking(move || Process::start(&options)).await;
     let started = started.unwrap_or_else(|error| Err(io::Error::other(error)));
     let (process, socket) = match started.and_then(|(p, s)| Ok((p, UnixStream::from_std(s)?))) {
@@ -46,7 +52,16 @@ pub(crate) async fn drive(place: Place) {
     if !open {
         return;
     }
-    match timeout(inner.options.start_timeout, connection.hello()).await {
+    let hello = {
+        let mut hello = pin!(timeout(inner.options.start_timeout, connection.hello()));
+        let soon = timeout(TURN, &mut hello).await;
+        drop(turn);
+        match soon {
+            Ok(hello) => hello,
+            Err(_) => hello.await,
+        }
+    };
+    match hello {
         Ok(Ok(hello)) if hello.protocol == PROTOCOL && hello.image == inner.options.image => {}
         Ok(Ok(hello)) => {
             let message = format!(

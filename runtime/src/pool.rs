@@ -8,6 +8,7 @@ use bytes::Bytes;
 use rustwren_core::error::{BackendError, ErrorClass};
 use rustwren_core::invoker::{Events, Invocation, JobSpec, Payload, Reply, Usage};
 use rustwren_core::storage::Storage;
+use tokio::sync::Semaphore;
 
 use crate::driver::{Place, drive};
 use crate::fetch::fetch;
@@ -20,6 +21,8 @@ use crate::state::{Call, EventSink, KnownJob, Pieces, State, Told};
 pub(crate) struct Inner {
     pub(crate) options: Arc<PoolOptions>,
     state: Mutex<State>,
+    /// Turns of processes to start.
+    pub(crate) turns: Semaphore,
     own: Weak<Inner>,
 }
 
@@ -57,7 +60,9 @@ impl Pool {
     pub fn new(options: PoolOptions, storage: Option<Arc<dyn Storage>>) -> Self {
         let options = Arc::new(options);
         let state = Mutex::new(State::new(Arc::clone(&options)));
-        let inner = Arc::new_cyclic(|own| Inner { options, state, own: Weak::clone(own) });
+        // Starting is work for processors. Were all started at once, none would serve until nearly all do.
+        let turns = Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from) + 1);
+        let inner = Arc::new_cyclic(|own| Inner { options, state, turns, own: Weak::clone(own) });
         Self { inner, storage }
     }
 

@@ -5,11 +5,10 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
-use command_fds::{CommandFdExt, FdMapping};
 use rustix::fs::{MemfdFlags, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use rustwren_core::env::is_withheld;
@@ -19,8 +18,6 @@ use tokio::io::unix::AsyncFd;
 use crate::options::PoolOptions;
 use crate::private::Private;
 
-const SOCKET_FD: i32 = 3;
-const PAGE_FD: i32 = 4;
 /// How often an executable that is still open for writing somewhere is tried again, and how long apart.
 const BUSY_RETRIES: u32 = 50;
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
@@ -56,6 +53,7 @@ impl Process {
     fn start_once(options: &PoolOptions) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         let (page, page_file) = SharedPage::create()?;
+        worker::send_page(&ours, page_file)?;
         page.set_limits(options.memory_limit.unwrap_or(0), options.stack_size);
         let output = [output_file("rustwren-stdout")?, output_file("rustwren-stderr")?];
 
@@ -66,19 +64,11 @@ impl Process {
         }
         command
             .envs(options.set.iter().map(|(name, value)| (name, value)))
-            .env(worker::ENV_FD, SOCKET_FD.to_string())
-            .env(worker::ENV_PAGE_FD, PAGE_FD.to_string())
             .env(worker::ENV_IMAGE, options.image.to_string())
             .env(worker::ENV_DEPTH, (options.depth + 1).to_string())
-            .stdin(Stdio::null())
+            .stdin(OwnedFd::from(theirs))
             .stdout(output[0].try_clone()?)
             .stderr(output[1].try_clone()?);
-        command
-            .fd_mappings(vec![
-                FdMapping { parent_fd: theirs.into(), child_fd: SOCKET_FD },
-                FdMapping { parent_fd: page_file, child_fd: PAGE_FD },
-            ])
-            .map_err(io::Error::other)?;
         let private =
             options.isolation.as_ref().map(|isolation| isolation.place(options.image)).transpose()?;
         if let Some(private) = &private {

@@ -69,12 +69,8 @@ variables! {
         "The secret that calls to HTTP workers are signed with, on both sides. The configuration's `secret` and `secret_file` go before it.";
     AZURE_FUNCTION_KEY = "RUSTWREN_AZURE_FUNCTION_KEY", User secret, default "`key_file` of the `azure` backend",
         "The key that calls of a function app carry. The configuration's `key_file` goes before it.";
-    WORKER_FD = "RUSTWREN_WORKER_FD", Internal, default "not a function process",
-        "Number of the file descriptor of the socket to the supervisor. Its presence makes a program a function process.";
-    WORKER_PAGE_FD = "RUSTWREN_WORKER_PAGE_FD", Internal, default "no shared page",
-        "Number of the file descriptor of the page that tells the supervisor which element is running.";
-    WORKER_IMAGE = "RUSTWREN_WORKER_IMAGE", Internal, default "unknown",
-        "Hash of the image that the function process was started from.";
+    WORKER_IMAGE = "RUSTWREN_WORKER_IMAGE", Internal, default "not a function process",
+        "Hash of the image that the function process was started from. Its presence makes a program a function process.";
     WORKER_DEPTH = "RUSTWREN_WORKER_DEPTH", Internal, default "`0`",
         "How many jobs are nested above the function process.";
     WORKER_DIR = "RUSTWREN_WORKER_DIR", Internal, default "the function process works where its supervisor does",
@@ -131,7 +127,8 @@ pub const OVERRIDE_PREFIX: &str = "RUSTWREN__";
 
 /// Whether this process is a function process, which serves tasks and does not run the user's `main`.
 pub fn is_worker() -> bool {
-    WORKER_FD.get().is_some()
+    // As it begins to serve, it takes the variable out of its environment.
+    WORKER_IMAGE.get().is_some() || crate::worker::own_image().is_some()
 }
 
 /// How many jobs are nested above this process: 0 outside of function processes.

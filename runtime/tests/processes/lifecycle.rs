@@ -17,6 +17,7 @@ crate::tests![
     cancelled_calls_make_room,
     init_not_reached,
     silent_program,
+    slow_starts_do_not_hold_up_others,
     program_not_there,
     environment_is_cleaned,
     a_pool_survives_its_runtime,
@@ -147,6 +148,30 @@ async fn silent_program() {
     assert!(pool.pids().is_empty());
 }
 
+/// More processes than may start at once never reach init; those behind them start and serve.
+async fn slow_starts_do_not_hold_up_others() {
+    let stuck = std::thread::available_parallelism().map_or(1, usize::from) + 2;
+    let dir = tempfile::tempdir().unwrap();
+    let (path, own) = (dir.path().join("starter"), std::env::current_exe().unwrap());
+    // Whoever makes one of the folders stays there.
+    let script = format!(
+        "#!/bin/sh\ni=0; while [ $i -lt {stuck} ]; do mkdir {place}/$i 2>/dev/null && exec sleep 100000; i=$((i+1)); done\n\
+         exec {own} \"$@\"\n",
+        place = dir.path().display(),
+        own = own.display()
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let pool = pool_with(stuck + 1, |options| {
+        options.program = Program::Path(path);
+        options.start_timeout = Duration::from_hours(24);
+    });
+    let job = Arc::new(job("echo"));
+    let calls = (0..=stuck).map(|_| Box::pin(try_run(&pool, invocation(&job, &["x"]))));
+    let (ran, _, _) = futures_util::future::select_all(calls).await;
+    assert_eq!(ran.unwrap().outputs(), [b"x"]);
+}
+
 async fn program_not_there() {
     let pool = pool_with(1, |options| {
         options.program = Program::Path("/nowhere/at/all".into());
@@ -160,9 +185,9 @@ async fn environment_is_cleaned() {
         options.set.push(("GIVEN".into(), "yes".into()));
         options.depth = 2;
     });
-    let names = ["GIVEN", "RUSTWREN_WORKER_FD", "RUSTWREN_WORKER_DEPTH", "RUSTWREN_WORKER_IMAGE"];
+    let names = ["GIVEN", "RUSTWREN_WORKER_DEPTH", "RUSTWREN_WORKER_IMAGE"];
     let ran = run(&pool, "environment", &names).await;
-    assert_eq!(ran.outputs(), [&b"yes"[..], b"", b"3", b""]);
+    assert_eq!(ran.outputs(), [&b"yes"[..], b"3", b""]);
 }
 
 async fn a_pool_survives_its_runtime() {

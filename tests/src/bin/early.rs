@@ -6,6 +6,9 @@ use rustwren_tests::note;
 fn main() -> rustwren::Result<()> {
     note("before");
     println!("before");
+    if std::path::Path::new("ask").exists() {
+        std::io::stdin().read_line(&mut String::new()).expect("a line, or the end");
+    }
     rustwren::init();
     note("after");
     println!("after");

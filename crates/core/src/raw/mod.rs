@@ -2,5 +2,4 @@
 
 pub(crate) mod entry;
 pub(crate) mod environment;
-pub(crate) mod fd;
 pub(crate) mod page;

@@ -14,6 +14,7 @@ mod control;
 mod current;
 mod flusher;
 mod function;
+mod handover;
 mod host;
 mod outbox;
 mod panics;
@@ -24,18 +25,14 @@ pub use capture::{MAX_OUTPUT, MAX_TAIL, dropped_note, join_tails, read_tail};
 pub use chunk::Chunk;
 pub use current::{TaskInfo, current};
 pub use function::{Function, Resolve, Shared};
+pub use handover::send_page;
 pub(crate) use panics::failure as panic_failure;
 pub use serve::serve;
 pub(crate) use serve::{number, own_image};
 
 pub use crate::raw::page::{Busy, SharedPage};
 
-/// Environment variable: the number of the socket's file descriptor. Its presence makes a program a function
-/// process.
-pub const ENV_FD: &str = env::WORKER_FD.name;
-/// Environment variable: the number of the shared page's file descriptor.
-pub const ENV_PAGE_FD: &str = env::WORKER_PAGE_FD.name;
-/// Environment variable: the program's image id, 64 hexadecimal digits.
+/// Environment variable: the program's image id, 64 hexadecimal digits. Its presence makes a program a function process.
 pub const ENV_IMAGE: &str = env::WORKER_IMAGE.name;
 /// Environment variable: how many function processes this one is nested in, from 1.
 pub const ENV_DEPTH: &str = env::WORKER_DEPTH.name;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -16,14 +16,14 @@ use super::current::{self, monotonic_nanos};
 use super::function::{Function, Resolve, Shared};
 use super::host::Host;
 use super::outbox::{Outbox, die};
-use super::{Chunk, panics};
+use super::{Chunk, handover, panics};
 use crate::env::{self, EnvVar};
 use crate::image::ImageId;
 use crate::invoker::JobSpec;
 use crate::protocol::frame::FrameBuffer;
 use crate::protocol::message::{Down, Hello, PROTOCOL, Run, Up};
+use crate::raw::environment;
 use crate::raw::page::SharedPage;
-use crate::raw::{environment, fd};
 
 /// The stack of threads that run tasks, where the supervisor does not say.
 const DEFAULT_STACK: u64 = 8 << 20;
@@ -63,19 +63,12 @@ pub(super) fn take_variable(variable: EnvVar) -> io::Result<String> {
     value.ok_or_else(|| bad(format!("{} is not set", variable.name)))
 }
 
-fn take_fd(variable: EnvVar) -> io::Result<OwnedFd> {
-    let name = variable.name;
-    let number = take_variable(variable)?;
-    let number: RawFd = number.parse().map_err(|error| bad(format!("{name}={number:?}: {error}")))?;
-    fd::take(number).map_err(|error| bad(format!("{name}={number}: {error}")))
-}
-
 fn set_up() -> io::Result<(&'static Host, ImageId)> {
     let image = take_variable(env::WORKER_IMAGE)?;
     let image: ImageId =
         image.parse().map_err(|error| bad(format!("{}: {error}", env::WORKER_IMAGE.name)))?;
-    let socket = take_fd(env::WORKER_FD)?;
-    let page = SharedPage::open(take_fd(env::WORKER_PAGE_FD)?)?;
+    let socket = handover::take_socket()?;
+    let page = SharedPage::open(handover::receive_page(&socket)?)?;
     let own = rustix::process::getpid();
     if rustix::process::getpgrp() != own {
         // So that it can end all that tasks have started, and nothing else.
