@@ -66,10 +66,14 @@ impl State {
         let mut best: Option<(Duration, usize, usize)> = None;
         let mut later = false;
         for (index, worker) in self.workers.iter().enumerate() {
-            let head = worker.pipeline.front().filter(|_| worker.status == Status::Ready && worker.sent > 0);
+            let head = worker.pipeline.front().filter(|_| worker.status == Status::Ready);
             let Some((key, piece)) = head.and_then(|&key| Some((key, self.pieces.get(key)?))) else {
                 continue;
             };
+            if worker.sent == 0 {
+                later |= piece.count > 1;
+                continue;
+            }
             let Some(page) = &worker.page else { continue };
             let started = if page.call() == piece.id { page.started() } else { 0 };
             let left = piece.count.saturating_sub(started);

@@ -382,8 +382,14 @@ impl State {
             let at = now.checked_add(limit);
             worker.check_at = [worker.check_at, at].into_iter().flatten().min();
         }
+        let shares = piece.count > 1 || worker.pipeline.len() > 1;
         if worker.pipeline.len() == 1 {
             self.new_head(index, now);
+        }
+        if shares {
+            // They have looked for work when there was none, and do not look again by themselves.
+            let idle = |w: &&Worker| w.status == Status::Ready && w.pipeline.is_empty();
+            self.workers.iter().filter(idle).for_each(|w| w.notify.notify_one());
         }
     }
 

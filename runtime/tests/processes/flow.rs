@@ -19,6 +19,7 @@ crate::tests![
     threads,
     async_concurrency,
     short_ones_do_not_wait_for_a_long_one_before_them,
+    short_ones_go_to_processes_that_were_idle,
     calls_do_not_wait_behind_a_long_one,
     inputs_in_many_parts,
 ];
@@ -116,6 +117,26 @@ async fn short_ones_do_not_wait_for_a_long_one_before_them() {
     let pids = ran.unwrap().outputs();
     other.unwrap();
     assert_ne!(pids[0], pids[inputs.len() - 1]);
+}
+
+/// The same for a call that comes when all processes are there and none has anything to do.
+async fn short_ones_go_to_processes_that_were_idle() {
+    let dir = tempfile::tempdir().unwrap();
+    let pool = pool(2);
+    let job = Arc::new(job("touch_or_wait"));
+    let mut pids = std::collections::HashSet::new();
+    while pids.len() < 2 {
+        let calls = (0..10).map(|_| try_run(&pool, invocation(&job, &["nothing x"])));
+        pids.extend(join_all(calls).await.into_iter().flat_map(|ran| ran.unwrap().outputs()));
+    }
+    for round in 0..20 {
+        let path = dir.path().join(round.to_string()).display().to_string();
+        let mut inputs = vec![format!("wait {path}")];
+        inputs.extend((0..50).map(|_| "nothing x".to_owned()));
+        inputs.push(format!("touch {path}"));
+        let outputs = try_run(&pool, invocation(&job, &inputs)).await.unwrap().outputs();
+        assert_ne!(outputs[0], outputs[inputs.len() - 1]);
+    }
 }
 
 /// The same with calls of one element each, which have been sent ahead of time to the process that is held up.
