@@ -6,11 +6,13 @@
 //! a call that is not refused is running.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_lambda::Client;
+use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::{InvocationType, LogType};
@@ -95,19 +97,25 @@ impl LambdaInvoker {
     }
 
     async fn client(&self) -> Result<&Client, BackendError> {
-        self.client
-            .get_or_try_init(|| async {
-                let shared = self.config.access.load(Retries::Caller).await;
-                if shared.region().is_none() {
-                    return Err(refusal::no_region());
-                }
-                let limit = self.config.timeout + GRACE;
-                let timeouts =
-                    TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(limit).build();
-                let config = aws_sdk_lambda::config::Builder::from(&shared).timeout_config(timeouts).build();
-                Ok(Client::from_conf(config))
-            })
-            .await
+        self.client.get_or_try_init(|| self.make_client()).await
+    }
+
+    /// Apart from the futures of invocations, of which there are thousands, each with room for this one if it were inside.
+    fn make_client(&self) -> Pin<Box<dyn Future<Output = Result<Client, BackendError>> + Send + '_>> {
+        Box::pin(async {
+            let shared = self.config.access.load(Retries::Caller).await;
+            if shared.region().is_none() {
+                return Err(refusal::no_region());
+            }
+            let limit = self.config.timeout + GRACE;
+            let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(limit).build();
+            // A function may take minutes before it says a word; the time-out is what ends a call.
+            let config = aws_sdk_lambda::config::Builder::from(&shared)
+                .timeout_config(timeouts)
+                .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+                .build();
+            Ok(Client::from_conf(config))
+        })
     }
 
     /// What is attempted, for messages.
