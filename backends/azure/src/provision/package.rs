@@ -30,6 +30,9 @@ const TRIES: u32 = 3;
 /// Which settings say where the queue is.
 const CONNECTION: &str = "AzureWebJobsStorage";
 
+/// As what the host logs what a custom handler prints.
+const CONSOLE: &str = "Host.Function.Console";
+
 /// A zip that is ready to be published.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Package {
@@ -119,6 +122,15 @@ fn host(spec: &Spec) -> Value {
             "maxDequeueCount": TRIES,
             "messageEncoding": "base64",
         } },
+        "logging": {
+            // What comes in is paid for: what the worker prints, all of it, and of the rest what is wrong.
+            "logLevel": { "default": "Warning", CONSOLE: "Information" },
+            "applicationInsights": {
+                "samplingSettings": { "isEnabled": false },
+                "enableDependencyTracking": false,
+                "enablePerformanceCountersCollection": false,
+            },
+        },
     })
 }
 

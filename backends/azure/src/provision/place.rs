@@ -41,6 +41,19 @@ impl Place {
         self.arm.find(&Request::get(Api::Web, self.spec.app_id(), attempt)).await
     }
 
+    /// The Log Analytics workspace.
+    pub(super) async fn workspace(&self) -> Result<Option<Value>, Refusal> {
+        let attempt = format!("looking for the log workspace {}", self.spec.workspace_name());
+        self.arm.find(&Request::get(Api::OperationalInsights, self.spec.workspace_id(), attempt)).await
+    }
+
+    /// The component of Application Insights.
+    pub(super) async fn component(&self) -> Result<Option<Value>, Refusal> {
+        let attempt =
+            format!("looking for the Application Insights component {}", self.spec.component_name());
+        self.arm.find(&Request::get(Api::Insights, self.spec.component_id(), attempt)).await
+    }
+
     /// The function app, where it must be by now.
     pub(super) async fn the_app(&self) -> Result<Value> {
         self.app().await?.ok_or_else(|| missing("function app", &self.spec.app))
@@ -62,6 +75,13 @@ pub(super) fn missing(kind: &str, name: &str) -> Error {
     Error::new(ErrorKind::Config, format!("there is no {kind} {name}")).with_hint("run `rustwren setup`")
 }
 
+/// An error for a thing that differs from its configuration as the step says.
+pub(super) fn not_as_configured(step: &Step) -> Error {
+    let what: Vec<&str> = step.differences.iter().map(|difference| &*difference.what).collect();
+    let message = format!("the {} {} is not as it is configured: {}", step.kind, step.name, what.join(", "));
+    Error::new(ErrorKind::Config, message).with_hint("run `rustwren setup`")
+}
+
 /// Why something stays.
 pub(super) fn stays(kind: &str, name: &str) -> String {
     format!("the {kind} {name} was not made by setup, and stays")
@@ -69,6 +89,18 @@ pub(super) fn stays(kind: &str, name: &str) -> String {
 
 /// A field that setup is in charge of: what people call it, and where it is, as a JSON pointer.
 pub(super) type Field = (&'static str, &'static str);
+
+/// Numbers are the same however they are written, and so are the ids of things.
+fn is_same(is: Option<&Value>, wanted: Option<&Value>) -> bool {
+    let (Some(is), Some(wanted)) = (is, wanted) else { return is == wanted };
+    match (is, wanted) {
+        (Value::Number(is), Value::Number(wanted)) => is.as_f64() == wanted.as_f64(),
+        (Value::String(is), Value::String(wanted)) if wanted.starts_with("/subscriptions/") => {
+            is.eq_ignore_ascii_case(wanted)
+        }
+        _ => is == wanted,
+    }
+}
 
 /// Adds every field that differs between two things to a step.
 pub(super) fn compare(step: Step, fields: &[Field], is: &Value, wanted: &Value) -> Step {
@@ -78,6 +110,6 @@ pub(super) fn compare(step: Step, fields: &[Field], is: &Value, wanted: &Value) 
     };
     fields.iter().fold(step, |step, (name, pointer)| {
         let (is, wanted) = (is.pointer(pointer), wanted.pointer(pointer));
-        if is == wanted { step } else { step.differs(*name, is.map(text), wanted.map(text)) }
+        if is_same(is, wanted) { step } else { step.differs(*name, is.map(text), wanted.map(text)) }
     })
 }
