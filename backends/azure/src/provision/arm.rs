@@ -9,6 +9,7 @@ use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{HttpClient as _, Method, Request as SdkRequest, Url};
 use bytes::Bytes;
 use rustwren_core::error::{Result, chain};
+use rustwren_core::redact::without_query;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -215,10 +216,12 @@ impl Arm {
         patience: Duration,
         attempt: &str,
     ) -> Result<Answer, Refusal> {
-        tracing::debug!(%method, url, "calling Azure");
+        // Addresses of operations carry a signature.
+        let told = without_query(url);
+        tracing::debug!(%method, url = told, "calling Azure");
         let (transport, _) = self.made(attempt).await?;
         let address = Url::parse(url)
-            .map_err(|error| Refusal::ours(attempt, &format!("{url} is no address: {error}")))?;
+            .map_err(|error| Refusal::ours(attempt, &format!("{told} is no address: {error}")))?;
         let mut request = SdkRequest::new(address, method);
         request.insert_header(AUTHORIZATION, format!("Bearer {}", self.token(attempt).await?));
         if let Some((kind, bytes)) = body {

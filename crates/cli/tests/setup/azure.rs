@@ -185,3 +185,24 @@ fn nothing_is_made_or_removed_unasked() {
     crate::assert_exit(&removal, 0);
     assert!(text(&removal.stderr).contains("there is nothing to remove"), "{}", text(&removal.stderr));
 }
+
+#[test]
+fn signatures_are_in_no_log_of_the_command() {
+    let azurite = Azurite::start();
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let config = format!(
+        "[storage]\nbackend = 'azure'\ncontainer = '{}'\nendpoint = '{}'\n[compute]\nbackend = 'local'\n",
+        azurite.new_container(),
+        azurite.blob_endpoint(),
+    );
+    fs::write(home.join("rustwren.toml"), config).unwrap();
+    let sas = azurite.sas("2125-01-01T00:00:00Z");
+    let variables = [("AZURE_STORAGE_SAS_TOKEN", sas.as_str()), ("RUSTWREN_LOG", "trace")];
+    let doctor = crate::rustwren(home, &["doctor"], &variables);
+    crate::assert_exit(&doctor, 0);
+    let signature = sas.split_once("sig=").unwrap().1.split('&').next().unwrap();
+    let (said, shown) = (text(&doctor.stderr), text(&doctor.stdout));
+    assert!(said.contains("sig=REDACTED"), "URLs are logged at this level: {said}");
+    assert!(!said.contains(signature) && !shown.contains(signature), "a signature is shown");
+}
