@@ -30,9 +30,11 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub mod course;
 mod plan;
+mod runtime;
 mod tail;
 
 pub use plan::{Change, Difference, Plan, Step};
+pub use runtime::{Package, RUNTIME, RuntimeSource};
 pub use tail::{LogPage, LogPages, tail};
 
 /// What was asked for on top of the configuration. Each is for the provisioners that say so in
@@ -47,9 +49,6 @@ pub struct SetupOptions {
     /// Whether to take the next step in replacing a shared secret.
     pub rotate: bool,
 }
-
-/// The name of the runtime's executable.
-pub const RUNTIME: &str = "rustwren-runtime";
 
 impl SetupOptions {
     /// The runtime's executable: the one that was asked for, or else the one beside this program's. An error where it is

@@ -18,7 +18,7 @@ use super::elsewhere::Elsewhere;
 use super::grant::{BLOB_OWNER, BLOBS, Grant, QUEUES, Who};
 use super::group::Group;
 use super::key::Key;
-use super::package::Source;
+use super::package;
 use super::place::Place;
 use super::plan::Hosting;
 use super::provisioner::AzureProvisioner;
@@ -26,7 +26,6 @@ use super::published::Published;
 use super::spec::Spec;
 use super::workspace::Workspace;
 use crate::client::Credentials;
-use crate::config::ComputeConfig;
 
 const AZURE: &str = "azure";
 
@@ -83,8 +82,7 @@ impl ProvisionerFactory for AzureProvisionerFactory {
         let mut spec = Spec::from_setup(setup, settings)?;
         spec.access.credentials.clone_from(&self.credentials);
         let arm = Arm::new(spec.management.clone(), spec.access.clone());
-        let platform = ComputeConfig::platform_of_instances();
-        let source = Source::new(setup.options.runtime.clone(), platform);
+        let source = package::source(setup.options.runtime.clone());
         let parts = parts(&spec);
         let place = Place { arm, spec, source };
         Ok(Some(Arc::new(AzureProvisioner { place, clock: Arc::clone(&self.clock), parts })))

@@ -1,11 +1,11 @@
 //! What all things know of the place that they are in.
 
 use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::provision::Step;
+use rustwren_core::provision::{Package, RuntimeSource, Step};
 use serde_json::Value;
 
 use super::arm::{Api, Arm, Request};
-use super::package::Source;
+use super::package;
 use super::refusal::Refusal;
 use super::spec::Spec;
 
@@ -19,10 +19,15 @@ pub(super) const PUBLISHED: &str = "rustwren-runtime";
 pub(super) struct Place {
     pub(super) arm: Arm,
     pub(super) spec: Spec,
-    pub(super) source: Source,
+    pub(super) source: RuntimeSource,
 }
 
 impl Place {
+    /// What is to be published.
+    pub(super) fn package(&self) -> Result<&Package> {
+        package::package(&self.source, &self.spec)
+    }
+
     /// The resource group.
     pub(super) async fn group(&self) -> Result<Option<Value>, Refusal> {
         let attempt = format!("looking for the resource group {}", self.spec.group);

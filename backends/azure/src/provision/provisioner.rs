@@ -103,7 +103,7 @@ impl Provisioner for AzureProvisioner {
 
     async fn plan(&self) -> Result<Plan> {
         // What cannot run there is refused before anything is asked.
-        self.place.source.package(&self.place.spec)?;
+        self.place.package()?;
         let mut plan = self.course().plan().await?;
         if self.place.spec.runners.is_empty() {
             plan = plan.note(
