@@ -50,23 +50,6 @@ pub struct SetupOptions {
     pub rotate: bool,
 }
 
-impl SetupOptions {
-    /// The runtime's executable: the one that was asked for, or else the one beside this program's. An error where it is
-    /// not there.
-    pub fn runtime_file(&self) -> Result<PathBuf> {
-        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(RUNTIME));
-        let Some(path) = self.runtime.clone().or_else(beside) else {
-            return Err(Error::new(ErrorKind::Config, "this program does not know where it lies")
-                .with_hint("name the runtime's executable with --runtime"));
-        };
-        if path.is_file() {
-            return Ok(path);
-        }
-        Err(Error::new(ErrorKind::Config, format!("there is no runtime at {}", path.display()))
-            .with_hint(format!("build {RUNTIME} and name its executable with --runtime")))
-    }
-}
-
 /// One of [`SetupOptions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
