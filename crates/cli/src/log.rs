@@ -2,7 +2,7 @@
 
 use rustwren::__cli::env;
 use rustwren::__cli::error::{Error, ErrorKind};
-use rustwren::__cli::redact::Redacting;
+use rustwren::redact::Redacting;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;

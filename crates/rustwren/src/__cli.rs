@@ -1,9 +1,7 @@
 //! What the `rustwren` command needs.
 
 pub use rustwren_core::clock::TokioClock;
-pub use rustwren_core::{
-    config, durable, entry, env, error, image, invoker, provision, redact, scheduler, storage,
-};
+pub use rustwren_core::{config, durable, entry, env, error, image, invoker, provision, scheduler, storage};
 
 pub use rustwren_core::executor::start_driver;
 pub use rustwren_core::worker::ARGUMENT as WORKER_ARGUMENT;
