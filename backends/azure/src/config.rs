@@ -3,9 +3,11 @@
 use rustwren_core::config::{KeyDoc, Kind};
 
 mod compute;
+mod logs;
 mod storage;
 
 pub use compute::{Auth, COMPUTE, ComputeConfig, Hidden, Trigger};
+pub use logs::LogsConfig;
 pub use storage::{STORAGE, StorageConfig};
 
 /// The storage account, in both sections.

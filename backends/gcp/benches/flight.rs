@@ -15,7 +15,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use rustwren_core::config::Settings;
 use rustwren_gcp::config::functions::{COMPUTE, ComputeConfig};
 use rustwren_gcp::invoker::CloudRunInvoker;
-use rustwren_testkit::flight::{self, Reply, Server, Taken};
+use rustwren_testkit::flight::{self, Server, Taken};
 
 fn invoker(address: &str, count: usize) -> CloudRunInvoker {
     let url = format!("http://{address}");
@@ -26,6 +26,7 @@ fn invoker(address: &str, count: usize) -> CloudRunInvoker {
 
 /// The same with nothing around the client. Each call sends as many bytes as an invocation has at least.
 fn bare(count: usize) -> Taken {
+    rustwren_gcp::client::use_ring();
     flight::raise_limit();
     let server = Server::start(count);
     let url = format!("http://{}/v1/invoke", server.address());
@@ -43,28 +44,7 @@ fn bare(count: usize) -> Taken {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let kind = "application/octet-stream";
-    match arguments.first().map(String::as_str) {
-        Some(flight::SERVER) => {
-            let body = flight::nothing().into();
-            flight::serve(
-                arguments[1].parse().unwrap(),
-                Reply { body, kind, delay: flight::DELAY, at_once: None },
-            );
-        }
-        // A process of its own: the largest memory of one would hide the other's.
-        Some("--bare") => {
-            let count = arguments[1].parse().unwrap();
-            rustwren_gcp::client::use_ring();
-            bare(count).print("bare", count);
-            return;
-        }
-        _ => {}
-    }
-    let count: usize = arguments.first().map_or(10_000, |count| count.parse().unwrap());
-    println!("{count} calls of {} s", flight::DELAY.as_secs());
-    flight::ours(count, |address| invoker(address, count)).print("rustwren", count);
-    let mut other = std::process::Command::new(std::env::current_exe().unwrap());
-    assert!(other.arg("--bare").arg(count.to_string()).status().unwrap().success());
+    flight::beside_bare("application/octet-stream", flight::nothing(), bare, |count| {
+        flight::ours(count, |address| invoker(address, count))
+    });
 }

@@ -184,7 +184,8 @@ impl Google {
         body: Option<(&'static str, Vec<u8>)>,
         as_us: bool,
     ) -> Result<bytes::Bytes, Refusal> {
-        tracing::debug!(method = %request.method, url, "calling Google");
+        let told = rustwren_core::redact::without_query(url);
+        tracing::debug!(method = %request.method, url = told, "calling Google");
         let (http, credentials) = self.made(request).await?;
         let body = body.map(|(kind, bytes)| (kind, bytes::Bytes::from(bytes)));
         let broken =

@@ -2,11 +2,12 @@
 
 use rustwren::__cli::env;
 use rustwren::__cli::error::{Error, ErrorKind};
+use rustwren::redact::Redacting;
 use tracing_subscriber::EnvFilter;
 
 use crate::failure::Failure;
 
-/// Sends log messages to stderr: those that `RUSTWREN_LOG` asks for, else as many as there are `-v`.
+/// Sends log messages to stderr, without signatures of URLs: those that `RUSTWREN_LOG` asks for, else as many as there are `-v`.
 pub(crate) fn start(verbose: u8) -> Result<(), Failure> {
     let asked = env::LOG.get_str()?;
     let directives = asked.as_deref().unwrap_or(match verbose {
@@ -23,7 +24,7 @@ pub(crate) fn start(verbose: u8) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         // `anstream` knows about terminals and NO_COLOR, and strips colour where it must not be.
-        .with_writer(anstream::stderr)
+        .with_writer(|| Redacting(anstream::stderr()))
         .init();
     Ok(())
 }

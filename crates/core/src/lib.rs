@@ -21,6 +21,7 @@ pub mod protocol;
 pub mod provision;
 #[expect(unsafe_code, reason = "the one module that needs it; see the safety argument of each file")]
 mod raw;
+pub mod redact;
 pub mod scheduler;
 pub mod storage;
 pub mod task;

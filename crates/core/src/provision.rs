@@ -30,9 +30,11 @@ use crate::error::{Error, ErrorKind, Result};
 
 pub mod course;
 mod plan;
+mod runtime;
 mod tail;
 
 pub use plan::{Change, Difference, Plan, Step};
+pub use runtime::{Package, RUNTIME, RuntimeSource};
 pub use tail::{LogPage, LogPages, tail};
 
 /// What was asked for on top of the configuration. Each is for the provisioners that say so in
@@ -46,26 +48,6 @@ pub struct SetupOptions {
     pub folder: Option<PathBuf>,
     /// Whether to take the next step in replacing a shared secret.
     pub rotate: bool,
-}
-
-/// The name of the runtime's executable.
-pub const RUNTIME: &str = "rustwren-runtime";
-
-impl SetupOptions {
-    /// The runtime's executable: the one that was asked for, or else the one beside this program's. An error where it is
-    /// not there.
-    pub fn runtime_file(&self) -> Result<PathBuf> {
-        let beside = || Some(std::env::current_exe().ok()?.parent()?.join(RUNTIME));
-        let Some(path) = self.runtime.clone().or_else(beside) else {
-            return Err(Error::new(ErrorKind::Config, "this program does not know where it lies")
-                .with_hint("name the runtime's executable with --runtime"));
-        };
-        if path.is_file() {
-            return Ok(path);
-        }
-        Err(Error::new(ErrorKind::Config, format!("there is no runtime at {}", path.display()))
-            .with_hint(format!("build {RUNTIME} and name its executable with --runtime")))
-    }
 }
 
 /// One of [`SetupOptions`].

@@ -40,6 +40,7 @@ pub use rustwren_core::failure::{FailureKind, TaskError, TaskFailure};
 pub use rustwren_core::invoker;
 pub use rustwren_core::price::{Price, Usd};
 pub use rustwren_core::provision;
+pub use rustwren_core::redact;
 pub use rustwren_core::scheduler::stats::{JobStats, Progress};
 pub use rustwren_core::scheduler::{Backups, Budget, OnError};
 pub use rustwren_core::storage;

@@ -254,3 +254,29 @@ pub fn measure(count: usize, mut server: Server, work: impl AsyncFnOnce(&mut dyn
     let memory = status("VmHWM").saturating_sub(before);
     Taken { dispatch, cpu, all_in_flight: server.all_in_flight(), memory }
 }
+
+/// A benchmark's `main`: so many calls of `ours`, and then as many of a `bare` client, each in a process of its own, since the
+/// largest memory of one would hide the other's. The server answers with this body of this kind.
+pub fn beside_bare(
+    kind: &'static str,
+    body: Vec<u8>,
+    bare: impl FnOnce(usize) -> Taken,
+    ours: impl FnOnce(usize) -> Taken,
+) {
+    const BARE: &str = "--bare";
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let count =
+        |at: usize| arguments.get(at).map_or(10_000, |count| count.parse().expect("a number of calls"));
+    match arguments.first().map(String::as_str) {
+        Some(SERVER) => serve(count(1), Reply { body: body.into(), kind, delay: DELAY, at_once: None }),
+        Some(BARE) => bare(count(1)).print("bare", count(1)),
+        _ => {
+            println!("{} calls of {} s", count(0), DELAY.as_secs());
+            ours(count(0)).print("rustwren", count(0));
+            let mut other = Command::new(std::env::current_exe().expect("this program"));
+            let ended =
+                other.arg(BARE).arg(count(0).to_string()).status().expect("this program starts once more");
+            assert!(ended.success(), "the bare client's calls: {ended}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ pub mod lambda;
 mod metadata;
 mod moto;
 mod published;
+mod times;
 mod unpack;
 
 pub use azurite::Azurite;

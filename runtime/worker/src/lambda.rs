@@ -6,7 +6,6 @@
 //! them. What cannot work (a bucket that does not exist, say) is answered to the client, who can do something about
 //! it, and does not end the worker.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +13,6 @@ use std::time::{Duration, Instant};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use rustwren_core::env;
 use rustwren_core::error::BackendError;
-use rustwren_core::invoker::{JobSpec, LogLine};
 use rustwren_core::protocol::answer::{Answer, PREAMBLE};
 use rustwren_core::protocol::invocation;
 use rustwren_core::protocol::json::{self, Enveloped};
@@ -22,6 +20,8 @@ use rustwren_runtime::Life;
 use rustwren_runtime::host::{Host, Room};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OnceCell, watch};
+
+use crate::task_log;
 
 mod setting;
 
@@ -98,9 +98,9 @@ impl Worker {
 
     async fn answer_in(&self, bytes: &[u8], life: Life) -> Result<Vec<u8>, BackendError> {
         let invocation = invocation::decode(bytes)?;
-        let host = self
-            .host
-            .get_or_try_init(|| async { Ok::<_, BackendError>(setting::host().await?.heard_by(log)) });
+        let host = self.host.get_or_try_init(|| async {
+            Ok::<_, BackendError>(setting::host().await?.heard_by(task_log::print))
+        });
         Ok(host.await?.answer(invocation, life, Room::body(json::room(ANSWER))).await)
     }
 
@@ -125,19 +125,4 @@ fn life(deadline: std::time::SystemTime) -> Life {
     let left = deadline.duration_since(std::time::SystemTime::now()).unwrap_or_default();
     let reserve = (left / SHARE).clamp(LEAST, MOST);
     Life::Until(Instant::now() + left.saturating_sub(reserve))
-}
-
-/// Passes on what tasks print to where Lambda collects it, with the job and the first element that may have printed it
-/// in front.
-fn log(job: &JobSpec, first: u64, line: &LogLine) {
-    let mut text = Vec::with_capacity(line.bytes.len() + 32);
-    for part in line.bytes.split_inclusive(|&byte| byte == b'\n') {
-        text.extend_from_slice(format!("[{} {}] ", job.label, first + u64::from(line.offset)).as_bytes());
-        text.extend_from_slice(part);
-    }
-    if !text.ends_with(b"\n") {
-        text.push(b'\n');
-    }
-    // Nobody could be told that it cannot be told.
-    std::io::stdout().lock().write_all(&text).unwrap_or_default();
 }

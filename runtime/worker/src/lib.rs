@@ -12,6 +12,7 @@ pub mod config;
 pub mod lambda;
 mod log;
 pub mod serve;
+mod task_log;
 
 use std::process::ExitCode;
 

@@ -57,6 +57,7 @@ use slots::Slots;
 use crate::args::ServeArgs;
 use crate::backends::compiled_in;
 use crate::config::ServeConfig;
+use crate::task_log;
 
 /// Threads that serve calls. What takes long is done elsewhere: tasks in their processes, files on threads that may wait.
 const THREADS: usize = 2;
@@ -208,9 +209,14 @@ impl Server {
         let options = HostOptions { pool, images, warm_images: config.warm_images, idle: config.idle };
         let mut detached = options.clone();
         detached.pool.workers = config.detached;
+        // A platform collects what this program prints; elsewhere that is the log of a service or a terminal.
+        let host = |options| {
+            let host = Host::new(options, Arc::clone(&storage));
+            Arc::new(if config.secrets.is_none() { host.heard_by(task_log::print) } else { host })
+        };
         let shared = Shared {
-            host: Arc::new(Host::new(options, Arc::clone(&storage))),
-            detached_host: Arc::new(Host::new(detached, storage)),
+            host: host(options),
+            detached_host: host(detached),
             gate: Gate::new(config.secrets.as_ref()),
             room: config.max_answer.map_or(Room::STREAM, Room::body),
             metrics: Metrics::default(),

@@ -13,6 +13,7 @@
 mod apart;
 mod crowd;
 mod place;
+mod printing;
 mod switch;
 mod trouble;
 
@@ -96,6 +97,7 @@ fn main() -> ExitCode {
         rustwren_tests::trial("azure::a chunk goes on beyond the limit of a call", trouble::continuation),
         rustwren_tests::trial("azure::200 calls at one instance at once", crowd::burst),
         rustwren_tests::trial("azure::512 tasks at once in one runtime", crowd::many_at_once),
+        rustwren_tests::trial("azure::what tasks print is printed by the runtime", printing::lines_of_tasks),
         rustwren_tests::trial("azure::jobs that share an instance are kept apart", apart::apart),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()

@@ -11,7 +11,7 @@ use rustwren::blocking::block_on;
 use rustwren::config::LoadOptions;
 use rustwren_core::protocol::queued::FUNCTION;
 use rustwren_testkit::standins::Azurite;
-use rustwren_testkit::standins::functions_host::{FunctionApp, FunctionsHost, QueueTrigger};
+use rustwren_testkit::standins::functions_host::{Console, FunctionApp, FunctionsHost, QueueTrigger};
 use tempfile::TempDir;
 
 const KEY: &str = "the-function-key";
@@ -35,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) queue: bool,
     /// Further app settings.
     pub(crate) settings: Vec<(&'static str, &'static str)>,
+    /// Where lines go that handlers print.
+    pub(crate) console: Option<Console>,
 }
 
 impl Default for Plan {
@@ -46,6 +48,7 @@ impl Default for Plan {
             limit: Duration::from_secs(230),
             queue: false,
             settings: Vec::new(),
+            console: None,
         }
     }
 }
@@ -99,6 +102,7 @@ impl Place {
             per_instance: plan.per_instance,
             http_limit: plan.limit,
             queue,
+            console: plan.console.clone(),
         });
         let place = Self { host, azurite, dir };
         fs::write(place.config(), place.text()).unwrap();

@@ -15,7 +15,7 @@ use super::async_calls::AsyncCalls;
 use super::bucket::Bucket;
 use super::function::Function;
 use super::log_group::LogGroup;
-use super::package::Source;
+use super::package;
 use super::policy::{self, Scope};
 use super::provisioner::{AwsProvisioner, ClockHandle, Parts};
 use super::role::Role;
@@ -166,7 +166,7 @@ fn add_workers(
         worker.log_days,
         worker.tags.clone(),
     )) as Box<dyn Resource<Account>>);
-    let source = Source::new(setup.options.runtime.clone(), worker.config.platform());
+    let source = package::source(setup.options.runtime.clone(), worker.config.platform());
     let lambda = aws_sdk_lambda::Client::new(config);
     parts.after.push(Box::new(AsyncCalls::new(lambda.clone(), function)));
     parts.function = Some(Function::new(lambda, region.to_owned(), worker, source));

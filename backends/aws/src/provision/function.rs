@@ -15,12 +15,12 @@ use aws_sdk_lambda::types::{
 use rustwren_core::config::units::format_duration;
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
-use rustwren_core::provision::{Change, Step};
+use rustwren_core::provision::{Change, Package, RuntimeSource, Step};
 
 use super::arn::Account;
 use super::call::{Refusal, call, if_there};
 use super::mark::{self, Tags};
-use super::package::{BOOTSTRAP, Source};
+use super::package::{self, BOOTSTRAP, code_sha256};
 use super::spec::WorkerSpec;
 use crate::config::Architecture;
 
@@ -36,7 +36,7 @@ pub(crate) struct Function {
     client: Client,
     region: String,
     spec: WorkerSpec,
-    source: Source,
+    source: RuntimeSource,
 }
 
 /// The settings that a function has as a whole, in the words in which differences are told.
@@ -81,7 +81,7 @@ impl Found {
 }
 
 impl Function {
-    pub(crate) fn new(client: Client, region: String, spec: WorkerSpec, source: Source) -> Self {
+    pub(crate) fn new(client: Client, region: String, spec: WorkerSpec, source: RuntimeSource) -> Self {
         Self { client, region, spec, source }
     }
 
@@ -89,9 +89,13 @@ impl Function {
         &self.spec.config.function
     }
 
+    fn package(&self) -> Result<&Package> {
+        package::package(&self.source)
+    }
+
     /// Fails where there is no runtime that could be deployed.
     pub(crate) fn check_runtime(&self) -> Result<()> {
-        self.source.package().map(drop)
+        self.package().map(drop)
     }
 
     fn role(&self, account: &Account) -> String {
@@ -161,7 +165,7 @@ impl Function {
     async fn create(&self, account: &Account, patience: Patience<'_>) -> Result<()> {
         let config = &self.spec.config;
         let name = self.name();
-        let code = FunctionCode::builder().zip_file(Blob::new(self.source.package()?.zip.clone())).build();
+        let code = FunctionCode::builder().zip_file(Blob::new(self.package()?.bytes.clone())).build();
         let create = self
             .client
             .create_function()
@@ -216,14 +220,14 @@ impl Function {
             self.until_updated(patience).await?;
         }
         let architecture = self.architecture();
-        let package = self.source.package()?;
-        if found.sha256 != package.sha256 || found.architecture != architecture.as_str() {
+        let package = self.package()?;
+        if found.sha256 != code_sha256(package) || found.architecture != architecture.as_str() {
             let update = self
                 .client
                 .update_function_code()
                 .function_name(name)
                 .architectures(architecture)
-                .zip_file(Blob::new(package.zip.clone()));
+                .zip_file(Blob::new(package.bytes.clone()));
             let what = format!("uploading the runtime to the function {name}");
             let sent = || call("lambda:UpdateFunctionCode", what.clone(), update.clone().send());
             patience.until_done(passes, sent).await.map_err(explained)?;
@@ -313,7 +317,7 @@ impl Resource<Account> for Function {
         if found.as_ref().is_some_and(|found| !mark::is_ours(&found.tags)) {
             return Err(mark::not_ours("function", self.name(), "function"));
         }
-        let sha256 = &self.source.package()?.sha256;
+        let sha256 = &code_sha256(self.package()?);
         Ok(self.step(account, found.as_ref(), Some(sha256)).into())
     }
 

@@ -10,6 +10,7 @@ use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::image::Platform;
 use rustwren_core::price::{PRICES, Price, PriceTable};
 
+use super::logs::{LOG_CAP, LOG_ENDPOINT, LOG_RETENTION, LOGS};
 use super::{ACCOUNT, LOGIN, TLS_CA};
 use crate::client::Access;
 
@@ -134,6 +135,10 @@ pub const COMPUTE: BackendKeys = BackendKeys {
             "Who runs jobs, and is let at their objects and at the queue by setup: object ids of Entra. `az ad signed-in-user \
              show --query id` prints one's own.",
         ),
+        LOGS,
+        LOG_RETENTION,
+        LOG_CAP,
+        LOG_ENDPOINT,
         KeyDoc::with_default(
             "management",
             Kind::Text,

@@ -9,9 +9,10 @@ use rustwren_core::provision::{Change, Step};
 use serde_json::{Map, Value, json};
 
 use super::arm::{Api, Request};
+use super::component::{SETTING as INSIGHTS, connection_string};
 use super::group::gone;
 use super::operation::change;
-use super::place::{Field, MARK, OURS, Place, compare, foreign, is_ours, stays};
+use super::place::{Field, MARK, OURS, Place, compare, foreign, is_ours, not_as_configured, stays};
 use super::refusal::Refusal;
 use super::spec::Spec;
 
@@ -75,17 +76,47 @@ async fn settings(place: &Place) -> Result<Settings> {
     Ok(pairs.into_iter().filter_map(|(name, value)| Some((name, value.as_str()?.to_owned()))).collect())
 }
 
+/// Where the app's lines go.
+enum Lines {
+    /// To this connection string; none is known before the component is made.
+    To(Option<String>),
+    /// Nowhere that setup knows of; no longer to this connection string.
+    NotTo(Option<String>),
+}
+
+impl Lines {
+    async fn of(place: &Place) -> Result<Self> {
+        let ours = place.component().await?.filter(is_ours);
+        let known = ours.as_ref().and_then(connection_string).map(ToOwned::to_owned);
+        Ok(if place.spec.logs.is_some() { Self::To(known) } else { Self::NotTo(known) })
+    }
+
+    /// Settles the setting among others. One that is not known yet differs from any.
+    fn settle(&self, settings: &mut Settings) {
+        match self {
+            Self::To(known) => {
+                settings.insert(INSIGHTS.to_owned(), known.clone().unwrap_or_default());
+            }
+            Self::NotTo(known) if settings.get(INSIGHTS) == known.as_ref() => {
+                settings.remove(INSIGHTS);
+            }
+            Self::NotTo(_) => {}
+        }
+    }
+}
+
 /// The settings as they should be; those that setup is not in charge of stay.
-fn settled(spec: &Spec, found: &Settings) -> Settings {
+fn settled(spec: &Spec, lines: &Lines, found: &Settings) -> Settings {
     let mut settings = found.clone();
     settings.retain(|name, _| !UNWANTED.contains(&name.as_str()) && !name.starts_with(OWN));
     settings.extend(spec.settings.clone());
+    lines.settle(&mut settings);
     settings
 }
 
 /// Tells which settings differ, without their values: not all of them are setup's to show.
-fn compare_settings(step: Step, spec: &Spec, found: &Settings) -> Step {
-    let settled = settled(spec, found);
+fn compare_settings(step: Step, spec: &Spec, lines: &Lines, found: &Settings) -> Step {
+    let settled = settled(spec, lines, found);
     let names = found.keys().chain(settled.keys().filter(|name| !found.contains_key(*name)));
     names
         .filter(|name| found.get(*name) != settled.get(*name))
@@ -115,7 +146,8 @@ async fn put(place: &Place, found: Option<&Value>, patience: Patience<'_>) -> Re
     let mut body = wanted(spec);
     match found {
         None => {
-            let pairs = spec.settings.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+            let settings = settled(spec, &Lines::of(place).await?, &Settings::new());
+            let pairs = settings.iter().map(|(name, value)| json!({ "name": name, "value": value }));
             body["properties"]["siteConfig"] = json!({ "appSettings": pairs.collect::<Vec<_>>() });
         }
         Some(found) => {
@@ -156,11 +188,21 @@ pub(super) fn state(place: &Place, found: &Value) -> Result<String> {
     }
     let step = compare(Step::new(KIND, &spec.app, Change::None), FIELDS, found, &wanted(spec));
     if !step.differences.is_empty() {
-        let what: Vec<&str> = step.differences.iter().map(|difference| &*difference.what).collect();
-        let message = format!("the {KIND} {} is not as it is configured: {}", spec.app, what.join(", "));
-        return Err(Error::new(ErrorKind::Config, message).with_hint("run `rustwren setup`"));
+        return Err(not_as_configured(&step));
     }
     Ok(format!("{}, up to {} instances of {} MiB", spec.app, spec.instances, spec.memory))
+}
+
+/// Fails where the app sends its lines elsewhere than to the component.
+pub(super) async fn check_lines(place: &Place) -> Result<()> {
+    let found = settings(place).await?;
+    let mut wanted = found.clone();
+    Lines::of(place).await?.settle(&mut wanted);
+    if found == wanted {
+        return Ok(());
+    }
+    let step = Step::new(KIND, &place.spec.app, Change::Update);
+    Err(not_as_configured(&step.differs_untold(format!("setting {INSIGHTS}"))))
 }
 
 #[async_trait]
@@ -184,7 +226,9 @@ impl Resource<Place> for App {
         let step = compare(step, FIELDS, &found, &wanted(spec));
         let step =
             if found["identity"]["principalId"].is_string() { step } else { step.differs_untold("identity") };
-        Ok(compare_settings(step, spec, &settings(place).await?).update_if_different().into())
+        Ok(compare_settings(step, spec, &Lines::of(place).await?, &settings(place).await?)
+            .update_if_different()
+            .into())
     }
 
     async fn apply(&self, place: &Place, step: &Step, patience: Patience<'_>) -> Result<()> {
@@ -197,7 +241,7 @@ impl Resource<Place> for App {
         if step.differences.iter().any(|difference| !difference.what.starts_with("setting ")) {
             put(place, Some(&place.the_app().await?), patience).await?;
         }
-        let settled = settled(spec, &before);
+        let settled = settled(spec, &Lines::of(place).await?, &before);
         // Looked at again: nothing of them is lost, whatever Azure does with those of an app that is put anew.
         if settled != settings(place).await? {
             let pairs: Map<String, Value> =

@@ -9,6 +9,7 @@ use azure_core::http::headers::{HeaderName, Headers};
 use azure_core::http::{HttpClient as _, Method, Request as SdkRequest, Url};
 use bytes::Bytes;
 use rustwren_core::error::{Result, chain};
+use rustwren_core::redact::without_query;
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
@@ -32,16 +33,23 @@ pub(super) enum Api {
     Storage,
     Web,
     Authorization,
+    OperationalInsights,
+    Insights,
+    /// What lines of logs are asked of, which is none of Resource Manager's. Its version is in the path.
+    Logs,
 }
 
 impl Api {
-    fn version(self) -> &'static str {
-        match self {
+    fn version(self) -> Option<&'static str> {
+        Some(match self {
             Self::Resources => "2024-11-01",
             Self::Storage => "2024-01-01",
             Self::Web => "2024-04-01",
             Self::Authorization => "2022-04-01",
-        }
+            Self::OperationalInsights => "2022-10-01",
+            Self::Insights => "2020-02-02",
+            Self::Logs => return None,
+        })
     }
 }
 
@@ -97,7 +105,7 @@ pub(super) struct Answer {
     pub(super) body: Value,
 }
 
-/// Azure Resource Manager.
+/// Azure Resource Manager, or another API that takes tokens for its own address.
 pub(super) struct Arm {
     endpoint: String,
     access: Access,
@@ -123,9 +131,11 @@ impl Arm {
 
     /// The answer to a call.
     pub(super) async fn call(&self, request: &Request<'_>) -> Result<Answer, Refusal> {
-        let separator = if request.path.contains('?') { '&' } else { '?' };
-        let url =
-            format!("{}{}{separator}api-version={}", self.endpoint, request.path, request.api.version());
+        let mut url = format!("{}{}", self.endpoint, request.path);
+        if let Some(version) = request.api.version() {
+            let separator = if request.path.contains('?') { '&' } else { '?' };
+            url = format!("{url}{separator}api-version={version}");
+        }
         let body = request.body.map(|body| ("application/json", Bytes::from(body.to_string())));
         self.send(&url, request.method, body, PATIENCE, &request.attempt).await
     }
@@ -206,10 +216,12 @@ impl Arm {
         patience: Duration,
         attempt: &str,
     ) -> Result<Answer, Refusal> {
-        tracing::debug!(%method, url, "calling Azure");
+        // Addresses of operations carry a signature.
+        let told = without_query(url);
+        tracing::debug!(%method, url = told, "calling Azure");
         let (transport, _) = self.made(attempt).await?;
         let address = Url::parse(url)
-            .map_err(|error| Refusal::ours(attempt, &format!("{url} is no address: {error}")))?;
+            .map_err(|error| Refusal::ours(attempt, &format!("{told} is no address: {error}")))?;
         let mut request = SdkRequest::new(address, method);
         request.insert_header(AUTHORIZATION, format!("Bearer {}", self.token(attempt).await?));
         if let Some((kind, bytes)) = body {

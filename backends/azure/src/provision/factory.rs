@@ -13,18 +13,19 @@ use super::account::Account;
 use super::app::App;
 use super::arm::Arm;
 use super::child::Child;
+use super::component::Component;
 use super::elsewhere::Elsewhere;
 use super::grant::{BLOB_OWNER, BLOBS, Grant, QUEUES, Who};
 use super::group::Group;
 use super::key::Key;
-use super::package::Source;
+use super::package;
 use super::place::Place;
 use super::plan::Hosting;
 use super::provisioner::AzureProvisioner;
 use super::published::Published;
 use super::spec::Spec;
+use super::workspace::Workspace;
 use crate::client::Credentials;
-use crate::config::ComputeConfig;
 
 const AZURE: &str = "azure";
 
@@ -81,8 +82,7 @@ impl ProvisionerFactory for AzureProvisionerFactory {
         let mut spec = Spec::from_setup(setup, settings)?;
         spec.access.credentials.clone_from(&self.credentials);
         let arm = Arm::new(spec.management.clone(), spec.access.clone());
-        let platform = ComputeConfig::platform_of_instances();
-        let source = Source::new(setup.options.runtime.clone(), platform);
+        let source = package::source(setup.options.runtime.clone());
         let parts = parts(&spec);
         let place = Place { arm, spec, source };
         Ok(Some(Arc::new(AzureProvisioner { place, clock: Arc::clone(&self.clock), parts })))
@@ -98,8 +98,21 @@ fn parts(spec: &Spec) -> Vec<Box<dyn Resource<Place>>> {
         Box::new(Child::queue(spec.queue.clone(), "for invocations")),
         Box::new(Child::queue(format!("{}-poison", spec.queue), "for those that nobody can run")),
         Box::new(Hosting),
-        Box::new(App),
     ];
+    // The app says where lines go; where none are kept any more, it is told so before what keeps them is removed.
+    if spec.logs.is_some() {
+        parts.extend::<[Box<dyn Resource<Place>>; 3]>([
+            Box::new(Workspace),
+            Box::new(Component),
+            Box::new(App),
+        ]);
+    } else {
+        parts.extend::<[Box<dyn Resource<Place>>; 3]>([
+            Box::new(App),
+            Box::new(Component),
+            Box::new(Workspace),
+        ]);
+    }
     let mut grant = |who: &Who, role| parts.push(Box::new(Grant { who: who.clone(), role }));
     grant(&Who::App, BLOB_OWNER);
     grant(&Who::App, QUEUES);

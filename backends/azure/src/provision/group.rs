@@ -18,13 +18,23 @@ const TOLD: usize = 3;
 #[derive(Debug)]
 pub(super) struct Group;
 
-/// What is in the group: ids, and whether setup has made it.
+/// What is in the group: ids, and whether setup has made it. Without what Azure puts there by itself.
 async fn contents(place: &Place) -> Result<Vec<(String, bool)>, Refusal> {
     let attempt = format!("looking into the resource group {}", place.spec.group);
     let path = format!("{}/resources", place.spec.group_id());
     let items = place.arm.list(&Request::get(Api::Resources, path, attempt)).await?;
     let id = |item: &Value| item["id"].as_str().unwrap_or_default().to_owned();
-    Ok(items.iter().map(|item| (id(item), is_ours(item))).collect())
+    let items = items.iter().map(|item| (id(item), is_ours(item)));
+    Ok(items.filter(|(id, _)| !comes_with_component(place, id)).collect())
+}
+
+/// Whether Azure makes a thing of this id for each component of Application Insights, and leaves it behind: it goes with
+/// the group.
+fn comes_with_component(place: &Place, id: &str) -> bool {
+    let id = id.to_ascii_lowercase();
+    let of_component = format!("failure anomalies - {}", place.spec.component_name());
+    id.ends_with("/actiongroups/application insights smart detection")
+        || id.ends_with(&format!("/smartdetectoralertrules/{}", of_component.to_ascii_lowercase()))
 }
 
 /// The ends of ids, for people.

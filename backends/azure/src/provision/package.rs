@@ -2,26 +2,20 @@
 //!
 //! Its bytes depend on what is in it alone, so that their hash says whether there is anything to publish.
 
-use std::fmt::Write as _;
-use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::Bytes;
-use ring::digest::{SHA256, digest};
-use rustwren_core::config::units::format_size;
-use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::image::{ElfInfo, Platform, check, strip};
+use rustwren_core::error::Result;
 use rustwren_core::protocol::calls::INVOKE;
 use rustwren_core::protocol::queued::FUNCTION;
-use rustwren_core::provision::{RUNTIME, SetupOptions};
+use rustwren_core::provision::{Package, RUNTIME, RuntimeSource};
 use serde_json::{Value, json};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
 use super::spec::Spec;
+use crate::config::ComputeConfig;
 
 /// The largest package.
 const LARGEST: usize = 1 << 30;
@@ -30,75 +24,21 @@ const TRIES: u32 = 3;
 /// Which settings say where the queue is.
 const CONNECTION: &str = "AzureWebJobsStorage";
 
-/// A zip that is ready to be published.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Package {
-    pub(super) zip: Bytes,
-    /// Its SHA-256, in hexadecimal digits.
-    pub(super) hash: String,
+/// As what the host logs what a custom handler prints.
+const CONSOLE: &str = "Host.Function.Console";
+
+/// The command that builds a runtime.
+const BUILD: &str =
+    "`cargo build --release -p rustwren-worker --no-default-features --features azure` on Linux on x86-64";
+
+/// Where the runtime comes from.
+pub(super) fn source(given: Option<PathBuf>) -> RuntimeSource {
+    RuntimeSource::new(given, ComputeConfig::platform_of_instances(), BUILD)
 }
 
-/// Not the bytes.
-impl std::fmt::Debug for Package {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Package").field("len", &self.zip.len()).field("hash", &self.hash).finish()
-    }
-}
-
-/// Where it comes from.
-#[derive(Debug)]
-pub(super) struct Source {
-    given: Option<PathBuf>,
-    platform: Platform,
-    packed: OnceLock<Package>,
-}
-
-impl Source {
-    pub(super) fn new(given: Option<PathBuf>, platform: Platform) -> Self {
-        Self { given, platform, packed: OnceLock::new() }
-    }
-
-    /// The package, made on first use: only setup needs it.
-    pub(super) fn package(&self, spec: &Spec) -> Result<&Package> {
-        if let Some(packed) = self.packed.get() {
-            return Ok(packed);
-        }
-        let packed = self.pack(spec)?;
-        Ok(self.packed.get_or_init(|| packed))
-    }
-
-    fn pack(&self, spec: &Spec) -> Result<Package> {
-        let mut options = SetupOptions::default();
-        options.runtime.clone_from(&self.given);
-        let path = options.runtime_file()?;
-        let build = "build it for Linux on x86-64, and name it by --runtime: `cargo build --release -p rustwren-worker \
-                     --no-default-features --features azure`";
-        let bytes = fs::read(&path).map_err(|error| {
-            Error::new(ErrorKind::Config, format!("the runtime {} cannot be read", path.display()))
-                .with_source(error)
-                .with_hint(build)
-        })?;
-        let runs = ElfInfo::read(&bytes).and_then(|info| check(&info, &self.platform));
-        runs.map_err(|error| {
-            error.context(&format!("the runtime {} cannot be deployed", path.display())).with_hint(build)
-        })?;
-        let zip = zip(spec, &strip(&bytes)).map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("the runtime {} cannot be packed", path.display()))
-                .with_source(error)
-        })?;
-        if zip.len() > LARGEST {
-            let (size, most) = (format_size(zip.len() as u64), format_size(LARGEST as u64));
-            let message =
-                format!("the runtime {} has {size} when packed; Azure takes {most}", path.display());
-            return Err(Error::new(ErrorKind::Incompatible, message).with_hint(build));
-        }
-        let hash = digest(&SHA256, &zip).as_ref().iter().fold(String::new(), |mut text, byte| {
-            // Writing to a string does not fail.
-            write!(text, "{byte:02x}").unwrap_or_default();
-            text
-        });
-        Ok(Package { zip: zip.into(), hash })
-    }
+/// What is to be published.
+pub(super) fn package<'a>(source: &'a RuntimeSource, spec: &Spec) -> Result<&'a Package> {
+    source.package("Azure", LARGEST, |runtime| zip(spec, runtime))
 }
 
 /// What the host of functions reads of the whole app.
@@ -119,6 +59,15 @@ fn host(spec: &Spec) -> Value {
             "maxDequeueCount": TRIES,
             "messageEncoding": "base64",
         } },
+        "logging": {
+            // What comes in is paid for: what the worker prints, all of it, and of the rest what is wrong.
+            "logLevel": { "default": "Warning", CONSOLE: "Information" },
+            "applicationInsights": {
+                "samplingSettings": { "isEnabled": false },
+                "enableDependencyTracking": false,
+                "enablePerformanceCountersCollection": false,
+            },
+        },
     })
 }
 

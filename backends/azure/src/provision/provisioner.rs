@@ -8,10 +8,14 @@ use async_trait::async_trait;
 use rustwren_core::clock::Clock;
 use rustwren_core::error::{Error, ErrorKind, Result};
 use rustwren_core::provision::course::{self, Course, Pauses, Resource};
-use rustwren_core::provision::{Applied, Leg, LogQuery, LogStream, Plan, Provisioner, Watch};
+use rustwren_core::provision::{Applied, Change, Leg, LogQuery, LogStream, Plan, Provisioner, Watch, tail};
 
+use super::arm::Arm;
 use super::child::Child;
-use super::place::{PUBLISHED, Place, missing};
+use super::component::Component;
+use super::logs::{self, Pages};
+use super::place::{self, PUBLISHED, Place, missing};
+use super::workspace::{self, Workspace};
 use super::{account, app};
 
 /// How long is waited for changes that are not yet known everywhere: a role may take ten minutes to spread.
@@ -60,6 +64,22 @@ impl AzureProvisioner {
         })
     }
 
+    async fn logs_leg(&self) -> Result<String> {
+        let spec = &self.place.spec;
+        let Some(logs) = spec.logs else { return Ok("not kept: `logs = false`".to_owned()) };
+        let workspace = Workspace.plan(&self.place).await?.step;
+        let component = Component.plan(&self.place).await?.step;
+        for step in [&workspace, &component] {
+            match step.change {
+                Change::None => {}
+                Change::Create => return Err(missing(&step.kind, &step.name)),
+                _ => return Err(place::not_as_configured(step)),
+            }
+        }
+        app::check_lines(&self.place).await?;
+        Ok(format!("{}, kept for {} days", workspace.name, logs.days))
+    }
+
     async fn published(&self) -> Result<String> {
         let app = self.place.the_app().await?;
         match app["tags"][PUBLISHED].as_str() {
@@ -83,7 +103,7 @@ impl Provisioner for AzureProvisioner {
 
     async fn plan(&self) -> Result<Plan> {
         // What cannot run there is refused before anything is asked.
-        self.place.source.package(&self.place.spec)?;
+        self.place.package()?;
         let mut plan = self.course().plan().await?;
         if self.place.spec.runners.is_empty() {
             plan = plan.note(
@@ -129,6 +149,7 @@ impl Provisioner for AzureProvisioner {
         legs.push(course::leg(clock, "app", self.app()).await);
         if legs.last().is_some_and(|leg| leg.outcome.is_ok()) {
             legs.push(course::leg(clock, "runtime", self.published()).await);
+            legs.push(course::leg(clock, "logs", self.logs_leg()).await);
         }
         legs
     }
@@ -141,13 +162,24 @@ impl Provisioner for AzureProvisioner {
         self.course().destroy(plan, watch).await
     }
 
-    async fn logs(&self, _query: LogQuery) -> Result<LogStream> {
+    async fn logs(&self, query: LogQuery) -> Result<LogStream> {
         let spec = &self.place.spec;
-        let message = "logs of workers on Azure are not read from here";
-        Err(Error::new(ErrorKind::Config, message).with_hint(format!(
-            "Azure keeps them in Application Insights, where the app has it: `az monitor app-insights query --resource-group \
-             {} --app {} --analytics-query \"traces | order by timestamp\"`",
-            spec.group, spec.app
-        )))
+        if spec.logs.is_none() {
+            let message = "lines of workers are not kept: `logs` in [compute] is false";
+            return Err(Error::new(ErrorKind::Config, message)
+                .with_hint("set `logs = true` and run `rustwren setup`; what tasks print is shown by the program that runs the job"));
+        }
+        let workspace = self.place.workspace().await.map_err(|refusal| {
+            let is_denied = refusal.status == Some(403);
+            Error::from(refusal).with_optional_hint(is_denied.then(|| logs::permission(&spec.workspace_id())))
+        })?;
+        let workspace = workspace.ok_or_else(|| missing(workspace::KIND, &spec.workspace_name()))?;
+        let pages = Pages {
+            api: Arm::new(spec.log_endpoint.clone(), spec.access.clone()),
+            app: spec.app.clone(),
+            workspace: workspace["properties"]["customerId"].as_str().unwrap_or_default().to_owned(),
+            workspace_id: spec.workspace_id(),
+        };
+        Ok(tail(pages, query, Arc::clone(&self.clock)))
     }
 }

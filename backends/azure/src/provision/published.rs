@@ -84,8 +84,8 @@ fn address(place: &Place, app: &Value) -> Result<String> {
 /// Publishes once, and waits for the end of it.
 async fn publish(place: &Place, address: &str, patience: Patience<'_>) -> Result<(), Unpublished> {
     let attempt = attempt(place);
-    let zip = place.source.package(&place.spec);
-    let zip = zip.map_err(|error| Refusal::ours(&attempt, &error.to_string()))?.zip.clone();
+    let zip = place.package();
+    let zip = zip.map_err(|error| Refusal::ours(&attempt, &error.to_string()))?.bytes.clone();
     let url = format!("{address}/api/publish?RemoteBuild=false&Deployer=rustwren");
     let begun = place.arm.upload(&url, zip, &attempt).await?;
     let asking = format!("{attempt}: asking how far it is");
@@ -136,14 +136,16 @@ async fn log(place: &Place, address: &str, state: &Value, asking: &str) -> Strin
 #[async_trait]
 impl Resource<Place> for Published {
     async fn plan(&self, place: &Place) -> Result<Planned> {
-        let package = place.source.package(&place.spec)?;
-        let about = format!("{} for {}", format_size(package.zip.len() as u64), place.spec.app);
-        let step = |change| Step::new(KIND, short(&package.hash), change).about(about);
+        let package = place.package()?;
+        let about = format!("{} for {}", format_size(package.bytes.len() as u64), place.spec.app);
+        let step = |change| Step::new(KIND, short(&package.hash(32)), change).about(about);
         let app = place.app().await?.unwrap_or_default();
         Ok(match app["tags"][PUBLISHED].as_str() {
             None => step(Change::Create),
-            Some(is) if is == package.hash => step(Change::None),
-            Some(is) => step(Change::Update).differs("package", Some(short(is)), Some(short(&package.hash))),
+            Some(is) if is == package.hash(32) => step(Change::None),
+            Some(is) => {
+                step(Change::Update).differs("package", Some(short(is)), Some(short(&package.hash(32))))
+            }
         }
         .into())
     }
@@ -159,7 +161,7 @@ impl Resource<Place> for Published {
         // Only now, so that what has failed is done again.
         let body = json!({
             "operation": "Merge",
-            "properties": { "tags": { PUBLISHED: place.source.package(&place.spec)?.hash } },
+            "properties": { "tags": { PUBLISHED: place.package()?.hash(32) } },
         });
         let path = format!("{}/providers/Microsoft.Resources/tags/default", place.spec.app_id());
         let attempt = format!("noting what is published at the function app {}", place.spec.app);

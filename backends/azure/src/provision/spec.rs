@@ -9,7 +9,7 @@ use rustwren_core::env::{self, Environment};
 use rustwren_core::error::{Error, ErrorKind, Result};
 
 use crate::client::Access;
-use crate::config::{Auth, ComputeConfig, StorageConfig, Trigger};
+use crate::config::{Auth, ComputeConfig, LogsConfig, StorageConfig, Trigger};
 
 /// The most instances that an app may have.
 const MOST_INSTANCES: u64 = 1000;
@@ -47,6 +47,10 @@ pub(super) struct Spec {
     pub(super) runners: Vec<String>,
     /// Where the function key is to be.
     pub(super) key_file: Option<PathBuf>,
+    /// What becomes of lines that workers write; none where they are not kept.
+    pub(super) logs: Option<LogsConfig>,
+    /// Where lines are read, without a slash at the end.
+    pub(super) log_endpoint: String,
     /// App settings.
     pub(super) settings: BTreeMap<String, String>,
 }
@@ -112,17 +116,9 @@ impl Spec {
                 ),
             ));
         }
-        let runners = settings.get_list("runners")?;
-        if let Some(runner) = runners.iter().find(|runner| !is_object_id(runner)) {
-            return Err(settings.error(
-                "runners",
-                format!("must be object ids, and `{runner}` is none: `az ad user show --id NAME --query id` prints one"),
-            ));
-        }
-        let management = settings.get_endpoint("management")?.unwrap_or_default();
-        if !management.starts_with("https://") && !is_of_this_machine(&management) {
-            return Err(settings.error("management", "must begin with https://: it is given tokens"));
-        }
+        let runners = runners(settings)?;
+        let (management, log_endpoint) =
+            (given_tokens(settings, "management")?, given_tokens(settings, "log_endpoint")?);
         let key_file = settings.get_path("key_file")?.filter(|_| matches!(compute.auth, Auth::Key(_)));
         let has_key = key_file.is_some() || env::AZURE_FUNCTION_KEY.get().is_some();
         if compute.trigger == Trigger::Http && matches!(compute.auth, Auth::Key(_)) && !has_key {
@@ -135,7 +131,7 @@ impl Spec {
         let app_settings = app_settings(setup, &compute, &storage, &account, per_instance);
         Ok(Self {
             access: compute.access.clone(),
-            management: management.trim_end_matches('/').to_owned(),
+            management,
             subscription,
             group,
             region,
@@ -152,6 +148,8 @@ impl Spec {
             function_timeout: compute.queue_timeout.max(Duration::from_secs(230)) + GRACE,
             runners,
             key_file,
+            logs: LogsConfig::from_settings(settings)?,
+            log_endpoint,
             settings: app_settings,
         })
     }
@@ -178,18 +176,61 @@ impl Spec {
 
     pub(super) fn plan_name(&self) -> String {
         // A plan's name has at most 60 characters on Linux.
-        let mut name = self.app.clone();
-        name.truncate(55);
-        format!("{name}-plan")
+        format!("{}-plan", shortened(&self.app, 55))
     }
 
     pub(super) fn plan_id(&self) -> String {
         format!("{}/providers/Microsoft.Web/serverfarms/{}", self.group_id(), self.plan_name())
     }
 
+    /// The Log Analytics workspace. Its name has at most 63 characters.
+    pub(super) fn workspace_name(&self) -> String {
+        format!("{}-logs", shortened(&self.app, LONGEST_NAME - "-logs".len()))
+    }
+
+    pub(super) fn workspace_id(&self) -> String {
+        let name = self.workspace_name();
+        format!("{}/providers/Microsoft.OperationalInsights/workspaces/{name}", self.group_id())
+    }
+
+    /// The component of Application Insights.
+    pub(super) fn component_name(&self) -> String {
+        format!("{}-insights", self.app)
+    }
+
+    pub(super) fn component_id(&self) -> String {
+        format!("{}/providers/Microsoft.Insights/components/{}", self.group_id(), self.component_name())
+    }
+
     pub(super) fn app_id(&self) -> String {
         format!("{}/providers/Microsoft.Web/sites/{}", self.group_id(), self.app)
     }
+}
+
+/// The beginning of a name, which is ASCII.
+fn shortened(name: &str, most: usize) -> &str {
+    name.get(..most).unwrap_or(name)
+}
+
+/// The object ids of those who run jobs.
+fn runners(settings: &Settings) -> Result<Vec<String>> {
+    let runners = settings.get_list("runners")?;
+    if let Some(runner) = runners.iter().find(|runner| !is_object_id(runner)) {
+        return Err(settings.error(
+            "runners",
+            format!("must be object ids, and `{runner}` is none: `az ad user show --id NAME --query id` prints one"),
+        ));
+    }
+    Ok(runners)
+}
+
+/// The address of an API, without a slash at the end. It is given tokens.
+fn given_tokens(settings: &Settings, key: &'static str) -> Result<String> {
+    let address = settings.get_endpoint(key)?.unwrap_or_default();
+    if !address.starts_with("https://") && !is_of_this_machine(&address) {
+        return Err(settings.error(key, "must begin with https://: it is given tokens"));
+    }
+    Ok(address.trim_end_matches('/').to_owned())
 }
 
 /// What the host and the runtime of the app read. No secrets: both have the app's identity.

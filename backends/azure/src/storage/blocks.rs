@@ -8,7 +8,7 @@ use azure_storage_blob::models::{BlockBlobClientCommitBlockListOptions, BlockLoo
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use rustwren_core::storage::PutOutcome;
-use rustwren_core::storage::remote::{Service as _, new_mark, parts};
+use rustwren_core::storage::remote::{Parts, Service as _, new_mark, parts};
 
 use super::BlobStorage;
 use super::errors::{are_blocks_gone, is_unmet};
@@ -18,6 +18,9 @@ use crate::tries::Requests as _;
 
 /// Azure takes no more blocks in one object.
 const MOST_BLOCKS: u64 = 50_000;
+
+/// Smaller blocks cost more requests than they are worth, where parts are not smaller themselves.
+const LEAST_BLOCK: u64 = 4 << 20;
 
 /// How often all blocks are sent because another write came between.
 const UPLOADS: usize = 4;
@@ -56,16 +59,16 @@ impl BlobStorage {
 
     /// Sends the blocks, and gives their names.
     async fn send_blocks(&self, object: &str, mark: &str, data: &Bytes) -> Result<Vec<Vec<u8>>, Failure> {
-        let blocks = parts(data.len() as u64, self.common.parts.size, MOST_BLOCKS).enumerate().map(
-            |(number, range)| {
+        let len = data.len() as u64;
+        let blocks =
+            parts(len, block_size(len, self.common.parts), MOST_BLOCKS).enumerate().map(|(number, range)| {
                 // Parts of what is in memory: both ends fit.
                 self.send_block(
                     object,
                     name(mark, number),
                     data.slice(range.start as usize..range.end as usize),
                 )
-            },
-        );
+            });
         let blocks: Vec<_> = blocks.collect();
         stream::iter(blocks).buffered(self.common.parts.parallel).try_collect().await
     }
@@ -123,6 +126,13 @@ impl BlobStorage {
     }
 }
 
+/// A part, or less where that makes fewer than two blocks for each that travels at once: if all of an object's blocks were
+/// under way together, they would all be ready at the same moment, and the service would take them in while nothing is sent.
+fn block_size(len: u64, parts: Parts) -> u64 {
+    let two_rounds = len.div_ceil(2 * parts.parallel.max(1) as u64);
+    two_rounds.clamp(LEAST_BLOCK.min(parts.size), parts.size)
+}
+
 /// The name of a block: of no other upload's, and as long as all others of the object.
 fn name(mark: &str, number: usize) -> Vec<u8> {
     format!("{mark}{number:08}").into_bytes()
@@ -131,6 +141,15 @@ fn name(mark: &str, number: usize) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_object_has_two_rounds_of_blocks_where_they_are_not_too_small() {
+        let of = |mb: u64, parts| block_size(mb << 20, parts) >> 20;
+        let default = Parts { size: 8 << 20, parallel: 8 };
+        assert_eq!([17, 64, 96, 128, 4096].map(|mb| of(mb, default)), [4, 4, 6, 8, 8]);
+        assert_eq!(of(64, Parts { parallel: 2, ..default }), 8);
+        assert_eq!(of(64, Parts { size: 2 << 20, parallel: 8 }), 2, "no more than was asked for");
+    }
 
     #[test]
     fn names_of_blocks_are_as_azure_wants_them() {

@@ -43,6 +43,8 @@ async fn an_app_is_what_the_configuration_says() {
             "queue",
             "queue",
             "plan",
+            "log workspace",
+            "Application Insights",
             "function app",
             "access",
             "access",
@@ -250,8 +252,8 @@ async fn a_group_with_things_of_others_stays() {
 #[tokio::test]
 async fn operations_are_waited_for_in_each_of_azures_ways() {
     let world = World::new();
-    // Storage account, plan, app: each says in its own way how far it is.
-    for _ in 0..3 {
+    // Storage account, plan, log workspace and its table, app: each says in its own way how far it is.
+    for _ in 0..5 {
         world.azure.next_operation(Course::After(30));
     }
     world.azure.next_publication(Course::After(20));
@@ -259,7 +261,7 @@ async fn operations_are_waited_for_in_each_of_azures_ways() {
     set_up(&*provisioner).await;
     assert!(!provisioner.plan().await.unwrap().changes());
     let asked = world.azure.calls().iter().filter(|call| call.starts_with("GET /operations/")).count();
-    assert_eq!(asked, 60, "the plan is asked for itself");
+    assert_eq!(asked, 120, "the plan is asked for itself");
 }
 
 #[tokio::test]
@@ -267,6 +269,8 @@ async fn a_teardown_that_was_cut_short_is_completed() {
     for thing in [
         "roleAssignments/",
         "sites/",
+        "components/",
+        "workspaces/",
         "serverfarms/",
         "queues/",
         "containers/",

@@ -75,6 +75,8 @@ async fn settings_that_cannot_be_set_up_are_refused_before_anybody_is_asked() {
         ("workers", "1001"),
         ("runners", "ada@example.com"),
         ("management", "http://management.example.com"),
+        ("log_endpoint", "http://logs.example.com"),
+        ("log_retention", "1d"),
         ("account", "otheraccount"),
     ] {
         let pairs = [(key, value), ("url", "https://wren.example.com")];

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use rustwren_core::clock::Clock as _;
 use rustwren_core::error::ErrorKind;
-use rustwren_core::provision::{Change, LogQuery, Unwatched};
+use rustwren_core::provision::{Change, Unwatched};
 use rustwren_testkit::standins::azure_control::{Course, Refusal};
 use serde_json::json;
 
 use crate::world::{APP, World, pending, set_up, told};
 
-/// How many operations come before that of the storage account, of the plan and of the app.
-const OPERATIONS: [(usize, &str); 3] = [(0, "storage account"), (1, "plan"), (2, "function app")];
+/// How many operations come before that of the storage account, of the plan, of the log workspace and its table, and of the
+/// app.
+const OPERATIONS: [(usize, &str); 5] =
+    [(0, "storage account"), (1, "plan"), (2, "log workspace"), (3, "keeps lines"), (4, "function app")];
 
 #[tokio::test]
 async fn an_operation_that_fails_says_why_and_the_next_run_goes_on() {
@@ -183,7 +185,7 @@ async fn doctor_names_what_is_missing_or_wrong() {
     let legs = provisioner.verify().await;
     assert!(failed(&legs).is_empty(), "{legs:?}");
     let names: Vec<&str> = legs.iter().map(|leg| leg.name.as_str()).collect();
-    assert_eq!(names, ["credentials", "account", "container", "queue", "app", "runtime"]);
+    assert_eq!(names, ["credentials", "account", "container", "queue", "app", "runtime", "logs"]);
     world.azure.change("sites/ada-wren", |app| app["properties"]["state"] = json!("Stopped"));
     let legs = provisioner.verify().await;
     let error = legs.iter().find_map(|leg| leg.outcome.as_ref().err()).unwrap();
@@ -232,13 +234,4 @@ async fn a_plan_that_no_longer_holds_is_not_carried_out() {
     world.azure.set(APP, "RUSTWREN__COMPUTE__WORKERS", "7");
     let error = changed.apply(&plan, &Unwatched).await.unwrap_err();
     assert!(told(&error).contains("run `rustwren setup` again"), "{error}");
-}
-
-#[tokio::test]
-async fn logs_are_told_where_they_are() {
-    let world = World::new();
-    let provisioner = world.provisioner(&[]).await;
-    let query = LogQuery::since(std::time::UNIX_EPOCH);
-    let Err(error) = provisioner.logs(query).await else { panic!("there are none here") };
-    assert!(told(&error).contains("az monitor app-insights query") && told(&error).contains(APP), "{error}");
 }

@@ -73,6 +73,7 @@ impl World {
             ("region", "eastus"),
             ("app", APP),
             ("management", endpoint.as_str()),
+            ("log_endpoint", endpoint.as_str()),
             ("key_file", key_file.to_str().unwrap()),
         ];
         let mut options = SetupOptions::default();

@@ -9,4 +9,5 @@ mod faults;
 mod place;
 mod poison;
 mod queue;
+mod signatures;
 mod tokens;

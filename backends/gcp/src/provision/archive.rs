@@ -32,7 +32,7 @@ impl Archive {
 
     /// The object's name.
     pub(super) fn object(&self) -> Result<String> {
-        Ok(format!("{}{}.tar.gz", self.folder(), self.source.package()?.hash))
+        Ok(format!("{}{}.tar.gz", self.folder(), self.source.hash()?))
     }
 
     /// Those of any runtime that was deployed.
@@ -58,7 +58,7 @@ impl Resource for Archive {
             .find(Request::get(Api::Storage, path, format!("looking for the object {object}")))
             .await?;
         let change = if found.is_some() { Change::None } else { Change::Create };
-        let size = self.source.package()?.bytes.len() as u64;
+        let size = self.source.bytes()?.len() as u64;
         let about = format!("{} in the bucket", rustwren_core::config::units::format_size(size));
         Ok(Step::new(KIND, object, change).about(about))
     }
@@ -68,13 +68,13 @@ impl Resource for Archive {
         let name = utf8_percent_encode(&object, NON_ALPHANUMERIC);
         let path = format!("/upload/storage/v1/b/{}/o?uploadType=media&name={name}", self.bucket);
         let url = self.google.url(Api::Storage, &path);
-        let bytes = &self.source.package()?.bytes;
+        let bytes = self.source.bytes()?;
         let upload = || {
             let request = Request {
                 method: Method::POST,
                 ..Request::get(Api::Storage, path.clone(), format!("uploading the runtime to {object}"))
             };
-            self.google.upload(&url, request, "application/gzip", bytes.clone(), true)
+            self.google.upload(&url, request, "application/gzip", bytes.to_vec(), true)
         };
         patience.until_done(|_| None, upload).await?;
         Ok(())

@@ -76,7 +76,7 @@ impl Function {
     }
 
     fn wanted(&self, source: &Value) -> Result<Value> {
-        Ok(wanted(&self.spec, &self.source.package()?.hash, source))
+        Ok(wanted(&self.spec, &self.source.hash()?, source))
     }
 
     async fn find(&self) -> Result<Option<Value>> {
@@ -101,14 +101,14 @@ impl Function {
         let (Some(url), source) = (place["uploadUrl"].as_str(), &place["storageSource"]) else {
             return Err(Error::new(ErrorKind::Internal, format!("{attempt}: Google names no place for it")));
         };
-        let bytes = &self.source.package()?.bytes;
+        let bytes = self.source.bytes()?;
         let put = || {
             let request = Request {
                 method: Method::PUT,
                 ..Request::get(Api::Functions, String::new(), attempt.clone())
             };
             // The address itself is the permission; a token beside it is refused.
-            self.google.upload(url, request, "application/zip", bytes.clone(), false)
+            self.google.upload(url, request, "application/zip", bytes.to_vec(), false)
         };
         patience.until_done(|_| None, put).await?;
         Ok(source.clone())

@@ -2,19 +2,15 @@
 //!
 //! The bytes depend on what is in them alone, so that their hash says whether there is anything to upload.
 
-use std::fmt::Write as _;
-use std::fs;
 use std::io::{Cursor, Write as _};
 use std::path::PathBuf;
-use std::sync::OnceLock;
 
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use ring::digest::{SHA256, digest};
-use rustwren_core::config::units::format_size;
-use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::image::{ElfInfo, Platform, check, strip};
-use rustwren_core::provision::{RUNTIME, SetupOptions};
+use rustwren_core::error::Result;
+use rustwren_core::image::Platform;
+use rustwren_core::provision::{Package, RUNTIME, RuntimeSource};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
@@ -28,81 +24,39 @@ const SHIM: [(&str, &str); 2] = [
 /// The largest source of a function, and the largest archive that Cloud Run takes without a build.
 const LARGEST: [usize; 2] = [100_000_000, 250 << 20];
 
-/// An archive that is ready to be uploaded.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Package {
-    pub(super) bytes: Vec<u8>,
-    /// The beginning of its SHA-256, as long as a label may be.
-    pub(super) hash: String,
-}
+/// How much of an archive's SHA-256 tells it from others, in bytes: as long as a label may be.
+const HASH: usize = 20;
+/// The command that builds a runtime.
+const BUILD: &str =
+    "`cargo build --release -p rustwren-worker --no-default-features --features gcp` on Linux on x86-64";
 
-/// Not the bytes.
-impl std::fmt::Debug for Package {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Package").field("len", &self.bytes.len()).field("hash", &self.hash).finish()
-    }
-}
-
-/// Where it comes from.
+/// What is to be uploaded, by its route.
 #[derive(Debug)]
 pub(super) struct Source {
-    given: Option<PathBuf>,
+    runtime: RuntimeSource,
     route: Route,
-    platform: Platform,
-    packed: OnceLock<Package>,
 }
 
 impl Source {
     pub(super) fn new(given: Option<PathBuf>, route: Route, platform: Platform) -> Self {
-        Self { given, route, platform, packed: OnceLock::new() }
+        Self { runtime: RuntimeSource::new(given, platform, BUILD), route }
     }
 
-    /// The package, made on first use: only setup needs it.
-    pub(super) fn package(&self) -> Result<&Package> {
-        if let Some(packed) = self.packed.get() {
-            return Ok(packed);
-        }
-        let packed = self.pack()?;
-        Ok(self.packed.get_or_init(|| packed))
+    /// The archive, made on first use: only setup needs it.
+    pub(super) fn bytes(&self) -> Result<&Bytes> {
+        Ok(&self.package()?.bytes)
     }
 
-    fn pack(&self) -> Result<Package> {
-        let mut options = SetupOptions::default();
-        options.runtime.clone_from(&self.given);
-        let path = options.runtime_file()?;
-        let build = "build it for Linux on x86-64, and name it by --runtime: `cargo build --release -p rustwren-worker \
-                     --no-default-features --features gcp`";
-        let bytes = fs::read(&path).map_err(|error| {
-            Error::new(ErrorKind::Config, format!("the runtime {} cannot be read", path.display()))
-                .with_source(error)
-                .with_hint(build)
-        })?;
-        let runs = ElfInfo::read(&bytes).and_then(|info| check(&info, &self.platform));
-        runs.map_err(|error| {
-            error.context(&format!("the runtime {} cannot be deployed", path.display())).with_hint(build)
-        })?;
-        let runtime = strip(&bytes);
-        let (packed, largest) = match self.route {
-            Route::Functions => (zip(&runtime).map_err(std::io::Error::other), LARGEST[0]),
-            Route::Run => (tar_gz(&runtime), LARGEST[1]),
-        };
-        let packed = packed.map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("the runtime {} cannot be packed", path.display()))
-                .with_source(error)
-        })?;
-        if packed.len() > largest {
-            let (size, most) = (format_size(packed.len() as u64), format_size(largest as u64));
-            let message =
-                format!("the runtime {} has {size} when packed; Google takes {most}", path.display());
-            return Err(Error::new(ErrorKind::Incompatible, message).with_hint(build));
+    /// The beginning of its hash.
+    pub(super) fn hash(&self) -> Result<String> {
+        Ok(self.package()?.hash(HASH))
+    }
+
+    fn package(&self) -> Result<&Package> {
+        match self.route {
+            Route::Functions => self.runtime.package("Google", LARGEST[0], zip),
+            Route::Run => self.runtime.package("Google", LARGEST[1], tar_gz),
         }
-        let hash = digest(&SHA256, &packed);
-        let hash = hash.as_ref().iter().take(20).fold(String::new(), |mut text, byte| {
-            // Writing to a string does not fail.
-            write!(text, "{byte:02x}").unwrap_or_default();
-            text
-        });
-        Ok(Package { bytes: packed, hash })
     }
 }
 

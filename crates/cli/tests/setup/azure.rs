@@ -6,10 +6,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 
 use rustwren_testkit::standins::azure_control::AzureControl;
-use rustwren_testkit::standins::functions_host::{FunctionApp, FunctionsHost, Queues};
+use rustwren_testkit::standins::functions_host::{Console, FunctionApp, FunctionsHost, Queues};
 use rustwren_testkit::standins::{Azurite, Front, Verdict};
 
 use crate::text;
@@ -20,10 +20,11 @@ const APP: &str = "ada-wren";
 fn write_config(home: &Path, azure: &AzureControl, url: &str, storage: &str, queues: &str) {
     let config = format!(
         "provider = 'azure'\n[storage]\naccount = '{}'\n{storage}\n[compute]\napp = '{APP}'\nurl = '{url}'\n\
-         key_file = 'function-key'\nsubscription = '{}'\nregion = 'eastus'\nmanagement = '{}'\n{queues}\n",
+         key_file = 'function-key'\nsubscription = '{}'\nregion = 'eastus'\nmanagement = '{management}'\n\
+         log_endpoint = '{management}'\n{queues}\n",
         Azurite::ACCOUNT,
         AzureControl::SUBSCRIPTION,
-        azure.endpoint(),
+        management = azure.endpoint(),
     );
     fs::write(home.join("rustwren.toml"), config).unwrap();
 }
@@ -58,6 +59,7 @@ fn a_setup_ends_with_an_answer_of_what_it_has_published() {
     let running: Arc<OnceLock<FunctionsHost>> = Arc::default();
     // The app's address: the host is started when it is first called, with what is published and set by then.
     let queues = Queues { endpoint: azurite.queue_endpoint(), sas: azurite.sas("2125-01-01T00:00:00Z") };
+    let (heard, printed) = mpsc::channel();
     let front = {
         let (running, azure, folder) = (Arc::clone(&running), Arc::clone(&azure), folder.path().to_owned());
         Front::before("127.0.0.1:1", move |_| {
@@ -72,6 +74,13 @@ fn a_setup_ends_with_an_answer_of_what_it_has_published() {
                     ("AZURE_STORAGE_KEY", Azurite::KEY),
                     ("RUSTWREN_CACHE_DIR", &cache),
                 ];
+                let (azure, heard) = (Arc::clone(&azure), heard.clone());
+                app.console = Some(Console::new(move |instance, line| {
+                    #[expect(clippy::disallowed_methods, reason = "lines are read by the clock on the wall")]
+                    let now = std::time::SystemTime::now();
+                    azure.trace(APP, now, &format!("instance-{instance}"), line);
+                    heard.send(line.to_owned()).unwrap_or_default();
+                }));
                 app.settings.extend(own.map(|(name, value)| (name.to_owned(), value.to_owned())));
                 FunctionsHost::start(app)
             });
@@ -90,7 +99,7 @@ fn a_setup_ends_with_an_answer_of_what_it_has_published() {
     let done = rustwren(home, &azure, &["setup", "--yes"]);
     crate::assert_exit(&done, 0);
     let said = text(&done.stderr);
-    assert!(said.contains("12 to create") && said.contains("a closure went the whole way"), "{said}");
+    assert!(said.contains("14 to create") && said.contains("a closure went the whole way"), "{said}");
     let seen = running.get().unwrap().seen();
     assert_eq!((seen.invocations, seen.denied), (1, 0), "{said}");
     assert!(azure.malformed().is_empty(), "{:?}", azure.malformed());
@@ -98,7 +107,7 @@ fn a_setup_ends_with_an_answer_of_what_it_has_published() {
     let again = rustwren(home, &azure, &["setup"]);
     crate::assert_exit(&again, 0);
     let said = text(&again.stderr);
-    assert!(said.contains("no change: 12 as they should be"), "{said}");
+    assert!(said.contains("no change: 14 as they should be"), "{said}");
 
     let doctor = rustwren(home, &azure, &["doctor"]);
     crate::assert_exit(&doctor, 0);
@@ -110,6 +119,7 @@ fn a_setup_ends_with_an_answer_of_what_it_has_published() {
         "queue",
         "app",
         "runtime",
+        "logs",
         "connect",
         "storage",
         "worker",
@@ -124,11 +134,32 @@ fn a_setup_ends_with_an_answer_of_what_it_has_published() {
     assert!(text(&by_queue.stdout).contains("ok     round trip "), "{}", text(&by_queue.stdout));
     assert!(running.get().unwrap().seen().messages > 0);
 
+    // The host has passed on what the runtime prints; Application Insights has it as soon as it was read here.
+    while !printed.recv().unwrap().contains("listening on") {}
+    read_logs(home, &azure);
+
     let removal = rustwren(home, &azure, &["teardown", "--yes"]);
     crate::assert_exit(&removal, 0);
     assert!(text(&removal.stderr).contains("nothing is left"), "{}", text(&removal.stderr));
     assert!(azure.things().is_empty(), "{:?}", azure.things());
     assert!(!home.join("function-key").exists());
+}
+
+/// Reads the line that the runtime has printed, as people and scripts do.
+fn read_logs(home: &Path, azure: &AzureControl) {
+    let logs = rustwren(home, azure, &["logs", "--since", "1h"]);
+    crate::assert_exit(&logs, 0);
+    let lines = text(&logs.stdout);
+    assert!(lines.contains("listening on") && lines.contains("instance-0"), "{lines}");
+    let logs = rustwren(home, azure, &["logs", "--since", "1h", "--filter", "listening", "--json"]);
+    let lines = text(&logs.stdout);
+    assert!(
+        lines.lines().all(|line| line.contains("\"source\":\"instance-0\"")) && !lines.is_empty(),
+        "{lines}"
+    );
+    let logs = rustwren(home, azure, &["logs", "--filter", "nobody says this"]);
+    crate::assert_exit(&logs, 0);
+    assert!(logs.stdout.is_empty() && text(&logs.stderr).contains("has logged nothing"), "{logs:?}");
 }
 
 #[test]
@@ -141,13 +172,37 @@ fn nothing_is_made_or_removed_unasked() {
     let planned = rustwren(home, &azure, &["setup", "--runtime", "runtime", "--dry-run"]);
     crate::assert_exit(&planned, 0);
     let shown = text(&planned.stdout);
-    assert!(shown.contains("12 to create") && shown.contains("Flex Consumption"), "{shown}");
+    assert!(shown.contains("14 to create") && shown.contains("Flex Consumption"), "{shown}");
     let unasked = rustwren(home, &azure, &["setup", "--runtime", "runtime"]);
     assert!(!unasked.status.success() && text(&unasked.stderr).contains("--yes"), "{unasked:?}");
     assert!(azure.things().is_empty(), "{:?}", azure.things());
     let logs = rustwren(home, &azure, &["logs"]);
-    assert!(!logs.status.success() && text(&logs.stderr).contains("az monitor app-insights"), "{logs:?}");
+    assert!(
+        !logs.status.success() && text(&logs.stderr).contains("no log workspace ada-wren-logs"),
+        "{logs:?}"
+    );
     let removal = rustwren(home, &azure, &["teardown", "--yes"]);
     crate::assert_exit(&removal, 0);
     assert!(text(&removal.stderr).contains("there is nothing to remove"), "{}", text(&removal.stderr));
+}
+
+#[test]
+fn signatures_are_in_no_log_of_the_command() {
+    let azurite = Azurite::start();
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let config = format!(
+        "[storage]\nbackend = 'azure'\ncontainer = '{}'\nendpoint = '{}'\n[compute]\nbackend = 'local'\n",
+        azurite.new_container(),
+        azurite.blob_endpoint(),
+    );
+    fs::write(home.join("rustwren.toml"), config).unwrap();
+    let sas = azurite.sas("2125-01-01T00:00:00Z");
+    let variables = [("AZURE_STORAGE_SAS_TOKEN", sas.as_str()), ("RUSTWREN_LOG", "trace")];
+    let doctor = crate::rustwren(home, &["doctor"], &variables);
+    crate::assert_exit(&doctor, 0);
+    let signature = sas.split_once("sig=").unwrap().1.split('&').next().unwrap();
+    let (said, shown) = (text(&doctor.stderr), text(&doctor.stdout));
+    assert!(said.contains("sig=REDACTED"), "URLs are logged at this level: {said}");
+    assert!(!said.contains(signature) && !shown.contains(signature), "a signature is shown");
 }

@@ -14,7 +14,7 @@ use super::{LogQuery, LogRecord, LogStream};
 use crate::clock::Clock;
 use crate::error::Result;
 
-/// Lines come in late, and not in order: each look goes back as far as this before the newest line.
+/// See [`LogPages::late`].
 const LATE: Duration = Duration::from_secs(30);
 
 /// Where lines of logs are read, page by page.
@@ -26,6 +26,12 @@ pub trait LogPages: Send + Sync + 'static {
 
     /// How often new lines may be asked for.
     fn pause(&self) -> Duration;
+
+    /// How late lines may come in, and not in order: each look goes back as far as this before the newest line. 30
+    /// seconds unless said otherwise.
+    fn late(&self) -> Duration {
+        LATE
+    }
 }
 
 /// A part of what was written.
@@ -68,7 +74,7 @@ struct Tail<P> {
     newest: SystemTime,
     /// Where the present look goes on.
     next: Option<String>,
-    /// Lines within [`LATE`] that were told, which later looks find again.
+    /// Lines within [`LogPages::late`] that were told, which later looks find again.
     seen: HashSet<(SystemTime, String)>,
     ready: VecDeque<LogRecord>,
     ended: bool,
@@ -103,7 +109,7 @@ impl<P: LogPages> Tail<P> {
             self.ended = true;
             return Ok(());
         }
-        self.since = self.since.max(self.newest.checked_sub(LATE).unwrap_or(UNIX_EPOCH));
+        self.since = self.since.max(self.newest.checked_sub(self.pages.late()).unwrap_or(UNIX_EPOCH));
         let since = self.since;
         self.seen.retain(|(written, _)| *written >= since);
         if self.ready.is_empty() {

@@ -5,11 +5,14 @@
 //! that is not published, of another version or with another parameter, and a field that is unknown, read-only, mistyped or
 //! missing is refused in Resource Manager's words. What calls do follows the REST references of [resource
 //! groups](https://learn.microsoft.com/rest/api/resources/), [storage accounts](https://learn.microsoft.com/rest/api/storagerp/),
-//! [function apps](https://learn.microsoft.com/rest/api/appservice/) and [role
-//! assignments](https://learn.microsoft.com/rest/api/authorization/), [asynchronous
+//! [function apps](https://learn.microsoft.com/rest/api/appservice/), [role
+//! assignments](https://learn.microsoft.com/rest/api/authorization/), [Log Analytics
+//! workspaces](https://learn.microsoft.com/rest/api/loganalytics/) and [components of Application
+//! Insights](https://learn.microsoft.com/rest/api/application-insights/components), [asynchronous
 //! operations](https://learn.microsoft.com/azure/azure-resource-manager/management/async-operations) and [publishing to Flex
 //! Consumption](https://learn.microsoft.com/azure/azure-functions/functions-deployment-technologies), as read in November 2026.
-//! Nothing that is deployed here runs by itself.
+//! Nothing that is deployed here runs by itself. Questions about lines of logs are answered as well (`azure_control/lines.rs`),
+//! which Azure does at another address.
 //!
 //! Azure has three ways to say how far an operation is. Here storage accounts and groups go by `Location`, function apps
 //! by `Azure-AsyncOperation` and plans by their own `provisioningState`, so that all three are walked.
@@ -18,12 +21,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
 use super::{Front, Verdict};
 
 mod apps;
+mod lines;
+mod monitor;
 mod operations;
 mod roles;
 mod shapes;
@@ -203,6 +209,15 @@ impl AzureControl {
         change(thing);
     }
 
+    /// Removes something with all that is in it, as somebody else does.
+    pub fn remove(&self, end: &str) {
+        let mut state = self.state();
+        let end = end.to_lowercase();
+        let found = state.things.keys().find(|id| id.ends_with(&end)).cloned();
+        let id = found.unwrap_or_else(|| panic!("there is no {end}"));
+        state.take_effect((id, None));
+    }
+
     /// Puts something there below the subscription, as somebody else does.
     pub fn put(&self, path: &str, mut thing: Value) {
         let id = format!("/subscriptions/{}/{path}", Self::SUBSCRIPTION);
@@ -221,6 +236,30 @@ impl AzureControl {
         let mut state = self.state();
         let settings = state.settings.entry(app.to_lowercase()).or_default();
         settings.insert(name.to_owned(), value.to_owned());
+    }
+
+    /// What Application Insights has taken in of an app's instance, at this time: a line that a worker has printed, say. It
+    /// goes where the app's settings say.
+    pub fn trace(&self, app: &str, time: SystemTime, instance: &str, message: &str) {
+        let time = jiff::Timestamp::try_from(time).unwrap_or_else(|error| panic!("{error}"));
+        let mut state = self.state();
+        let settings = state.settings.get(&app.to_lowercase());
+        let by = settings.and_then(|settings| settings.get("APPLICATIONINSIGHTS_CONNECTION_STRING")).cloned();
+        let trace = lines::Trace {
+            by: by.unwrap_or_default(),
+            // As many digits as Azure writes.
+            time: format!("{time:.7}"),
+            id: format!("{:08}", state.next()),
+            role: app.to_owned(),
+            instance: instance.to_owned(),
+            message: message.to_owned(),
+        };
+        state.traces.push(trace);
+    }
+
+    /// The next answer about lines is not whole, and says this of it.
+    pub fn answer_partly(&self, message: &str) {
+        self.state().partly = Some(message.to_owned());
     }
 
     /// The last package that was published.

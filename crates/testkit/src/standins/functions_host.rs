@@ -56,6 +56,28 @@ pub struct FunctionApp {
     pub http_limit: Duration,
     /// The function with the queue trigger.
     pub queue: Option<QueueTrigger>,
+    /// Where lines go that handlers print; those of none go where this program's go.
+    pub console: Option<Console>,
+}
+
+/// Is told each line that a handler prints, as the real host logs it (`WorkerProcess.cs`): on which instance, and what. It is
+/// called by the host's own thread, and must not keep it.
+#[derive(Clone)]
+pub struct Console(Arc<Line>);
+
+type Line = dyn Fn(usize, &str) + Send + Sync;
+
+impl Console {
+    /// One that does this with a line.
+    pub fn new(line: impl Fn(usize, &str) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(line))
+    }
+}
+
+impl fmt::Debug for Console {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Console")
+    }
 }
 
 /// A function that is called with the messages of a queue.

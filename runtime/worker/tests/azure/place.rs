@@ -89,6 +89,7 @@ impl Place {
             per_instance: plan.per_instance,
             http_limit: Duration::from_secs(230),
             queue: trigger,
+            console: None,
         });
         let storage: Arc<dyn Storage> = Arc::new(DirectoryStorage::open(root).unwrap());
         let program = ProgramImage::of_this_program(None).unwrap();

@@ -43,7 +43,7 @@ enum Kind {
     Boolean,
     Number,
     Any,
-    Enum(Vec<String>),
+    Enum(Vec<Value>),
     Model(String),
     List(Box<Kind>),
     Map(Box<Kind>),
@@ -196,7 +196,9 @@ fn check_kind(kind: &Kind, value: &Value, path: &str) -> Result<(), Refusal> {
         Kind::Boolean => is(value.is_boolean(), "System.Boolean"),
         Kind::Number => is(value.is_number(), "System.Int32"),
         Kind::Enum(of) => {
-            is(value.as_str().is_some_and(|value| of.iter().any(|one| one == value)), &of.join("|"))
+            let names: Vec<String> =
+                of.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect();
+            is(of.contains(value), &names.join("|"))
         }
         Kind::Model(of) => check_model(of, value, path),
         Kind::List(of) => match value.as_array() {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::{Value, json};
 
 use super::super::Request;
+use super::lines::Trace;
 use super::operations::Operation;
 use super::{Answer, Answered, AzureControl, Course, Refusal, shapes};
 
@@ -30,6 +31,9 @@ pub(super) struct State {
     pub(super) published: Option<Vec<u8>>,
     /// Publications by their ids: what becomes of them, and how often they were asked for.
     pub(super) published_so_far: BTreeMap<u64, (Course, usize, Vec<u8>)>,
+    pub(super) traces: Vec<Trace>,
+    /// Why the next answer about them is not whole.
+    pub(super) partly: Option<String>,
     /// The last number of anything.
     pub(super) last: u64,
 }
@@ -95,6 +99,9 @@ impl State {
         if path.starts_with("/api/") {
             return self.package_site(request, &path, &query);
         }
+        if path.starts_with("/v1/workspaces/") {
+            return self.lines(request, &path);
+        }
         if path.starts_with("/operations/") {
             return self.operation(&path);
         }
@@ -134,7 +141,13 @@ impl State {
         if id == format!("{group}/resources") {
             return Ok(self.listed(&group));
         }
-        if id.contains("/providers/microsoft.storage/") { self.storage(call) } else { self.apps(call) }
+        let provider = id.split('/').nth(6).unwrap_or_default();
+        match provider {
+            "microsoft.storage" => self.storage(call),
+            "microsoft.operationalinsights" => self.workspaces(call),
+            "microsoft.insights" => self.components(call),
+            _ => self.apps(call),
+        }
     }
 
     fn group(&mut self, call: &Call<'_>) -> Answered {

@@ -12,12 +12,13 @@ use hyper::body::{Body, Incoming};
 use hyper::header::HOST;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::Shared;
+use super::{Console, Shared};
 
 /// How often a handler is asked whether it is up, and for how long.
 const ASK: Duration = Duration::from_millis(25);
@@ -130,7 +131,7 @@ async fn keep_up(shared: Arc<Shared>, index: usize) {
     let kill = Arc::clone(&shared.state().instances[index].kill);
     let mut crashes = 0;
     while crashes < CRASHES {
-        match start(&shared).await {
+        match start(&shared, index).await {
             Ok((mut child, address)) => {
                 shared.change(|state| {
                     state.seen.started += 1;
@@ -163,7 +164,7 @@ async fn keep_up(shared: Arc<Shared>, index: usize) {
     shared.change(|state| state.instances[index].given_up = true);
 }
 
-async fn start(shared: &Shared) -> io::Result<(Child, SocketAddr)> {
+async fn start(shared: &Shared, index: usize) -> io::Result<(Child, SocketAddr)> {
     // Free a moment ago; should somebody be quicker, the handler ends and is started again.
     let address = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let port = address.port().to_string();
@@ -178,7 +179,14 @@ async fn start(shared: &Shared) -> io::Result<(Child, SocketAddr)> {
         .envs(app.settings.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    if app.console.is_some() {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    }
     let mut child = command.spawn()?;
+    if let Some(console) = &app.console {
+        hear(console, index, child.stdout.take());
+        hear(console, index, child.stderr.take());
+    }
     let up = async {
         let mut ticks = tokio::time::interval(ASK);
         loop {
@@ -194,6 +202,20 @@ async fn start(shared: &Shared) -> io::Result<(Child, SocketAddr)> {
     };
     tokio::time::timeout(START, up).await.map_err(io::Error::other)??;
     Ok((child, address))
+}
+
+/// Passes on what a handler prints until it ends.
+fn hear(console: &Console, index: usize, from: Option<impl AsyncRead + Send + Unpin + 'static>) {
+    let Some(from) = from else { return };
+    let console = console.clone();
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(from).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            // For whoever looks at a failed test, as without a console.
+            eprintln!("{line}");
+            (console.0)(index, &line);
+        }
+    });
 }
 
 /// A body of one piece.

@@ -45,6 +45,9 @@ impl FunctionApp {
         assert_eq!(handler["enableProxyingHttpRequest"], true, "{host}");
         let limits = &host["extensions"]["queues"];
         assert_eq!(limits["messageEncoding"], "base64", "{host}");
+        // By which the real host decides whether what a handler prints goes anywhere.
+        let levels = &host["logging"]["logLevel"];
+        assert_eq!(levels["Host.Function.Console"], "Information", "{host}");
         let mut app = Self {
             handler: root.join(text(&handler["description"]["defaultExecutablePath"], "the handler")),
             settings: Vec::new(),
@@ -54,6 +57,7 @@ impl FunctionApp {
             per_instance: 1,
             http_limit: Duration::from_secs(230),
             queue: None,
+            console: None,
         };
         let folders = fs::read_dir(&root).unwrap_or_else(|error| panic!("{}: {error}", root.display()));
         for function in folders.filter_map(Result::ok).map(|entry| entry.path()).filter(|path| path.is_dir())

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::times::comparable;
 use super::state::{Call, State};
 use super::{Answer, bad};
 
@@ -74,13 +75,6 @@ impl Comparison {
             _ => order.is_le(),
         }
     }
-}
-
-/// A time with all of its digits, whose order is that of times.
-fn comparable(time: &str) -> String {
-    let time = time.trim_end_matches('Z');
-    let (second, part) = time.split_once('.').unwrap_or((time, ""));
-    format!("{second}.{part:0<9}")
 }
 
 fn comparisons(filter: &str) -> Result<Vec<Comparison>, (u16, Value)> {
