@@ -127,6 +127,47 @@ fn dependencies_follow_the_arrows() {
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
 
+/// What only setup needs at Google is not built where jobs are run.
+const FOR_SETUP: &[&str] = &["functions", "iam", "logging", "lro", "run"];
+
+#[test]
+fn clients_of_control_planes_are_for_setup_alone() {
+    let metadata = metadata();
+    let packages = metadata.workspace_packages();
+    let of = |name: &str| packages.iter().find(|package| package.name.as_str() == name).unwrap();
+    let is_for_setup = |name: &str| {
+        let rest = name.strip_prefix("google-cloud-");
+        rest.is_some_and(|rest| FOR_SETUP.iter().any(|subject| rest.split('-').next() == Some(*subject)))
+    };
+
+    let gcp = of("rustwren-gcp");
+    let clients: Vec<&Dependency> = gcp.dependencies.iter().filter(|it| is_for_setup(&it.name)).collect();
+    assert!(clients.len() >= FOR_SETUP.len(), "{clients:?}");
+    for client in clients {
+        assert!(client.optional, "{} is for the feature `provision`", client.name);
+        let feature = format!("dep:{}", client.name);
+        let by: Vec<&str> =
+            gcp.features.iter().filter(|(_, all)| all.contains(&feature)).map(|(name, _)| &**name).collect();
+        assert_eq!(by, ["provision"], "what builds {}", client.name);
+    }
+    for (name, setup) in [("rustwren-worker", None), ("rustwren", Some("gcp-setup"))] {
+        let package = of(name);
+        for dependency in package.dependencies.iter().filter(|it| it.name == "rustwren-gcp") {
+            assert!(!dependency.uses_default_features && dependency.features.is_empty(), "{name}");
+        }
+        let provision = "rustwren-gcp/provision".to_owned();
+        let by = package.features.iter().filter(|(_, all)| all.contains(&provision)).map(|(name, _)| &**name);
+        assert_eq!(
+            by.collect::<Vec<_>>(),
+            setup.into_iter().collect::<Vec<_>>(),
+            "what builds them in {name}"
+        );
+    }
+    let others = packages.iter().filter(|package| package.name.as_str() != "rustwren-gcp");
+    let found = others.flat_map(|package| &package.dependencies).find(|it| is_for_setup(&it.name));
+    assert!(found.is_none(), "{found:?}");
+}
+
 /// The check itself finds what it is there to find.
 #[test]
 fn wrong_arrows_are_found() {

@@ -7,6 +7,8 @@ mod factory;
 pub mod invoker;
 #[cfg(feature = "provision")]
 pub mod provision;
+#[cfg_attr(not(feature = "provision"), expect(dead_code, reason = "some of it is called by setup alone"))]
+mod refusal;
 #[cfg_attr(not(feature = "provision"), expect(dead_code, reason = "most of it is called by setup alone"))]
 mod rest;
 pub mod storage;

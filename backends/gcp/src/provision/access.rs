@@ -1,19 +1,23 @@
 //! Who may do what with a thing: bindings in its policy. Those of others in the same policy are left as they are.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
+use google_cloud_iam_v1::model::{Binding, GetPolicyOptions, Policy};
+use google_cloud_type::model::Expr;
 use http::Method;
 use rustwren_core::error::{Error, Result};
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, Step};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::resource::{Patience, Removal, Resource};
-use crate::rest::{Api, Google, Refusal, Request};
+use super::clients::{Clients, found};
+use crate::refusal::Refusal;
+use crate::rest::{Api, Request};
 
 const KIND: &str = "access";
 /// What tells our conditional bindings from others'.
 const TITLE: &str = "rustwren";
+/// The first version of policies that understands conditions.
+const VERSION: i32 = 3;
 
 /// What a policy belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +31,6 @@ pub(super) enum Target {
 /// A role for some members.
 #[derive(Debug)]
 pub(super) struct Grant {
-    pub(super) google: Arc<Google>,
     pub(super) target: Target,
     pub(super) role: &'static str,
     pub(super) members: Vec<String>,
@@ -49,70 +52,85 @@ impl Grant {
     }
 
     /// The policy; none where there is nothing it could belong to.
-    async fn policy(&self) -> Result<Option<Value>, Refusal> {
-        let (api, path) = match &self.target {
+    async fn policy(&self, google: &Clients) -> Result<Option<Policy>, Refusal> {
+        let attempt = self.attempt("looking at");
+        match &self.target {
             Target::Bucket(name) => {
-                (Api::Storage, format!("/storage/v1/b/{name}/iam?optionsRequestedPolicyVersion=3"))
+                let path = format!("/storage/v1/b/{name}/iam?optionsRequestedPolicyVersion={VERSION}");
+                let policy = google.rest.find(Request::get(Api::Storage, path, attempt.clone())).await?;
+                let read = |policy| serde_json::from_value(policy);
+                let wrong = |error: serde_json::Error| Refusal::misread(&attempt, error.to_string());
+                policy.map(read).transpose().map_err(wrong)
             }
             Target::Service(name) => {
-                (Api::Run, format!("/v2/{name}:getIamPolicy?options.requestedPolicyVersion=3"))
+                let services = google.services(&attempt).await?;
+                let options = GetPolicyOptions::new().set_requested_policy_version(VERSION);
+                let get = || services.get_iam_policy().set_resource(name).set_options(options.clone()).send();
+                found(google.ask(Api::Run, &attempt, get).await)
             }
-        };
-        self.google.find(Request::get(api, path, self.attempt("looking at"))).await
+        }
     }
 
-    async fn set(&self, policy: &Value) -> Result<Value, Refusal> {
+    async fn set(&self, google: &Clients, policy: Policy) -> Result<(), Refusal> {
         let attempt = self.attempt("granting");
         match &self.target {
             Target::Bucket(name) => {
                 let path = format!("/storage/v1/b/{name}/iam");
-                self.google.call(Request::with(Method::PUT, Api::Storage, path, policy, attempt)).await
+                let mut policy = serde_json::to_value(policy)
+                    .map_err(|error| Refusal::misread(&attempt, error.to_string()))?;
+                // Google's types leave out lists that are empty; Cloud Storage insists on this one.
+                if let Value::Object(fields) = &mut policy {
+                    fields.entry("bindings").or_insert_with(|| Value::Array(Vec::new()));
+                }
+                let request = Request::with(Method::PUT, Api::Storage, path, &policy, attempt);
+                google.rest.call(request).await.map(drop)
             }
             Target::Service(name) => {
-                let body = json!({ "policy": policy });
-                let path = format!("/v2/{name}:setIamPolicy");
-                self.google.call(Request::with(Method::POST, Api::Run, path, &body, attempt)).await
+                let services = google.services(&attempt).await?;
+                let set = || services.set_iam_policy().set_resource(name).set_policy(policy.clone()).send();
+                google.ask(Api::Run, &attempt, set).await.map(drop)
             }
         }
     }
 
-    fn binding(&self) -> Value {
-        let mut binding = json!({ "role": self.role, "members": self.members });
-        if let Some(expression) = &self.condition {
-            binding["condition"] = json!({ "title": TITLE, "expression": expression });
-        }
-        binding
+    fn binding(&self) -> Binding {
+        let condition = self.condition.as_ref();
+        Binding::new()
+            .set_role(self.role)
+            .set_members(&self.members)
+            .set_or_clear_condition(condition.map(|text| Expr::new().set_title(TITLE).set_expression(text)))
     }
 
     /// Whether a binding is the one that this is about: of the role, and with our condition where there is one.
-    fn is_it(&self, binding: &Value) -> bool {
-        let title = binding["condition"]["title"].as_str();
-        binding["role"] == self.role && title == self.condition.as_ref().map(|_| TITLE)
+    fn is_it(&self, binding: &Binding) -> bool {
+        let title = binding.condition.as_ref().map(|condition| condition.title.as_str());
+        binding.role == self.role && title == self.condition.as_ref().map(|_| TITLE)
     }
 
     /// The members that are missing from a policy, all of them where the condition differs.
-    fn missing(&self, policy: &Value) -> Vec<String> {
-        let bindings = policy["bindings"].as_array().into_iter().flatten();
-        let granted: Vec<&str> = bindings
-            .filter(|binding| self.is_it(binding))
-            .filter(|binding| binding["condition"]["expression"].as_str() == self.condition.as_deref())
-            .flat_map(|binding| binding["members"].as_array().into_iter().flatten())
-            .filter_map(Value::as_str)
+    fn missing(&self, policy: &Policy) -> Vec<String> {
+        let expression = |binding: &Binding| binding.condition.as_ref().map(|it| it.expression.clone());
+        let granted: Vec<&String> = policy
+            .bindings
+            .iter()
+            .filter(|binding| self.is_it(binding) && expression(binding) == self.condition)
+            .flat_map(|binding| &binding.members)
             .collect();
-        self.members.iter().filter(|member| !granted.contains(&member.as_str())).cloned().collect()
+        self.members.iter().filter(|member| !granted.contains(member)).cloned().collect()
     }
 
     /// Changes the policy, again where somebody else does so at the same time.
-    async fn change(&self, patience: Patience<'_>, change: impl Fn(&mut Vec<Value>)) -> Result<()> {
+    async fn change(
+        &self,
+        google: &Clients,
+        patience: Patience<'_>,
+        change: impl Fn(&mut Vec<Binding>) + Send + Sync,
+    ) -> Result<()> {
         let change = &change;
         let done = || async move {
-            let Some(mut policy) = self.policy().await? else { return Ok(()) };
-            let mut bindings = policy["bindings"].as_array().cloned().unwrap_or_default();
-            change(&mut bindings);
-            policy["bindings"] = Value::Array(bindings);
-            // The first that understands conditions.
-            policy["version"] = json!(3);
-            self.set(&policy).await.map(drop)
+            let Some(mut policy) = self.policy(google).await? else { return Ok(()) };
+            change(&mut policy.bindings);
+            self.set(google, policy.set_version(VERSION)).await
         };
         let unknown = |refusal: &Refusal| {
             let is_new = refusal.status == Some(400) && refusal.message.contains("does not exist");
@@ -123,25 +141,23 @@ impl Grant {
 }
 
 #[async_trait]
-impl Resource for Grant {
-    async fn plan(&self) -> Result<Step> {
+impl Resource<Clients> for Grant {
+    async fn plan(&self, google: &Clients) -> Result<Planned> {
         let step =
             |change| Step::new(KIND, self.name(), change).about(format!("for {}", self.members.join(", ")));
-        let Some(policy) = self.policy().await? else { return Ok(step(Change::Create)) };
-        let missing = self.missing(&policy);
-        if missing.is_empty() {
-            return Ok(step(Change::None));
+        let Some(policy) = self.policy(google).await? else { return Ok(step(Change::Create).into()) };
+        if self.missing(&policy).is_empty() {
+            return Ok(step(Change::None).into());
         }
-        let bindings = policy["bindings"].as_array();
-        let any = bindings.is_some_and(|bindings| bindings.iter().any(|binding| self.is_it(binding)));
+        let any = policy.bindings.iter().any(|binding| self.is_it(binding));
         if any && self.condition.is_some() {
-            return Ok(step(Change::Update).differs_untold("members or condition"));
+            return Ok(step(Change::Update).differs_untold("members or condition").into());
         }
-        Ok(step(Change::Create))
+        Ok(step(Change::Create).into())
     }
 
-    async fn apply(&self, _: &Step, patience: Patience<'_>) -> Result<()> {
-        let change = |bindings: &mut Vec<Value>| {
+    async fn apply(&self, google: &Clients, _: &Step, patience: Patience<'_>) -> Result<()> {
+        let change = |bindings: &mut Vec<Binding>| {
             if self.condition.is_some() {
                 // With a condition of our own it is ours alone.
                 bindings.retain(|binding| !self.is_it(binding));
@@ -151,31 +167,24 @@ impl Resource for Grant {
             let Some(binding) = bindings.iter_mut().find(|binding| self.is_it(binding)) else {
                 return bindings.push(self.binding());
             };
-            let mut members = binding["members"].as_array().cloned().unwrap_or_default();
-            members.extend(
-                self.members
-                    .iter()
-                    .map(|member| json!(member))
-                    .filter(|member| !members.contains(member))
-                    .collect::<Vec<_>>(),
-            );
-            binding["members"] = Value::Array(members);
+            let missing: Vec<String> =
+                self.members.iter().filter(|member| !binding.members.contains(member)).cloned().collect();
+            binding.members.extend(missing);
         };
-        self.change(patience, change).await
+        self.change(google, patience, change).await
     }
 
-    async fn removal(&self) -> Result<Removal> {
+    async fn removal(&self, google: &Clients) -> Result<Removal> {
         // What the service's policy says goes with the service.
         if let Target::Service(_) = self.target {
             return Ok(Removal::Nothing);
         }
-        let policy = self.policy().await?.unwrap_or_default();
-        let any =
-            policy["bindings"].as_array().is_some_and(|all| all.iter().any(|binding| self.is_it(binding)));
+        let policy = self.policy(google).await?.unwrap_or_default();
+        let any = policy.bindings.iter().any(|binding| self.is_it(binding));
         Ok(if any { Removal::Ours(Step::new(KIND, self.name(), Change::Delete)) } else { Removal::Nothing })
     }
 
-    async fn remove(&self, patience: Patience<'_>) -> Result<()> {
-        self.change(patience, |bindings| bindings.retain(|binding| !self.is_it(binding))).await
+    async fn remove(&self, google: &Clients, _: &Step, patience: Patience<'_>) -> Result<()> {
+        self.change(google, patience, |bindings| bindings.retain(|binding| !self.is_it(binding))).await
     }
 }

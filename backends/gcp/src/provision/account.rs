@@ -1,23 +1,26 @@
 //! The service account that workers run as. It can do nothing until something is granted to it.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use http::Method;
+use google_cloud_iam_admin_v1::model::ServiceAccount;
 use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, Step};
-use serde_json::{Value, json};
 
-use super::resource::{Patience, Removal, Resource, SENTENCE};
-use crate::rest::{Api, Google, Request};
+use super::clients::{Clients, found};
+use super::marks::SENTENCE;
+use crate::rest::Api;
 
 const KIND: &str = "service account";
 
 #[derive(Debug)]
 pub(super) struct Account {
-    pub(super) google: Arc<Google>,
+    pub(super) project: String,
     /// Before the `@`.
     pub(super) name: String,
+}
+
+fn is_ours(found: &ServiceAccount) -> bool {
+    found.description.starts_with(SENTENCE)
 }
 
 impl Account {
@@ -27,31 +30,29 @@ impl Account {
     }
 
     fn address(&self) -> String {
-        Self::email(self.google.project(), &self.name)
+        Self::email(&self.project, &self.name)
     }
 
-    fn path(&self) -> String {
-        format!("/v1/projects/{}/serviceAccounts/{}", self.google.project(), self.address())
+    /// As Google's API has it.
+    fn full_name(&self) -> String {
+        format!("projects/{}/serviceAccounts/{}", self.project, self.address())
     }
 
-    async fn find(&self) -> Result<Option<Value>> {
-        let request =
-            Request::get(Api::Iam, self.path(), format!("looking for the service account {}", self.name));
-        Ok(self.google.find(request).await?)
-    }
-
-    fn is_ours(found: &Value) -> bool {
-        found["description"].as_str().is_some_and(|text| text.starts_with(SENTENCE))
+    async fn find(&self, google: &Clients) -> Result<Option<ServiceAccount>> {
+        let attempt = format!("looking for the service account {}", self.name);
+        let iam = google.iam(&attempt).await?;
+        let get = || iam.get_service_account().set_name(self.full_name()).send();
+        Ok(found(google.ask(Api::Iam, &attempt, get).await)?)
     }
 }
 
 #[async_trait]
-impl Resource for Account {
-    async fn plan(&self) -> Result<Step> {
+impl Resource<Clients> for Account {
+    async fn plan(&self, google: &Clients) -> Result<Planned> {
         let step = |change| Step::new(KIND, self.address(), change).about("workers run as it");
-        match self.find().await? {
-            None => Ok(step(Change::Create)),
-            Some(found) if Self::is_ours(&found) => Ok(step(Change::None)),
+        match self.find(google).await? {
+            None => Ok(step(Change::Create).into()),
+            Some(found) if is_ours(&found) => Ok(step(Change::None).into()),
             Some(_) => Err(Error::new(
                 ErrorKind::Config,
                 format!("the service account {} is there and was not made by setup", self.address()),
@@ -60,36 +61,34 @@ impl Resource for Account {
         }
     }
 
-    async fn apply(&self, _: &Step, patience: Patience<'_>) -> Result<()> {
-        let path = format!("/v1/projects/{}/serviceAccounts", self.google.project());
-        let body = json!({
-            "accountId": self.name,
-            "serviceAccount": { "displayName": "RustWren workers", "description": SENTENCE },
-        });
+    async fn apply(&self, google: &Clients, _: &Step, patience: Patience<'_>) -> Result<()> {
         let attempt = format!("making the service account {}", self.name);
-        let make =
-            || self.google.call(Request::with(Method::POST, Api::Iam, path.clone(), &body, attempt.clone()));
-        patience.until_done(|_| None, make).await?;
+        let iam = google.iam(&attempt).await?;
+        let account = ServiceAccount::new().set_display_name("RustWren workers").set_description(SENTENCE);
+        let make = || {
+            let call = iam.create_service_account().set_name(format!("projects/{}", self.project));
+            call.set_account_id(&self.name).set_service_account(account.clone()).send()
+        };
+        patience.until_done(|_| None, || google.ask(Api::Iam, &attempt, make)).await?;
         Ok(())
     }
 
-    async fn removal(&self) -> Result<Removal> {
-        Ok(match self.find().await? {
+    async fn removal(&self, google: &Clients) -> Result<Removal> {
+        let address = self.address();
+        Ok(match self.find(google).await? {
             None => Removal::Nothing,
-            Some(found) if Self::is_ours(&found) => {
-                Removal::Ours(Step::new(KIND, self.address(), Change::Delete))
+            Some(found) if is_ours(&found) => Removal::Ours(Step::new(KIND, address, Change::Delete)),
+            Some(_) => {
+                Removal::Stays(format!("the service account {address} was not made by setup, and stays"))
             }
-            Some(_) => Removal::Stays(format!(
-                "the service account {} was not made by setup, and stays",
-                self.address()
-            )),
         })
     }
 
-    async fn remove(&self, patience: Patience<'_>) -> Result<()> {
+    async fn remove(&self, google: &Clients, _: &Step, patience: Patience<'_>) -> Result<()> {
         let attempt = format!("removing the service account {}", self.name);
-        let remove = || self.google.find(Request::delete(Api::Iam, self.path(), attempt.clone()));
-        patience.until_done(|_| None, remove).await?;
+        let iam = google.iam(&attempt).await?;
+        let remove = || iam.delete_service_account().set_name(self.full_name()).send();
+        found(patience.until_done(|_| None, || google.ask(Api::Iam, &attempt, remove)).await)?;
         Ok(())
     }
 }

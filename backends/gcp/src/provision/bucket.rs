@@ -1,22 +1,22 @@
 //! The bucket.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustwren_core::error::Result;
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, Step};
 use serde_json::{Value, json};
 
-use super::resource::{LABEL, OURS, Patience, Removal, Resource};
-use crate::rest::{Api, Google, Refusal, Request};
+use super::clients::Clients;
+use super::marks::{LABEL, OURS};
+use crate::refusal::Refusal;
+use crate::rest::{Api, Request};
 
 const KIND: &str = "bucket";
 
 #[derive(Debug)]
 pub(super) struct Bucket {
-    pub(super) google: Arc<Google>,
     pub(super) name: String,
     /// Where it is made.
     pub(super) region: String,
@@ -32,8 +32,9 @@ impl Bucket {
         format!("/storage/v1/b/{}", self.name)
     }
 
-    pub(super) async fn find(&self) -> Result<Option<Value>, Refusal> {
-        self.google
+    pub(super) async fn find(&self, google: &Clients) -> Result<Option<Value>, Refusal> {
+        google
+            .rest
             .find(Request::get(Api::Storage, self.path(), format!("looking for the bucket {}", self.name)))
             .await
     }
@@ -43,12 +44,12 @@ impl Bucket {
     }
 
     /// Removes what is in it: nothing of what setup made for jobs is kept without it.
-    async fn empty(&self, patience: Patience<'_>) -> Result<()> {
+    async fn empty(&self, google: &Clients, patience: Patience<'_>) -> Result<()> {
         let attempt = format!("emptying the bucket {}", self.name);
         loop {
             // Always the first page: what was on it is gone by then.
             let path = format!("{}/o?maxResults=1000&fields=items(name),nextPageToken", self.path());
-            let list = || self.google.find(Request::get(Api::Storage, path.clone(), attempt.clone()));
+            let list = || google.rest.find(Request::get(Api::Storage, path.clone(), attempt.clone()));
             let Some(page) = patience.until_done(|_| None, list).await? else { return Ok(()) };
             let names =
                 page["items"].as_array().into_iter().flatten().filter_map(|item| item["name"].as_str());
@@ -57,7 +58,7 @@ impl Bucket {
                 any = true;
                 let path = object_path(&self.name, name);
                 let delete =
-                    || self.google.find(Request::delete(Api::Storage, path.clone(), attempt.clone()));
+                    || google.rest.find(Request::delete(Api::Storage, path.clone(), attempt.clone()));
                 patience.until_done(|_| None, delete).await?;
             }
             if !any {
@@ -68,19 +69,20 @@ impl Bucket {
 }
 
 #[async_trait]
-impl Resource for Bucket {
-    async fn plan(&self) -> Result<Step> {
+impl Resource<Clients> for Bucket {
+    async fn plan(&self, google: &Clients) -> Result<Planned> {
         let step = |change| Step::new(KIND, self.name.clone(), change);
-        Ok(match self.find().await? {
+        let step = match self.find(google).await? {
             None => step(Change::Create).about(format!("in {}, closed to the public", self.region)),
             Some(found) if Self::is_ours(&found) => {
                 step(Change::None).about(format!("in {}, closed to the public", self.region))
             }
             Some(_) => step(Change::None).about("not made by setup, used as it is"),
-        })
+        };
+        Ok(step.into())
     }
 
-    async fn apply(&self, _: &Step, patience: Patience<'_>) -> Result<()> {
+    async fn apply(&self, google: &Clients, _: &Step, patience: Patience<'_>) -> Result<()> {
         let body = json!({
             "name": self.name,
             "location": self.region,
@@ -90,18 +92,18 @@ impl Resource for Bucket {
                 "publicAccessPrevention": "enforced",
             },
         });
-        let path = format!("/storage/v1/b?project={}", self.google.project());
+        let path = format!("/storage/v1/b?project={}", google.project());
         let attempt = format!("making the bucket {}", self.name);
         let make = || {
-            self.google.call(Request::with(Method::POST, Api::Storage, path.clone(), &body, attempt.clone()))
+            google.rest.call(Request::with(Method::POST, Api::Storage, path.clone(), &body, attempt.clone()))
         };
         // One that is there by now is somebody else's, or of a run that goes on at the same time.
         patience.until_done(|_| None, make).await?;
         Ok(())
     }
 
-    async fn removal(&self) -> Result<Removal> {
-        Ok(match self.find().await? {
+    async fn removal(&self, google: &Clients) -> Result<Removal> {
+        Ok(match self.find(google).await? {
             None => Removal::Nothing,
             Some(found) if Self::is_ours(&found) => Removal::Ours(
                 Step::new(KIND, self.name.clone(), Change::Delete)
@@ -111,10 +113,10 @@ impl Resource for Bucket {
         })
     }
 
-    async fn remove(&self, patience: Patience<'_>) -> Result<()> {
-        self.empty(patience).await?;
+    async fn remove(&self, google: &Clients, _: &Step, patience: Patience<'_>) -> Result<()> {
+        self.empty(google, patience).await?;
         let attempt = format!("removing the bucket {}", self.name);
-        let remove = || self.google.find(Request::delete(Api::Storage, self.path(), attempt.clone()));
+        let remove = || google.rest.find(Request::delete(Api::Storage, self.path(), attempt.clone()));
         patience.until_done(|_| None, remove).await?;
         Ok(())
     }

@@ -6,20 +6,20 @@ use async_trait::async_trait;
 use rustwren_core::clock::{Clock, TokioClock};
 use rustwren_core::config::{ProvisionerFactory, Setup};
 use rustwren_core::error::Result;
+use rustwren_core::provision::course::Resource;
 use rustwren_core::provision::{Provisioner, SetupOption};
 
 use super::access::{Grant, Target};
 use super::account::Account;
 use super::archive::Archive;
 use super::bucket::Bucket;
+use super::clients::Clients;
 use super::function::Function;
 use super::package::Source;
 use super::provisioner::GcpProvisioner;
-use super::resource::Resource;
 use super::service::Service;
 use super::spec::Spec;
 use crate::config::functions::Route;
-use crate::rest::Google;
 
 const GCP: &str = "gcp";
 /// Reading, writing, listing and removing objects, and nothing else.
@@ -63,48 +63,39 @@ impl ProvisionerFactory for GcpProvisionerFactory {
         // A bucket without workers is made with one command of Google's own; there is nothing to set up for it.
         let Some(settings) = setup.compute_of(GCP) else { return Ok(None) };
         let spec = Arc::new(Spec::from_setup(setup, settings)?);
-        let google = Arc::new(Google::new(spec.access.clone(), spec.project.clone()));
+        let google = Arc::new(Clients::new(spec.access.clone(), spec.project.clone()));
         let source =
             Arc::new(Source::new(setup.options.runtime.clone(), spec.compute.route, spec.compute.platform()));
-        let parts = parts(&google, &spec, &source);
+        let parts = parts(&spec, &source);
         Ok(Some(Arc::new(GcpProvisioner { google, spec, clock: Arc::clone(&self.0), parts })))
     }
 }
 
-fn parts(google: &Arc<Google>, spec: &Arc<Spec>, source: &Arc<Source>) -> Vec<Box<dyn Resource>> {
-    let google = || Arc::clone(google);
-    let mut parts: Vec<Box<dyn Resource>> = Vec::new();
+fn parts(spec: &Arc<Spec>, source: &Arc<Source>) -> Vec<Box<dyn Resource<Clients>>> {
+    let mut parts: Vec<Box<dyn Resource<Clients>>> = Vec::new();
     if spec.account.is_none() {
-        parts.push(Box::new(Account { google: google(), name: spec.own_account() }));
+        parts.push(Box::new(Account { project: spec.project.clone(), name: spec.own_account() }));
     }
-    parts.push(Box::new(Bucket { google: google(), name: spec.bucket.clone(), region: spec.region.clone() }));
+    parts.push(Box::new(Bucket { name: spec.bucket.clone(), region: spec.region.clone() }));
     parts.push(Box::new(Grant {
-        google: google(),
         target: Target::Bucket(spec.bucket.clone()),
         role: OBJECTS,
         members: vec![format!("serviceAccount:{}", spec.account())],
         condition: spec.condition(),
     }));
-    let archive = || Archive {
-        google: google(),
-        bucket: spec.bucket.clone(),
-        prefix: spec.prefix.clone(),
-        source: Arc::clone(source),
-    };
+    let archive =
+        || Archive { bucket: spec.bucket.clone(), prefix: spec.prefix.clone(), source: Arc::clone(source) };
     match spec.compute.route {
         Route::Run => {
             parts.push(Box::new(archive()));
-            parts.push(Box::new(Service { google: google(), spec: Arc::clone(spec), archive: archive() }));
+            parts.push(Box::new(Service { spec: Arc::clone(spec), archive: archive() }));
         }
-        Route::Functions => parts.push(Box::new(Function {
-            google: google(),
-            spec: Arc::clone(spec),
-            source: Arc::clone(source),
-        })),
+        Route::Functions => {
+            parts.push(Box::new(Function { spec: Arc::clone(spec), source: Arc::clone(source) }));
+        }
     }
     if !spec.callers.is_empty() {
         parts.push(Box::new(Grant {
-            google: google(),
             target: Target::Service(spec.service_name()),
             role: INVOKER,
             members: spec.callers.clone(),

@@ -1,61 +1,69 @@
 //! Comparing what is there with what is wanted, field by field.
 
 use rustwren_core::provision::Step;
-use serde_json::Value;
 
-/// A field that setup is in charge of: what people call it, and where it is.
-pub(super) type Field = (&'static str, &'static str);
+/// A field of things of one kind that setup is in charge of.
+pub(super) struct Field<T> {
+    /// What people call it.
+    name: &'static str,
+    /// Whether its values are short enough to be told.
+    is_told: bool,
+    /// What is in it, empty where nothing is.
+    of: fn(&T) -> String,
+}
 
-/// Adds every field that differs between two things to a step, which becomes an update where there are any. Fields are
-/// JSON pointers. What is written out in full is told with both values, the rest only by its name.
-pub(super) fn compare(step: Step, fields: &[Field], is: &Value, wanted: &Value) -> Step {
-    let differs = fields.iter().fold(step, |step, (name, pointer)| {
-        let (is, wanted) = (is.pointer(pointer), wanted.pointer(pointer));
-        if same(is, wanted) {
+impl<T> Field<T> {
+    /// One whose differences are told with both values.
+    pub(super) const fn told(name: &'static str, of: fn(&T) -> String) -> Self {
+        Self { name, is_told: true, of }
+    }
+
+    /// One whose differences are told by its name alone.
+    pub(super) const fn untold(name: &'static str, of: fn(&T) -> String) -> Self {
+        Self { name, is_told: false, of }
+    }
+}
+
+/// Adds every field that differs between two things to a step, which becomes an update where there are any.
+pub(super) fn compare<T>(step: Step, fields: &[Field<T>], is: &T, wanted: &T) -> Step {
+    let some = |text: &String| !text.is_empty();
+    let differs = fields.iter().fold(step, |step, field| {
+        let (is, wanted) = ((field.of)(is), (field.of)(wanted));
+        if is == wanted {
             return step;
         }
-        match (is.map(short), wanted.map(short)) {
-            (Some(None), _) | (_, Some(None)) => step.differs_untold(*name),
-            (is, wanted) => step.differs(*name, is.flatten(), wanted.flatten()),
+        if !field.is_told {
+            return step.differs_untold(field.name);
         }
+        let (is, wanted) = (Some(is).filter(some), Some(wanted).filter(some));
+        step.differs(field.name, is.as_deref(), wanted.as_deref())
     });
     differs.update_if_different()
-}
-
-/// Google leaves out what is empty, and writes some numbers as text.
-fn same(is: Option<&Value>, wanted: Option<&Value>) -> bool {
-    let plain = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-    };
-    is == wanted || plain(is) == plain(wanted)
-}
-
-fn short(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use rustwren_core::provision::Change;
-    use serde_json::json;
 
     use super::*;
 
+    struct Thing {
+        memory: &'static str,
+        variables: &'static [&'static str],
+        instances: &'static str,
+    }
+
     #[test]
     fn only_what_setup_is_in_charge_of_counts() {
-        let fields = [("memory", "/a/memory"), ("variables", "/a/env"), ("instances", "/n")];
-        let wanted = json!({ "a": { "memory": "2Gi", "env": [{ "name": "X" }] }, "n": 100 });
-        let is = json!({ "a": { "memory": "2Gi", "env": [{ "name": "X" }] }, "n": "100", "uid": "7" });
+        let fields = [
+            Field::told("memory", |thing: &Thing| thing.memory.to_owned()),
+            Field::untold("variables", |thing| thing.variables.join(",")),
+            Field::told("instances", |thing| thing.instances.to_owned()),
+        ];
+        let wanted = Thing { memory: "2Gi", variables: &["X"], instances: "100" };
         let step = || Step::new("service", "s", Change::None);
-        assert_eq!(compare(step(), &fields, &is, &wanted).change, Change::None);
-        let is = json!({ "a": { "memory": "1Gi", "env": [] } });
+        assert_eq!(compare(step(), &fields, &wanted, &wanted).change, Change::None);
+        let is = Thing { memory: "1Gi", variables: &[], instances: "" };
         let step = compare(step(), &fields, &is, &wanted);
         assert_eq!(step.change, Change::Update);
         let told: Vec<_> =

@@ -4,24 +4,25 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use google_cloud_run_v2::model::condition::State;
 use rustwren_core::clock::Clock;
 use rustwren_core::error::{Error, ErrorKind, Result};
-use rustwren_core::provision::course::{self, Course};
+use rustwren_core::provision::course::{self, Course, Pauses, Resource};
 use rustwren_core::provision::{Applied, Leg, LogQuery, LogStream, Plan, Provisioner, Watch};
 
 use super::bucket::Bucket;
+use super::clients::Clients;
 use super::logs;
-use super::resource::{Pauses, Resource, SPREADING};
+use super::marks::SPREADING;
 use super::spec::Spec;
-use crate::rest::Google;
 
 /// Sets up workers on Google Cloud, with their bucket.
 pub(super) struct GcpProvisioner {
-    pub(super) google: Arc<Google>,
+    pub(super) google: Arc<Clients>,
     pub(super) spec: Arc<Spec>,
     pub(super) clock: Arc<dyn Clock>,
     /// In the order in which they are made.
-    pub(super) parts: Vec<Box<dyn Resource>>,
+    pub(super) parts: Vec<Box<dyn Resource<Clients>>>,
 }
 
 impl fmt::Debug for GcpProvisioner {
@@ -31,19 +32,15 @@ impl fmt::Debug for GcpProvisioner {
 }
 
 impl GcpProvisioner {
-    fn course(&self) -> Course<'_> {
-        let parts = self.parts.iter().map(|part| part as &dyn course::Resource).collect();
-        Course { parts, place: &(), clock: &*self.clock, pauses: Pauses::of(SPREADING) }
+    fn course(&self) -> Course<'_, Clients> {
+        let parts = self.parts.iter().map(|part| &**part).collect();
+        Course { parts, place: &*self.google, clock: &*self.clock, pauses: Pauses::of(SPREADING) }
     }
 
     async fn bucket(&self) -> Result<String> {
         let spec = &self.spec;
-        let bucket = Bucket {
-            google: Arc::clone(&self.google),
-            name: spec.bucket.clone(),
-            region: spec.region.clone(),
-        };
-        match bucket.find().await? {
+        let bucket = Bucket { name: spec.bucket.clone(), region: spec.region.clone() };
+        match bucket.find(&self.google).await? {
             Some(found) => {
                 Ok(format!("{} in {}", spec.bucket, found["location"].as_str().unwrap_or("its place")))
             }
@@ -55,9 +52,10 @@ impl GcpProvisioner {
     async fn service(&self) -> Result<String> {
         let name = self.spec.service_name();
         let found = self.google.service(&name).await?.ok_or_else(|| missing("service", &name))?;
-        let ready = &found["terminalCondition"];
-        if ready["state"] == "CONDITION_FAILED" {
-            let message = ready["message"].as_str().unwrap_or("Google does not say why");
+        let ready = found.terminal_condition.as_ref();
+        if let Some(condition) = ready.filter(|condition| condition.state == State::ConditionFailed) {
+            let said = Some(condition.message.as_str()).filter(|message| !message.is_empty());
+            let message = said.unwrap_or("Google does not say why");
             return Err(Error::new(
                 ErrorKind::Unavailable,
                 format!("the service {name} is not ready: {message}"),
@@ -65,10 +63,10 @@ impl GcpProvisioner {
             .with_hint("`gcloud run services logs read SERVICE` has the instance's own words"));
         }
         self.check_as_configured(&found).await?;
-        let uri = found["uri"].as_str().unwrap_or_default();
+        let uri = found.uri;
         Ok(match &self.spec.compute.url {
-            Some(url) if url != uri => format!("{uri}, which jobs call as {url}"),
-            _ => uri.to_owned(),
+            Some(url) if *url != uri => format!("{uri}, which jobs call as {url}"),
+            _ => uri,
         })
     }
 }
@@ -99,7 +97,7 @@ impl Provisioner for GcpProvisioner {
 
     async fn verify(&self) -> Vec<Leg> {
         let credentials = async {
-            self.google.check_credentials().await?;
+            self.google.rest.credentials("looking for credentials").await?;
             Ok("there are some".to_owned())
         };
         let mut legs = vec![course::leg(&*self.clock, "credentials", credentials).await];

@@ -3,38 +3,73 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::Method;
+use google_cloud_gax::options::RequestOptionsBuilder as _;
+use google_cloud_run_v2::model::source_code::CloudStorageSource;
+use google_cloud_run_v2::model::{
+    Container, EnvVar, IngressTraffic, ResourceRequirements, RevisionScaling, RevisionTemplate,
+    Service as Found, SourceCode,
+};
+use google_cloud_wkt::Duration;
 use rustwren_core::error::{Error, ErrorKind, Result};
+use rustwren_core::provision::course::{Patience, Planned, Removal, Resource};
 use rustwren_core::provision::{Change, RUNTIME, Step};
-use serde_json::{Value, json};
 
 use super::archive::Archive;
+use super::clients::{Clients, found};
 use super::fields::{self, Field};
+use super::marks::{LABEL, OURS, is_ours, new_account};
 use super::operation;
-use super::resource::{LABEL, OURS, Patience, Removal, Resource};
 use super::spec::Spec;
-use crate::rest::{Api, Google, Refusal, Request};
+use crate::rest::Api;
 
 const KIND: &str = "service";
 /// What setup is in charge of.
-pub(super) const FIELDS: &[Field] = &[
-    ("runtime", "/template/containers/0/sourceCode/cloudStorageSource/object"),
-    ("bucket of the runtime", "/template/containers/0/sourceCode/cloudStorageSource/bucket"),
-    ("base image", "/template/containers/0/baseImageUri"),
-    ("command", "/template/containers/0/command"),
-    ("arguments", "/template/containers/0/args"),
-    ("variables", "/template/containers/0/env"),
-    ("memory", "/template/containers/0/resources/limits/memory"),
-    ("cpu", "/template/containers/0/resources/limits/cpu"),
-    ("timeout", "/template/timeout"),
-    ("service account", "/template/serviceAccount"),
-    ("requests at once", "/template/maxInstanceRequestConcurrency"),
-    ("instances", "/template/scaling/maxInstanceCount"),
+pub(super) const FIELDS: &[Field<Found>] = &[
+    Field::told("runtime", |service| source(service).map(|source| source.object.clone()).unwrap_or_default()),
+    Field::told("bucket of the runtime", |service| {
+        source(service).map(|source| source.bucket.clone()).unwrap_or_default()
+    }),
+    Field::told("base image", |service| of_container(service, |it| it.base_image_uri.clone())),
+    Field::untold("command", |service| of_container(service, |it| format!("{:?}", it.command))),
+    Field::untold("arguments", |service| of_container(service, |it| format!("{:?}", it.args))),
+    Field::untold("variables", |service| of_container(service, |it| format!("{:?}", it.env))),
+    Field::told("memory", |service| of_container(service, |it| limit(it, "memory"))),
+    Field::told("cpu", |service| of_container(service, |it| limit(it, "cpu"))),
+    Field::told("timeout", |service| {
+        of_template(service, |it| it.timeout.map(String::from).unwrap_or_default())
+    }),
+    Field::told("service account", |service| of_template(service, |it| it.service_account.clone())),
+    Field::told("requests at once", |service| {
+        of_template(service, |it| it.max_instance_request_concurrency.to_string())
+    }),
+    Field::told("instances", |service| {
+        of_template(service, |it| {
+            it.scaling.as_ref().map(|it| it.max_instance_count.to_string()).unwrap_or_default()
+        })
+    }),
 ];
+
+fn of_template(service: &Found, of: impl FnOnce(&RevisionTemplate) -> String) -> String {
+    service.template.as_ref().map(of).unwrap_or_default()
+}
+
+fn of_container(service: &Found, of: impl FnOnce(&Container) -> String) -> String {
+    of_template(service, |it| it.containers.first().map(of).unwrap_or_default())
+}
+
+fn limit(container: &Container, name: &str) -> String {
+    let limits = container.resources.as_ref().map(|resources| &resources.limits);
+    limits.and_then(|limits| limits.get(name)).cloned().unwrap_or_default()
+}
+
+/// Where the runtime of a service is.
+pub(super) fn source(service: &Found) -> Option<&CloudStorageSource> {
+    let container = service.template.as_ref()?.containers.first()?;
+    container.source_code.as_ref()?.cloud_storage_source().map(|source| &**source)
+}
 
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) google: Arc<Google>,
     pub(super) spec: Arc<Spec>,
     pub(super) archive: Archive,
 }
@@ -46,102 +81,97 @@ pub(super) fn foreign(kind: &str, name: &str) -> Error {
 }
 
 /// A service as the configuration has it, of the runtime in this object.
-pub(super) fn wanted(spec: &Spec, object: &str) -> Value {
-    let variables: Vec<Value> =
-        spec.variables.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-    json!({
-        "labels": { LABEL: OURS },
-        "ingress": "INGRESS_TRAFFIC_ALL",
-        "template": {
-            "timeout": format!("{}s", spec.compute.timeout.as_secs()),
-            "serviceAccount": spec.account(),
-            "maxInstanceRequestConcurrency": 1,
-            "scaling": { "maxInstanceCount": spec.compute.workers },
-            "containers": [{
-                "image": "scratch",
-                "baseImageUri": "osonly24",
-                "sourceCode": { "cloudStorageSource": { "bucket": spec.bucket, "object": object } },
-                "command": [format!("./{RUNTIME}")],
-                "args": ["serve", "--platform-auth", "--listen", "0.0.0.0:$PORT"],
-                "env": variables,
-                "resources": {
-                    "limits": { "cpu": spec.cpu.to_string(), "memory": format!("{}Mi", spec.memory) },
-                    "cpuIdle": true,
-                    "startupCpuBoost": true,
-                },
-            }],
-        },
-    })
+pub(super) fn wanted(spec: &Spec, object: &str) -> Found {
+    let variables = spec.variables.iter().map(|(name, value)| EnvVar::new().set_name(name).set_value(value));
+    let source = CloudStorageSource::new().set_bucket(&spec.bucket).set_object(object);
+    let container = Container::new()
+        .set_image("scratch")
+        .set_base_image_uri("osonly24")
+        .set_source_code(SourceCode::new().set_cloud_storage_source(source))
+        .set_command([format!("./{RUNTIME}")])
+        .set_args(["serve", "--platform-auth", "--listen", "0.0.0.0:$PORT"])
+        .set_env(variables)
+        .set_resources(
+            ResourceRequirements::new()
+                .set_limits([("cpu", spec.cpu.to_string()), ("memory", format!("{}Mi", spec.memory))])
+                .set_cpu_idle(true)
+                .set_startup_cpu_boost(true),
+        );
+    let template = RevisionTemplate::new()
+        .set_timeout(Duration::clamp(spec.seconds().into(), 0))
+        .set_service_account(spec.account())
+        .set_max_instance_request_concurrency(1)
+        .set_scaling(RevisionScaling::new().set_max_instance_count(spec.instances()))
+        .set_containers([container]);
+    Found::new().set_labels([(LABEL, OURS)]).set_ingress(IngressTraffic::All).set_template(template)
 }
 
 impl Service {
-    fn wanted(&self) -> Result<Value> {
+    fn wanted(&self) -> Result<Found> {
         Ok(wanted(&self.spec, &self.archive.object()?))
     }
 
-    async fn find(&self) -> Result<Option<Value>> {
-        Ok(self.google.service(&self.spec.service_name()).await?)
+    async fn find(&self, google: &Clients) -> Result<Option<Found>> {
+        Ok(google.service(&self.spec.service_name()).await?)
     }
 }
 
 #[async_trait]
-impl Resource for Service {
-    async fn plan(&self) -> Result<Step> {
-        let spec = &self.spec;
-        let about =
-            format!("up to {} instances of {} CPU and {} MiB", spec.compute.workers, spec.cpu, spec.memory);
-        let step = |change| Step::new(KIND, spec.service.clone(), change).about(about);
-        match self.find().await? {
-            None => Ok(step(Change::Create)),
-            Some(found) if found["labels"][LABEL] == OURS => {
-                Ok(fields::compare(step(Change::None), FIELDS, &found, &self.wanted()?))
+impl Resource<Clients> for Service {
+    async fn plan(&self, google: &Clients) -> Result<Planned> {
+        let step = |change| Step::new(KIND, self.spec.service.clone(), change).about(self.spec.about());
+        match self.find(google).await? {
+            None => Ok(step(Change::Create).into()),
+            Some(found) if is_ours(&found.labels) => {
+                Ok(fields::compare(step(Change::None), FIELDS, &found, &self.wanted()?).into())
             }
-            Some(_) => Err(foreign(KIND, &spec.service)),
+            Some(_) => Err(foreign(KIND, &self.spec.service)),
         }
     }
 
-    async fn apply(&self, step: &Step, patience: Patience<'_>) -> Result<()> {
-        let (spec, body) = (&self.spec, self.wanted()?);
-        let (method, path) = match step.change {
-            Change::Create => {
-                (Method::POST, format!("/v2/{}/services?serviceId={}", spec.location(), spec.service))
-            }
-            _ => (Method::PATCH, format!("/v2/{}", spec.service_name())),
-        };
+    async fn apply(&self, google: &Clients, step: &Step, patience: Patience<'_>) -> Result<()> {
+        let (spec, wanted) = (&self.spec, self.wanted()?);
         let attempt = format!("deploying the service {}", spec.service);
-        let deploy = || {
-            self.google.call(Request::with(method.clone(), Api::Run, path.clone(), &body, attempt.clone()))
+        let services = google.services(&attempt).await?;
+        if step.change == Change::Create {
+            let create = |name| {
+                let call = services.create_service().set_parent(spec.location());
+                let call = call.set_service_id(&spec.service).set_service(wanted.clone());
+                call.with_polling_error_policy(name).poller()
+            };
+            let begun = operation::begin(google, Api::Run, &attempt, patience, new_account, create).await?;
+            return begun.over(google, patience).await;
+        }
+        let wanted = wanted.set_name(spec.service_name());
+        let update = |name| {
+            let call = services.update_service().set_service(wanted.clone());
+            call.with_polling_error_policy(name).poller()
         };
-        let begun = patience.until_done(new_account, deploy).await?;
-        operation::wait(&self.google, Api::Run, begun, &attempt, patience).await
+        let begun = operation::begin(google, Api::Run, &attempt, patience, new_account, update).await?;
+        begun.over(google, patience).await
     }
 
-    async fn removal(&self) -> Result<Removal> {
-        Ok(match self.find().await? {
+    async fn removal(&self, google: &Clients) -> Result<Removal> {
+        let name = &self.spec.service;
+        Ok(match self.find(google).await? {
             None => Removal::Nothing,
-            Some(found) if found["labels"][LABEL] == OURS => {
-                Removal::Ours(Step::new(KIND, self.spec.service.clone(), Change::Delete))
+            Some(found) if is_ours(&found.labels) => {
+                Removal::Ours(Step::new(KIND, name.clone(), Change::Delete))
             }
-            Some(_) => {
-                Removal::Stays(format!("the service {} was not made by setup, and stays", self.spec.service))
-            }
+            Some(_) => Removal::Stays(format!("the service {name} was not made by setup, and stays")),
         })
     }
 
-    async fn remove(&self, patience: Patience<'_>) -> Result<()> {
+    async fn remove(&self, google: &Clients, _: &Step, patience: Patience<'_>) -> Result<()> {
         let attempt = format!("removing the service {}", self.spec.service);
-        let path = format!("/v2/{}", self.spec.service_name());
-        let remove = || self.google.find(Request::delete(Api::Run, path.clone(), attempt.clone()));
-        match patience.until_done(|_| None, remove).await? {
-            Some(begun) => operation::wait(&self.google, Api::Run, begun, &attempt, patience).await,
+        let services = google.services(&attempt).await?;
+        let remove = |name| {
+            let call = services.delete_service().set_name(self.spec.service_name());
+            call.with_polling_error_policy(name).poller()
+        };
+        match found(operation::begin(google, Api::Run, &attempt, patience, |_| None, remove).await)? {
+            Some(begun) => begun.over(google, patience).await,
             None => Ok(()),
         }
     }
-}
-
-/// A service account that was made a moment ago is not known to everybody.
-pub(super) fn new_account(refusal: &Refusal) -> Option<&'static str> {
-    let says = |text: &str| refusal.message.contains(text);
-    let is_new = matches!(refusal.status, Some(400 | 403 | 404)) && says("ervice account") && says("not");
-    is_new.then_some("the new service account is not known everywhere yet")
 }

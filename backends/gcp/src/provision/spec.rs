@@ -126,6 +126,21 @@ impl Spec {
         format!("{}/services/{}", self.location(), self.service)
     }
 
+    /// The longest time of an invocation, which is at most an hour.
+    pub(super) fn seconds(&self) -> i32 {
+        i32::try_from(self.compute.timeout.as_secs()).unwrap_or(i32::MAX)
+    }
+
+    /// The most workers at once.
+    pub(super) fn instances(&self) -> i32 {
+        i32::try_from(self.compute.workers).unwrap_or(i32::MAX)
+    }
+
+    /// What a plan says of the service or function.
+    pub(super) fn about(&self) -> String {
+        format!("up to {} instances of {} CPU and {} MiB", self.compute.workers, self.cpu, self.memory)
+    }
+
     /// What holds for objects that workers may read and write, and for lists of them.
     pub(super) fn condition(&self) -> Option<String> {
         (!self.prefix.is_empty()).then(|| {

@@ -85,6 +85,9 @@ impl GoogleControl {
                 None => state.answer(request),
             };
             state.calls.push(format!("{} {}", request.method, request.path));
+            let host = request.path.split('/').nth(1).unwrap_or_default().to_owned();
+            let client = request.header("x-goog-api-client").unwrap_or_default().to_owned();
+            state.callers.push((host, client));
             let is_lost = state.lost.as_ref().is_some_and(|what| request.path.contains(what));
             if is_lost && request.method != "GET" {
                 state.lost = None;
@@ -98,7 +101,9 @@ impl GoogleControl {
             let headers = vec![("content-type", "application/json; charset=UTF-8".to_owned())];
             Verdict::Answer { status, headers, body }
         });
-        Self { front, state }
+        let control = Self { front, state };
+        control.state().endpoint = control.endpoint();
+        control
     }
 
     /// `http://127.0.0.1:port`
@@ -138,6 +143,11 @@ impl GoogleControl {
     /// Methods and paths of all calls so far.
     pub fn calls(&self) -> Vec<String> {
         self.state().calls.clone()
+    }
+
+    /// Of all calls so far: the host of the API, and by what it was called (`x-goog-api-client`), empty where that is not said.
+    pub fn callers(&self) -> Vec<(String, String)> {
+        self.state().callers.clone()
     }
 
     /// A service or function by the end of its name.

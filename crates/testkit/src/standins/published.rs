@@ -5,7 +5,12 @@
 //! types; an answer has to be a message of the kind that the method answers with.
 //!
 //! It is stricter than Google in that fields which are for answers alone are refused in requests, where Google ignores
-//! them: whoever sends one has misread something.
+//! them: whoever sends one has misread something. So has who sends a number that an enum has not, which Google keeps.
+//!
+//! Google's own clients send values of enums as numbers, and ask for numbers in answers
+//! (`$alt=json;enum-encoding=int`, see <https://docs.cloud.google.com/apis/docs/system-parameters>); so do these definitions
+//! take and give them. They also repeat in a body what the path says, which discovery documents leave out of messages
+//! but protocol buffers have in them: such a field is taken where it agrees with the path.
 
 #![expect(clippy::expect_used, reason = "the definitions are a part of this crate, and tests read them")]
 
@@ -15,6 +20,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 use serde_json::Value;
 
+mod enums;
 mod fields;
 mod values;
 
@@ -71,9 +77,13 @@ struct Schema {
     format: Option<String>,
     #[serde(rename = "enum")]
     one_of: Vec<String>,
+    /// Of the enum's values, in their order, where they are known.
+    numbers: Vec<Option<i64>>,
     read_only: bool,
     repeated: bool,
     location: Option<String>,
+    /// Of parameters of a path: `^projects/[^/]+$`
+    pattern: Option<String>,
     required: bool,
     /// The methods whose requests must have it.
     required_by: Vec<String>,
@@ -90,8 +100,12 @@ pub(super) struct Wrong(pub(super) String);
 pub(super) struct Called {
     api: &'static Api,
     method: &'static Method,
+    /// As it came, without a `/` before it.
+    path: String,
     /// The part of the answer that is asked for.
     mask: Option<Mask>,
+    /// Whether enums are answered as numbers.
+    by_number: bool,
 }
 
 /// The method of the API at this host that is called so. The path is as it came, without a `/` before it; the query is decoded.
@@ -112,8 +126,12 @@ pub(super) fn called(
     let method = method.ok_or_else(|| {
         Wrong(format!("Method not found: the published {host} has no {verb} {path} that is called here"))
     })?;
-    let mut mask = None;
+    let (mut mask, mut by_number) = (None, false);
     for (name, value) in query {
+        if name == "$alt" && api.has_system_parameters() {
+            by_number = enums::are_asked_by_number(value)?;
+            continue;
+        }
         let own = method.parameters.get(name).filter(|one| one.location.as_deref() == Some("query"));
         let Some(parameter) = own.or_else(|| api.parameters.get(name)) else {
             return Err(Wrong(format!(
@@ -129,7 +147,7 @@ pub(super) fn called(
             _ => values::parameter(parameter, name, value)?,
         }
     }
-    let called = Called { api, method, mask };
+    let called = Called { api, method, path: path.to_owned(), mask, by_number };
     if let (Some(mask), Some(response)) = (&called.mask, &method.response) {
         mask.check(api, &api.schemas[response]).map_err(|name| invalid_mask(&name))?;
     }
@@ -171,6 +189,20 @@ fn part_fits(wanted: &str, given: &str) -> bool {
     !name.is_empty() && !name.contains(':')
 }
 
+impl Api {
+    /// Whether it is served by Google's platform for APIs, and takes the parameters that this takes of all of them.
+    /// Cloud Storage has a server of its own.
+    fn has_system_parameters(&self) -> bool {
+        self.parameters.contains_key("$.xgafv")
+    }
+
+    /// The message that a value of any kind says it is: `"@type": "type.googleapis.com/google.cloud.run.v2.Service"`.
+    fn message_of(&self, value: &Value) -> Option<&Schema> {
+        let name = value["@type"].as_str()?.rsplit(['/', '.']).next()?;
+        self.schemas.iter().find(|(message, _)| short(message) == name).map(|(_, schema)| schema)
+    }
+}
+
 impl std::fmt::Debug for Called {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Called")
@@ -198,9 +230,40 @@ impl Called {
                 let place =
                     if message.ends_with("Request") { String::new() } else { first_small(short(message)) };
                 let request = Sent::Request { method: &self.method.id, whole: self.method.verb != "PATCH" };
-                values::check(self.api, schema, body, &place, request).map_err(Wrong)
+                let body = self.without_bound(message, body)?;
+                values::check(self.api, schema, &body, &place, request).map_err(Wrong)
             }
         }
+    }
+
+    /// A body that was found to be right, as the definitions have it: enums by their names, and nothing of the path.
+    pub(super) fn read(&self, body: &Value) -> Value {
+        let Some(message) = &self.method.request else { return body.clone() };
+        let body = self.without_bound(message, body).unwrap_or_else(|_| body.clone());
+        enums::named(self.api, &self.api.schemas[message], &body)
+    }
+
+    /// A body without what the path says as well. An error where it says something else.
+    fn without_bound(&self, message: &str, body: &Value) -> Result<Value, Wrong> {
+        let (Value::Object(map), true) = (body, message.ends_with("Request")) else {
+            return Ok(body.clone());
+        };
+        let mut rest = map.clone();
+        for (name, parameter) in &self.method.parameters {
+            let is_bound = parameter.location.as_deref() == Some("path")
+                && !self.api.schemas[message].properties.contains_key(name);
+            if let Some(value) = rest.get(name).filter(|_| is_bound) {
+                // `v2/projects/p/locations/r/services/s:setIamPolicy`
+                let (_, path) = self.path.split_once('/').unwrap_or_default();
+                let value = value.as_str().filter(|text| is_of(parameter, text)).unwrap_or_default();
+                let after = path.strip_prefix(value).filter(|_| !value.is_empty());
+                if !after.is_some_and(|after| after.is_empty() || after.starts_with(['/', ':'])) {
+                    return Err(Wrong(format!("Invalid value at '{name}', {value:?}: the path says {path}")));
+                }
+                rest.remove(name);
+            }
+        }
+        Ok(Value::Object(rest))
     }
 
     /// What of an answer is sent: all of it, or what the request asked for. An error where it is not what the method
@@ -215,7 +278,9 @@ impl Called {
                 let place = first_small(short(message));
                 values::check(self.api, schema, answer, &place, Sent::Answer)
                     .map_err(|wrong| format!("the answer to {} is no {message}: {wrong}", self.id()))?;
-                Ok(self.mask.as_ref().map_or_else(|| answer.clone(), |mask| mask.select(answer)))
+                let answer =
+                    if self.by_number { enums::numbered(self.api, schema, answer) } else { answer.clone() };
+                Ok(self.mask.as_ref().map_or_else(|| answer.clone(), |mask| mask.select(&answer)))
             }
         }
     }
@@ -233,6 +298,16 @@ impl Called {
     }
 }
 
+/// Whether a text is of a parameter's pattern, which are all like `^projects/[^/]+/serviceAccounts/[^/]+$`.
+fn is_of(parameter: &Schema, text: &str) -> bool {
+    const ANY: &str = "[^/]+";
+    let pattern = parameter.pattern.as_deref().unwrap_or_default().replace(ANY, "*");
+    let wanted: Vec<&str> = pattern.trim_matches(['^', '$']).split('/').collect();
+    let given: Vec<&str> = text.split('/').collect();
+    let fits = |(wanted, given): (&&str, &&str)| wanted == given || (*wanted == "*" && !given.is_empty());
+    wanted.len() == given.len() && wanted.iter().zip(&given).all(fits)
+}
+
 /// `Service` of `GoogleCloudRunV2Service`.
 fn short(message: &str) -> &str {
     ["GoogleCloudRunV2", "GoogleIamV1"]
@@ -247,159 +322,4 @@ fn first_small(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    const LOCATION: &str = "v2/projects/p/locations/r";
-
-    fn call(host: &str, verb: &str, path: &str, query: &[(&str, &str)]) -> Result<Called, Wrong> {
-        let query: Vec<_> = query.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
-        called(&format!("{host}.googleapis.com"), verb, path, &query)
-    }
-
-    fn service() -> Called {
-        call("run", "POST", &format!("{LOCATION}/services"), &[("serviceId", "s")]).unwrap()
-    }
-
-    #[test]
-    fn methods_are_found_by_their_paths() {
-        for (host, verb, path, id) in [
-            ("run", "GET", "v2/projects/p/locations/r/services/s", "run.projects.locations.services.get"),
-            (
-                "run",
-                "GET",
-                "v2/projects/p/locations/r/services/s:getIamPolicy",
-                "run.projects.locations.services.getIamPolicy",
-            ),
-            ("run", "GET", "v2/projects/p/locations/r/operations/7", "run.projects.locations.operations.get"),
-            ("storage", "GET", "storage/v1/b/b/o/a%2Fb", "storage.objects.get"),
-            ("storage", "POST", "upload/storage/v1/b/b/o", "storage.objects.insert"),
-            ("logging", "POST", "v2/entries:list", "logging.entries.list"),
-        ] {
-            assert_eq!(call(host, verb, path, &[]).unwrap().id(), id);
-        }
-        for (host, verb, path) in [
-            ("run", "PUT", "v2/projects/p/locations/r/services/s"),
-            ("run", "GET", "v1/projects/p/locations/r/services/s"),
-            ("run", "GET", "v2/projects/p/locations/r/services/s:fly"),
-            ("run", "GET", "v2/projects//locations/r/services/s"),
-            ("storage", "GET", "storage/v1/b/b/o/a/b"),
-            ("sql", "GET", "v1"),
-        ] {
-            call(host, verb, path, &[]).unwrap_err();
-        }
-    }
-
-    #[test]
-    fn parameters_are_those_that_the_method_has() {
-        let list = |query: &[(&str, &str)]| call("storage", "GET", "storage/v1/b/b/o", query);
-        for query in [
-            &[("prefix", "x"), ("maxResults", "7"), ("projection", "noAcl")][..],
-            &[("fields", "items(name,size),nextPageToken"), ("prettyPrint", "false")],
-            &[("fields", "items/metadata/anything"), ("alt", "json")],
-            &[("fields", "*")],
-        ] {
-            list(query).unwrap();
-        }
-        for (query, words) in [
-            (("bucket", "b"), "Unknown name \"bucket\": Cannot bind query parameter"),
-            (("max-results", "7"), "max-results"),
-            (("maxResults", "many"), "Invalid value at 'maxResults' (TYPE_UINT32), \"many\""),
-            (("maxResults", "-1"), "maxResults"),
-            (("projection", "some"), "projection"),
-            (("versions", "1"), "versions"),
-            (("alt", "media"), "alt"),
-            (("fields", "items(nome)"), "Invalid field selection nome"),
-            (("fields", "items(name"), "Invalid field selection"),
-            (("fields", "kind/x"), "Invalid field selection x"),
-        ] {
-            let Wrong(said) = list(&[query]).unwrap_err();
-            assert!(said.contains(words), "{query:?}: {said}");
-        }
-        call("storage", "GET", "storage/v1/b/b/o/o", &[("alt", "media")]).unwrap();
-        let Wrong(said) = call("storage", "POST", "storage/v1/b", &[]).unwrap_err();
-        assert_eq!(said, "Required parameter: project");
-        let patch = |mask| {
-            call("cloudfunctions", "PATCH", &format!("{LOCATION}/functions/f"), &[("updateMask", mask)])
-        };
-        patch("labels,buildConfig,serviceConfig.availableMemory").unwrap();
-        let Wrong(said) = patch("labels,memory").unwrap_err();
-        assert_eq!(said, "Invalid value at 'updateMask': memory is no field of the message");
-    }
-
-    #[test]
-    fn bodies_have_the_fields_of_their_messages() {
-        let whole = json!({
-            "labels": { "a": "b" },
-            "ingress": "INGRESS_TRAFFIC_ALL",
-            "template": {
-                "timeout": "300s",
-                "scaling": { "maxInstanceCount": 7 },
-                "containers": [{ "image": "scratch", "env": [{ "name": "X", "value": "y" }] }],
-            },
-        });
-        service().check_body(Some(&whole)).unwrap();
-        for (pointer, value, words) in [
-            (
-                "/template/containers/0/baseImage",
-                json!("x"),
-                "Invalid JSON payload received. Unknown name \"baseImage\" at 'service.template.containers[0]': Cannot find field.",
-            ),
-            ("/labels/a", json!(7), "Invalid value at 'service.labels[a]' (TYPE_STRING), 7"),
-            ("/ingress", json!("ALL"), "Invalid value at 'service.ingress'"),
-            ("/template/timeout", json!("5m"), "duration must end with 's'"),
-            ("/template/timeout", json!(300), "service.template.timeout"),
-            ("/template/scaling/maxInstanceCount", json!("7"), "(TYPE_INT32), \"7\""),
-            ("/template/scaling/maxInstanceCount", json!(1_u64 << 40), "TYPE_INT32"),
-            ("/template/containers", json!({}), "service.template.containers"),
-            (
-                "/template/containers/0/image",
-                json!(null),
-                "Required field service.template.containers[0].image",
-            ),
-            ("/uri", json!("https://x"), "service.uri is output only"),
-            ("/template", json!(null), "Required field service.template"),
-        ] {
-            let mut changed = whole.clone();
-            let (parent, name) = pointer.rsplit_once('/').unwrap();
-            changed.pointer_mut(parent).unwrap()[name] = value;
-            let Wrong(said) = service().check_body(Some(&changed)).unwrap_err();
-            assert!(said.contains(words), "{pointer}: {said}");
-        }
-        service().check_body(None).unwrap_err();
-        let get = call("run", "GET", &format!("{LOCATION}/services/s"), &[]).unwrap();
-        get.check_body(None).unwrap();
-        get.check_body(Some(&json!({}))).unwrap_err();
-    }
-
-    #[test]
-    fn answers_are_messages_and_only_what_was_asked_for() {
-        let get = |fields| call("storage", "GET", "storage/v1/b/b/o/o", &[("fields", fields)]).unwrap();
-        let object = json!({ "name": "o", "size": "7", "metadata": { "a": "b", "c": "d" }, "updated": "2026-01-31T23:59:59.999Z" });
-        assert_eq!(get("*").answered(&object).unwrap(), object);
-        assert_eq!(
-            get("name,metadata/a").answered(&object).unwrap(),
-            json!({ "name": "o", "metadata": { "a": "b" } })
-        );
-        for (wrong, words) in [
-            (json!({ "size": 7 }), "object.size"),
-            (json!({ "updated": "yesterday" }), "object.updated"),
-            (json!({ "crc32c": 1 }), "object.crc32c"),
-            (json!({ "length": "7" }), "length"),
-            (json!({ "name": null }), "object.name"),
-            (json!([]), "no Object"),
-        ] {
-            let said = get("*").answered(&wrong).unwrap_err();
-            assert!(said.contains(words), "{wrong}: {said}");
-        }
-        let list = call("storage", "GET", "storage/v1/b/b/o", &[("fields", "items(name)")]).unwrap();
-        let page =
-            json!({ "kind": "storage#objects", "items": [{ "name": "a", "size": "1" }, { "size": "2" }] });
-        assert_eq!(list.answered(&page).unwrap(), json!({ "items": [{ "name": "a" }, {}] }));
-        let delete = call("storage", "DELETE", "storage/v1/b/b/o/o", &[]).unwrap();
-        assert_eq!(delete.answered(&Value::Null), Ok(Value::Null));
-        delete.answered(&json!({})).unwrap_err();
-    }
-}
+mod tests;

@@ -11,10 +11,8 @@ impl State {
         if let Some(location) = path.strip_suffix(":generateUploadUrl") {
             let number = self.number();
             let source = json!({ "bucket": "gcf-v2-uploads", "object": format!("{location}/{number}.zip") });
-            let host = call.request.header("host").unwrap_or_default();
-            return Ok(
-                json!({ "uploadUrl": format!("http://{host}/upload/{number}"), "storageSource": source }),
-            );
+            let url = format!("{}/upload/{number}", self.endpoint);
+            return Ok(json!({ "uploadUrl": url, "storageSource": source }));
         }
         match call.method {
             "GET" if path.contains("/operations/") => self.operation(path),

@@ -12,8 +12,15 @@ use super::{Answer, Course, Request, bad, not_found, refusal};
 use crate::standins::Tokens;
 use crate::standins::published::{self, Wrong};
 
+/// Messages, below `google.`.
+const EMPTY: &str = "protobuf.Empty";
+const FUNCTION: &str = "cloud.functions.v2.Function";
+const SERVICE: &str = "cloud.run.v2.Service";
+
 #[derive(Debug)]
 pub(super) struct State {
+    /// Where this server is.
+    pub(super) endpoint: String,
     pub(super) project: String,
     pub(super) accounts: BTreeMap<String, Value>,
     pub(super) buckets: BTreeMap<String, Value>,
@@ -33,6 +40,8 @@ pub(super) struct State {
     /// A part of the path of a call whose answer gets lost.
     pub(super) lost: Option<String>,
     pub(super) calls: Vec<String>,
+    /// The first part of each call's path, and what made it says that it is.
+    pub(super) callers: Vec<(String, String)>,
     pub(super) uploaded: Option<Vec<u8>>,
     /// The last number of anything.
     last: u64,
@@ -66,6 +75,7 @@ impl Call<'_> {
 impl State {
     pub(super) fn new(project: &str) -> Self {
         Self {
+            endpoint: String::new(),
             project: project.to_owned(),
             accounts: BTreeMap::new(),
             buckets: BTreeMap::new(),
@@ -79,6 +89,7 @@ impl State {
             refusals: VecDeque::new(),
             lost: None,
             calls: Vec::new(),
+            callers: Vec::new(),
             uploaded: None,
             last: 0,
         }
@@ -113,7 +124,8 @@ impl State {
         if !is_content {
             called.check_body(body.as_ref()).map_err(wrong)?;
         }
-        let call = Call { method: &request.method, path, query, body: body.unwrap_or_default(), request };
+        let body = body.map(|body| called.read(&body)).unwrap_or_default();
+        let call = Call { method: &request.method, path, query, body, request };
         let answer = match host {
             "iam.googleapis.com" => self.iam(&call),
             "logging.googleapis.com" => self.logging(&call),
@@ -200,18 +212,19 @@ impl State {
         operation.asked += 1;
         match operation.course {
             Course::After(times) if operation.asked >= times => {
-                let mut response = json!({ "@type": "type.googleapis.com/google.protobuf.Empty" });
+                let mut response = Value::Null;
                 for (thing, value) in std::mem::take(&mut operation.effects) {
-                    if let Some(value) = value {
-                        let is_function = thing.contains("/functions/");
-                        let kind = if is_function { "functions.v2.Function" } else { "run.v2.Service" };
-                        response = value.clone();
-                        response["@type"] = json!(format!("type.googleapis.com/google.cloud.{kind}"));
-                        self.deployed.insert(thing, value);
+                    let kind = if thing.contains("/functions/") { FUNCTION } else { SERVICE };
+                    let (said, kind) = if let Some(value) = value {
+                        self.deployed.insert(thing, value.clone());
+                        (Some(value), kind)
                     } else {
                         self.policies.remove(&thing);
-                        self.deployed.remove(&thing);
-                    }
+                        // What is answered at the end of a removal is the service, and of a function nothing.
+                        (self.deployed.remove(&thing), if kind == SERVICE { SERVICE } else { EMPTY })
+                    };
+                    response = said.filter(|_| kind != EMPTY).unwrap_or_else(|| json!({}));
+                    response["@type"] = json!(format!("type.googleapis.com/google.{kind}"));
                 }
                 Ok(json!({ "name": name, "done": true, "response": response }))
             }

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::Value;
 
+use super::enums::has_number;
 use super::{Api, Schema, Wrong};
 
 /// Which way a message goes.
@@ -53,6 +54,12 @@ pub(super) fn check(
                 .try_for_each(|(index, one)| check(api, items, one, &format!("{place}[{index}]"), sent))
         }
         (Some("object"), Value::Object(map)) => {
+            // A value of any kind, if it is of one that is known here.
+            if let (Some(message), Sent::Answer) = (api.message_of(value), sent) {
+                let mut said = map.clone();
+                said.remove("@type");
+                return check(api, message, &Value::Object(said), place, sent);
+            }
             if let Sent::Request { method, whole } = sent {
                 let must = |field: &Schema| {
                     (field.required && whole) || field.required_by.iter().any(|by| by == method)
@@ -106,6 +113,7 @@ fn plain(schema: &Schema, value: &Value, place: &str, is_request: bool) -> Resul
         ("string", Some("int64" | "uint64"), Value::Number(number)) => {
             is_request && (number.is_i64() || number.is_u64())
         }
+        ("string", None, Value::Number(number)) => is_request && has_number(schema, number.as_i64()),
         ("string", Some("google-datetime" | "date-time"), Value::String(text)) => is_time(text),
         ("string", _, Value::String(text)) => return text_of(schema, text, place),
         // Where one is expected that is none, its kind is told like any other's.
