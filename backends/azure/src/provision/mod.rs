@@ -1,9 +1,9 @@
 //! `rustwren setup` on Azure: what is to be there, what is there, and the way between.
 //!
 //! Azure Resource Manager is called as JSON over HTTP, as its crates have stopped, with the transport and the tokens that
-//! storage has anyway (`docs/decisions/0012-google-control-plane.md` gives the same reasons for Google's). That requests
-//! have the published shape is held by tests: the stand-in (`crates/testkit/src/standins/azure_control`) has the models of
-//! Microsoft's own packages, and refuses what they do not have.
+//! storage has anyway. That requests have the published shape is held by tests: the stand-in
+//! (`crates/testkit/src/standins/azure_control`) has the models of Microsoft's own packages, and refuses what they do not
+//! have.
 
 mod account;
 mod app;

@@ -69,7 +69,10 @@ pub(super) fn receive_page(socket: impl AsFd) -> io::Result<OwnedFd> {
 fn lost(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        format!("{what}; a program must not read or replace its stdin before it calls rustwren::init()"),
+        format!(
+            "{what}; a program must not read or replace its stdin before it calls rustwren::init(), and its runtime must \
+             be of the same version of RustWren"
+        ),
     )
 }
 
