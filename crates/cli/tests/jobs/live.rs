@@ -47,13 +47,11 @@ pub(crate) fn go(place: &Place) {
     std::fs::write(place.path("work/go"), "").unwrap();
 }
 
-/// Looks at the only job until it is as it should be.
+/// Looks at the jobs until one is as it should be. Which of two of the same second is listed first is left to chance.
 pub(crate) fn until(place: &Place, wanted: impl Fn(&Value) -> bool) -> Value {
     loop {
         let list = place.json(&["jobs", "list", "--json"]);
-        if let Some(job) = list["jobs"].as_array().unwrap().first()
-            && wanted(job)
-        {
+        if let Some(job) = list["jobs"].as_array().unwrap().iter().find(|job| wanted(job)) {
             return job.clone();
         }
     }
