@@ -20,6 +20,9 @@ const LAST_WORDS = 9000;
 // Headers that belong to one connection and not to what is said over it.
 const OF_CONNECTION = ['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'];
 
+// Whoever collects what is written here may be gone. Requests are answered all the same.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 const agent = new http.Agent({ keepAlive: true, maxSockets: Infinity });
 
 // The framework reads the whole of a body into memory before it calls a function, and unpacks it. A request that says
