@@ -38,6 +38,9 @@ impl Balancer {
     pub fn start(kind: Kind, snippets: &Path, folder: &Path, servers: &[SocketAddr]) -> Self {
         let snippet = fs::read_to_string(snippets.join(kind.file())).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        // As nginx makes its own, and leaves one that it is given: of two workers that are woken by one connection, one
+        // would wait in `accept` for the next, and see to nothing else.
+        listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let configuration = folder.join("balancer.conf");
         fs::write(&configuration, kind.configuration(&snippet, folder, address, servers)).unwrap();

@@ -117,7 +117,8 @@ fn one_runtime_dies(route: Route) {
     let handle = job.handle();
     assert_eq!(block_on(job.results()).unwrap(), (1..21).collect::<Vec<u64>>());
     let stats = handle.stats();
-    assert!(stats.retries + stats.transient >= 1, "{stats:?}");
+    // A backup may be there first.
+    assert!(stats.retries + stats.transient + stats.backups >= 1, "{stats:?}");
     if route == Route::Functions {
         let log = service.log();
         assert!(log.contains("the runtime was ended by SIGKILL"), "{log}");
