@@ -28,7 +28,7 @@ use crate::raw::page::SharedPage;
 /// The stack of threads that run tasks, where the supervisor does not say.
 const DEFAULT_STACK: u64 = 8 << 20;
 
-/// Serves tasks until the supervisor is gone. Called by `rustwren::init()` when [`env::WORKER_FD`] is set, before the
+/// Serves tasks until the supervisor is gone. Called by `rustwren::init()` when [`env::WORKER_IMAGE`] is set, before the
 /// program does anything else.
 pub fn serve(resolve: Resolve) -> ! {
     match set_up() {
