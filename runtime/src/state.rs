@@ -311,6 +311,7 @@ impl State {
 
     /// Hands queued pieces to processes that have room, and asks for more processes if there is too little.
     pub(crate) fn dispatch(&mut self, now: Instant) {
+        let mut shares = false;
         while let Some(&piece) = self.queue.front() {
             if self.pieces.get(piece).is_none_or(|piece| piece.call.is_none()) {
                 self.pieces.try_remove(piece);
@@ -334,7 +335,12 @@ impl State {
             let Some((index, _)) = best else { break };
             self.queue.pop_front();
             self.workers[index].job = job;
-            self.assign(index, piece, now);
+            shares |= self.assign(index, piece, now);
+        }
+        if shares {
+            // They have looked for work when there was none, and do not look again by themselves.
+            let idle = |w: &&Worker| w.status == Status::Ready && w.pipeline.is_empty();
+            self.workers.iter().filter(idle).for_each(|w| w.notify.notify_one());
         }
     }
 
@@ -368,12 +374,13 @@ impl State {
         }
     }
 
-    fn assign(&mut self, index: usize, piece: usize, now: Instant) {
+    /// Whether that leaves something a process without work could take over.
+    fn assign(&mut self, index: usize, piece: usize, now: Instant) -> bool {
         let worker = &mut self.workers[index];
         worker.pipeline.push_back(piece);
         worker.notify.notify_one();
         let Some(piece) = self.pieces.get_mut(piece) else {
-            return;
+            return false;
         };
         piece.worker = Some(index);
         if let Some(call) = piece.call.and_then(|call| self.calls.get(call))
@@ -386,11 +393,7 @@ impl State {
         if worker.pipeline.len() == 1 {
             self.new_head(index, now);
         }
-        if shares {
-            // They have looked for work when there was none, and do not look again by themselves.
-            let idle = |w: &&Worker| w.status == Status::Ready && w.pipeline.is_empty();
-            self.workers.iter().filter(idle).for_each(|w| w.notify.notify_one());
-        }
+        shares
     }
 
     /// A process has turned to its next piece.
