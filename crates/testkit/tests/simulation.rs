@@ -290,6 +290,23 @@ fn an_attempt_that_fails_with_a_backup_as_well_is_charged_once() {
     );
 }
 
+/// Its backup dies as well, later; so does the backup of that, which was sent while it was the only one left, and so on.
+#[test]
+fn a_chunk_that_dies_with_its_backups_is_halved_all_the_same() {
+    let mut provider = Provider::flawless(2);
+    provider.times = Times::Pareto { least: Duration::from_secs(1), alpha: 1.2, most: Times::HOUR };
+    let takes_long = |seed: &u64| provider.times.of(*seed, 97) > Duration::from_mins(2);
+    provider.fixed_times = (0..).find(takes_long);
+    let mut job = JobPlan::plain(100);
+    job.options.chunk_size = Some(5);
+    job.options.backups = Backups::ON;
+    job.poison.insert(97, Poison::Vanishes(1));
+    let report = &ends(provider, vec![job])[0];
+    assert!(report.end.is_ok() && report.progress.done == 100, "{report:?}");
+    // 20 chunks, and those of five, of two and of one, with two backups each.
+    assert!(report.stats.backups > 0 && report.stats.invocations < 45, "{report:?}");
+}
+
 #[test]
 fn what_one_slow_worker_has_is_spread_over_free_ones() {
     // One or two of a hundred chunks fall silent, and it is long before their leases end.

@@ -111,7 +111,8 @@ fn a_worker_that_dies(place: &Deployment) {
     let handle = job.handle();
     assert_eq!(block_on(job.results()).unwrap(), (0..20).map(|x| x * 2).collect::<Vec<_>>());
     let stats = handle.stats();
-    assert!(stats.transient > 0 && stats.retries == 1, "{stats:?}");
+    // The second attempt may have been a backup's.
+    assert!(stats.transient > 0 && stats.failures > 0, "{stats:?}");
 }
 
 /// The one failure of a job over one element, tried once.

@@ -5,7 +5,8 @@
 //! would have taken for as many elements. The unfinished elements of slow invocations are sent to free slots, the
 //! slowest invocation's first, spread over several slots where there are more slots than slow invocations. The first
 //! result of an element is its result; an invocation none of whose elements is needed any more is stopped. No element is
-//! with more than two workers at a time, and a backup that comes to nothing is sent once more at most.
+//! with more than two workers at a time, and a backup that comes to nothing is sent once more at most, whether as a second
+//! backup of the slow one or, when that has failed, as a backup of the backup.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,7 +18,7 @@ use super::options::Backups;
 use super::run::JobRun;
 use crate::error::Error;
 
-/// How often an invocation is backed up, when backups come back without a result.
+/// How often an invocation is backed up, with its backups' own, when nothing comes of it.
 const TRIES: u32 = 2;
 /// Medians of fewer invocations say little.
 const SAMPLES: u64 = 3;
@@ -198,8 +199,10 @@ impl JobRun {
             let Some(slow) = self.flights.get(&id) else { continue };
             let left = slow.left(&self.done);
             let backups = self.parts_of(slow, &left, parts)?;
+            let mut tries = TRIES;
             if let Some(slow) = self.flights.get_mut(&id) {
                 slow.backed_up += 1;
+                tries = slow.backed_up;
             }
             for chunk in backups.into_iter().take(free) {
                 if self.in_flight_bytes > self.options.input_buffer || !self.affords(&chunk) {
@@ -210,6 +213,11 @@ impl JobRun {
                 let backup = self.launch(chunk, inline, vec![id]);
                 if let Some(slow) = self.flights.get_mut(&id) {
                     slow.twins.push(backup);
+                }
+                // It may be backed up itself, when the slow one has failed meanwhile. Where an element takes its workers
+                // along, there would be no end of that: what fails is dealt with when nobody else has it any more.
+                if let Some(backup) = self.flights.get_mut(&backup) {
+                    backup.backed_up = tries;
                 }
             }
         }

@@ -57,7 +57,7 @@ pub(super) struct Flight {
     pub(super) heard: Duration,
     /// Other flights that have some of the same elements, or had.
     pub(super) twins: Vec<u64>,
-    /// How often its elements were sent elsewhere as well.
+    /// How often its elements were sent elsewhere as well; of a backup, with what it is a backup of.
     pub(super) backed_up: u32,
     /// Why it was given up, if it was.
     pub(super) expired: Option<Expired>,

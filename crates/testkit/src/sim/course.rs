@@ -186,6 +186,7 @@ impl Run<'_> {
     /// Runs elements at once. The end of the invocation, if one of them brings it.
     fn group(&mut self, outcomes: Vec<(usize, Outcome)>, longest: Duration) -> Option<(End, bool)> {
         if outcomes.iter().any(|(_, outcome)| *outcome == Outcome::Vanishes) {
+            self.time += longest;
             return Some((End::Lost, true));
         }
         let limit = self.invocation.job.task_timeout;
