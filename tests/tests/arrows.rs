@@ -13,7 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("rustwren-macros", &[]),
     ("rustwren-core", &[]),
     ("rustwren-testkit", &["rustwren-core", "rustwren-chaos"]),
-    ("rustwren-aws", &["rustwren-core"]),
+    ("rustwren-aws", &["rustwren-core", "rustwren-http"]),
     ("rustwren-azure", &["rustwren-core", "rustwren-http"]),
     ("rustwren-chaos", &["rustwren-core"]),
     ("rustwren-runtime", &["rustwren-core"]),

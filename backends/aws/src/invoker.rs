@@ -28,6 +28,7 @@ use crate::client::Retries;
 use crate::config::ComputeConfig;
 
 mod answer;
+mod connections;
 mod factory;
 mod refusal;
 
@@ -108,10 +109,17 @@ impl LambdaInvoker {
                 return Err(refusal::no_region());
             }
             let limit = self.config.timeout + GRACE;
-            let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_timeout(limit).build();
+            let timeouts = TimeoutConfig::builder().operation_timeout(limit).build();
+            let needs_tls = shared.endpoint_url().is_none_or(|url| !url.starts_with("http://"));
+            let http = connections::client(needs_tls, CONNECT).map_err(|error| {
+                BackendError::new(ErrorClass::Misconfigured, self.attempt())
+                    .with_source(error)
+                    .with_hint("install the package `ca-certificates`")
+            })?;
             // A function may take minutes before it says a word; the time-out is what ends a call.
             let config = aws_sdk_lambda::config::Builder::from(&shared)
                 .timeout_config(timeouts)
+                .http_client(http)
                 .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
                 .build();
             Ok(Client::from_conf(config))
