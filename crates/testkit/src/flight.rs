@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -24,7 +24,6 @@ use rustwren_core::image::ImageId;
 use rustwren_core::invoker::{Events, Invocation, Invoker, JobSpec, LogLine, Payload, ResultBatch, Usage};
 use rustwren_core::protocol::answer::{Answer, PREAMBLE};
 use tokio::net::TcpSocket;
-use tokio::sync::OnceCell;
 
 /// The argument by which a benchmark's program becomes the server, followed by how many calls to expect.
 pub const SERVER: &str = "--server";
@@ -41,7 +40,7 @@ pub struct Taken {
     pub dispatch: Duration,
     /// Processor time in all.
     pub cpu: Duration,
-    /// Until the server held all of them, or had taken them.
+    /// From the start until the server held all of them, or had taken them.
     pub all_in_flight: Duration,
     /// The largest resident memory beyond what it was before.
     pub memory: u64,
@@ -60,6 +59,12 @@ impl Taken {
             self.memory as f64 / 1024.0 / count as f64,
         );
     }
+}
+
+/// The time since 1970, which all processes agree about.
+pub fn now() -> Duration {
+    let now = clock_gettime(ClockId::Realtime);
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }
 
 /// Processor time of this process.
@@ -108,10 +113,10 @@ impl Server {
         &self.address
     }
 
-    /// How long after its first call it had all of them.
-    pub fn all_in_flight(&mut self) -> Duration {
+    /// How long after this, by the clock of the system since 1970, it had all calls.
+    pub fn all_in_flight(&mut self, begun: Duration) -> Duration {
         let line = self.lines.next().expect("a line").expect("when it had all calls");
-        Duration::from_micros(line.parse().expect("microseconds"))
+        Duration::from_micros(line.parse().expect("microseconds")).saturating_sub(begun)
     }
 }
 
@@ -147,13 +152,12 @@ struct Shared {
     reply: Reply,
     expected: usize,
     came: AtomicUsize,
-    first: OnceCell<Instant>,
 }
 
-/// Serves until it is killed. Writes where it listens, and then after how many microseconds it had all calls.
+/// Serves until it is killed. Writes where it listens, and then when it had all calls, in microseconds since 1970.
 pub fn serve(expected: usize, reply: Reply) -> ! {
     raise_limit();
-    let shared = Arc::new(Shared { reply, expected, came: AtomicUsize::new(0), first: OnceCell::new() });
+    let shared = Arc::new(Shared { reply, expected, came: AtomicUsize::new(0) });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
         let socket = TcpSocket::new_v4().expect("a socket");
@@ -177,13 +181,12 @@ pub fn serve(expected: usize, reply: Reply) -> ! {
 }
 
 async fn call(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let first = *shared.first.get_or_init(|| async { Instant::now() }).await;
     let is = |(name, value): (&str, &str)| request.headers().get(name).is_some_and(|found| found == value);
     let at_once = shared.reply.at_once.is_some_and(is);
     // A client that is gone has nothing to be told.
     drop(request.into_body().collect().await);
     if shared.came.fetch_add(1, Ordering::Relaxed) + 1 == shared.expected {
-        println!("{}", first.elapsed().as_micros());
+        println!("{}", now().as_micros());
     }
     let mut answer = Response::new(Full::default());
     if at_once {
@@ -239,7 +242,7 @@ pub fn ours<I: Invoker>(count: usize, make: impl FnOnce(&str) -> I) -> Taken {
 /// What it takes to make so many calls, each of which is told when it is answered.
 pub fn measure(count: usize, mut server: Server, work: impl AsyncFnOnce(&mut dyn FnMut())) -> Taken {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let (before, begun) = (status("VmRSS"), cpu());
+    let (before, begun, started) = (status("VmRSS"), cpu(), now());
     let (mut dispatch, mut left) = (Duration::ZERO, count);
     runtime.block_on(work(&mut || {
         if left == count {
@@ -252,7 +255,7 @@ pub fn measure(count: usize, mut server: Server, work: impl AsyncFnOnce(&mut dyn
     let cpu = cpu().saturating_sub(begun);
     // The largest until now, which does not fall: of several measurements the one with the least goes first.
     let memory = status("VmHWM").saturating_sub(before);
-    Taken { dispatch, cpu, all_in_flight: server.all_in_flight(), memory }
+    Taken { dispatch, cpu, all_in_flight: server.all_in_flight(started), memory }
 }
 
 /// A benchmark's `main`: so many calls of `ours`, and then as many of a `bare` client, each in a process of its own, since the

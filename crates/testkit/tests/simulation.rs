@@ -296,7 +296,7 @@ fn a_chunk_that_dies_with_its_backups_is_halved_all_the_same() {
     let mut provider = Provider::flawless(2);
     provider.times = Times::Pareto { least: Duration::from_secs(1), alpha: 1.2, most: Times::HOUR };
     let takes_long = |seed: &u64| provider.times.of(*seed, 97) > Duration::from_mins(2);
-    provider.fixed_times = (0..).find(takes_long);
+    provider.fixed_times = (0..10_000).find(takes_long);
     let mut job = JobPlan::plain(100);
     job.options.chunk_size = Some(5);
     job.options.backups = Backups::ON;

@@ -1,6 +1,7 @@
 # What PyWren and Lithops do to start functions: a pool of threads that call Invoke for an Event.
 import resource
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
@@ -26,8 +27,8 @@ def cpu():
     return usage.ru_utime + usage.ru_stime
 
 
-before = cpu()
+before, started = cpu(), time.time()
 with ThreadPoolExecutor(64) as pool:
     for _ in pool.map(call, range(count)):
         pass
-print(cpu() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+print(cpu() - before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, started)

@@ -66,7 +66,8 @@ fn boto3(count: usize) -> Taken {
     let text = String::from_utf8(output.stdout).unwrap();
     let mut numbers = text.split_whitespace().map(|number| number.parse::<f64>().unwrap());
     let (cpu, memory) = (Duration::from_secs_f64(numbers.next().unwrap()), numbers.next().unwrap() as u64);
-    Taken { dispatch: cpu, cpu, all_in_flight: server.all_in_flight(), memory }
+    let started = Duration::from_secs_f64(numbers.next().unwrap());
+    Taken { dispatch: cpu, cpu, all_in_flight: server.all_in_flight(started), memory }
 }
 
 fn main() {

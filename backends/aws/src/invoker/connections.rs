@@ -2,8 +2,8 @@
 //! client.
 //!
 //! Thousands of invocations are under way at once, each on a connection of its own, for as long as their functions run.
-//! What the SDK's client keeps for each of them, and has all of them do when one of them has its connection, was half of
-//! what an invocation took (docs/benchmarks.md).
+//! What the SDK's client keeps for each of them, and does for all of them when one has its connection, was a third of what
+//! an invocation took (docs/decisions/0014-lambda-connections.md).
 
 use std::collections::VecDeque;
 use std::error::Error as StdError;
