@@ -5,8 +5,10 @@
 //! would have taken for as many elements. The unfinished elements of slow invocations are sent to free slots, the
 //! slowest invocation's first, spread over several slots where there are more slots than slow invocations. The first
 //! result of an element is its result; an invocation none of whose elements is needed any more is stopped. No element is
-//! with more than two workers at a time, and a backup that comes to nothing is sent once more at most, whether as a second
-//! backup of the slow one or, when that has failed, as a backup of the backup.
+//! with more than two workers at a time, and a backup that comes to nothing is sent once more at most. A backup that is left
+//! alone, since the slow invocation was given up, may be backed up itself; one that is left alone by a failure may not:
+//! where an element takes its workers along there would be no end of that, and what fails is dealt with when nobody else
+//! has it any more.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -18,8 +20,10 @@ use super::options::Backups;
 use super::run::JobRun;
 use crate::error::Error;
 
-/// How often an invocation is backed up, with its backups' own, when nothing comes of it.
+/// How often an invocation is backed up, when backups come back without a result.
 const TRIES: u32 = 2;
+/// Backups of backups of backups: so deep. Whoever brings so many workers to silence is dealt with like any other loss.
+const DEPTH: u32 = 8;
 /// Medians of fewer invocations say little.
 const SAMPLES: u64 = 3;
 /// Slow invocations are looked for this many times in the time that an invocation is expected to take.
@@ -164,7 +168,7 @@ impl JobRun {
         let mut next = None;
         for flight in self.flights.values() {
             let has_twin = || flight.twins.iter().any(|twin| self.flights.contains_key(twin));
-            if flight.backed_up >= TRIES || flight.expired.is_some() || has_twin() {
+            if flight.backed_up >= TRIES || flight.depth >= DEPTH || flight.expired.is_some() || has_twin() {
                 continue;
             }
             let since = flight.started.unwrap_or(flight.dispatched);
@@ -199,10 +203,8 @@ impl JobRun {
             let Some(slow) = self.flights.get(&id) else { continue };
             let left = slow.left(&self.done);
             let backups = self.parts_of(slow, &left, parts)?;
-            let mut tries = TRIES;
             if let Some(slow) = self.flights.get_mut(&id) {
                 slow.backed_up += 1;
-                tries = slow.backed_up;
             }
             for chunk in backups.into_iter().take(free) {
                 if self.in_flight_bytes > self.options.input_buffer || !self.affords(&chunk) {
@@ -213,11 +215,6 @@ impl JobRun {
                 let backup = self.launch(chunk, inline, vec![id]);
                 if let Some(slow) = self.flights.get_mut(&id) {
                     slow.twins.push(backup);
-                }
-                // It may be backed up itself, when the slow one has failed meanwhile. Where an element takes its workers
-                // along, there would be no end of that: what fails is dealt with when nobody else has it any more.
-                if let Some(backup) = self.flights.get_mut(&backup) {
-                    backup.backed_up = tries;
                 }
             }
         }
@@ -278,6 +275,15 @@ impl JobRun {
             left = rest.map(|(from, to)| ((from - first) as u32, (to - first) as u32)).collect();
         }
         left
+    }
+
+    /// Has none of these flights backed up: another that had the same elements has failed, and they may be why.
+    pub(super) fn no_more_backups(&mut self, twins: &[u64]) {
+        for twin in twins {
+            if let Some(twin) = self.flights.get_mut(twin) {
+                twin.backed_up = TRIES;
+            }
+        }
     }
 
     /// Whether one of these flights has the element as well.

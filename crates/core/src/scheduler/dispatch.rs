@@ -192,6 +192,7 @@ impl JobRun {
         );
         let travel = Abortable::new(travel, registration);
         self.running.push(Box::pin(async move { (id, travel.await) }));
+        let depth = twins.iter().filter_map(|twin| self.flights.get(twin)).map(|twin| twin.depth + 1).max();
         let flight = Flight {
             id,
             abort,
@@ -204,6 +205,7 @@ impl JobRun {
             heard: self.now,
             twins,
             backed_up: 0,
+            depth: depth.unwrap_or_default(),
             expired: None,
             concurrency,
             reserved,

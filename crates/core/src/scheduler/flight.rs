@@ -57,8 +57,10 @@ pub(super) struct Flight {
     pub(super) heard: Duration,
     /// Other flights that have some of the same elements, or had.
     pub(super) twins: Vec<u64>,
-    /// How often its elements were sent elsewhere as well; of a backup, with what it is a backup of.
+    /// How often its elements were sent elsewhere as well.
     pub(super) backed_up: u32,
+    /// Of which invocation it is a backup: of none, of one that is no backup, of a backup of one, and so on.
+    pub(super) depth: u32,
     /// Why it was given up, if it was.
     pub(super) expired: Option<Expired>,
     /// Elements that its process works on at once.

@@ -116,11 +116,13 @@ impl JobRun {
             ErrorClass::Transient => {
                 self.stats.transient += 1;
                 self.charge_unknown(&mut flight);
+                self.no_more_backups(&flight.twins);
                 self.on_passing_trouble(&flight, &error)
             }
             ErrorClass::WorkerCrashed | ErrorClass::TimedOut => {
                 self.stats.transient += 1;
                 self.charge_unknown(&mut flight);
+                self.no_more_backups(&flight.twins);
                 self.on_lost(flight, &error)
             }
             _ => {
